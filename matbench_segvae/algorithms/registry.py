@@ -45,3 +45,16 @@ def create_algorithm(name: str) -> Algorithm:
         UserError: If there is no such algorithm or its package cannot be imported.
     """
     return algorithm_class(name)()
+
+
+def algorithm_origins() -> dict[str, str]:
+    """Where every installed algorithm comes from, found without importing any of them.
+
+    Returns:
+        Package and version by algorithm name, sorted by name.
+    """
+    origins = {}
+    for name, point in sorted(_entry_points().items()):
+        dist = point.dist
+        origins[name] = f"{dist.name} {dist.version}" if dist else point.value
+    return origins

@@ -1,0 +1,150 @@
+"""Sample ids, folds and metadata of our tasks: committed, and how they were made.
+
+Folds are made as Matbench made its own (Dunn et al., npj Comput. Mater. 6, 138 (2020),
+doi 10.1038/s41524-020-00406-3): five, shuffled, with one fixed random state.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from sklearn.model_selection import KFold
+
+from matbench_segvae.benchmark.tables import INPUT, TABLES, TARGET
+from matbench_segvae.errors import UserError
+
+BENCHMARK_NAME = "defects2d_v0.1"
+"""What files with results of our tasks call their benchmark."""
+
+RANDOM_STATE = 18012019
+N_FOLDS = 5
+N_TRANSFER_TRAIN = 36
+"""Rows of the transfer task, its first, that are for training: V1, X1, V2 and X2."""
+
+_DATA = Path(__file__).parent / "data"
+VALIDATION_FILE = _DATA / f"{BENCHMARK_NAME}_validation.json"
+METADATA_FILE = _DATA / f"{BENCHMARK_NAME}_metadata.json"
+
+Splits = dict[str, dict[str, list[str]]]
+"""Fold key to ``train`` and ``test`` to sample ids."""
+
+
+def sample_ids(task: str, n: int) -> list[str]:
+    """Name samples in Matbench's pattern.
+
+    Args:
+        task: Task name, such as ``"defects2d_mos2_v3"``.
+        n: Number of samples.
+
+    Returns:
+        Ids such as ``"defects2d-mos2-v3-001"``, in source order.
+    """
+    width = math.floor(math.log10(n)) + 1
+    return [f"{task.replace('_', '-')}-{i:0{width}d}" for i in range(1, n + 1)]
+
+
+def make_splits(task: str, n: int) -> Splits:
+    """Make the folds of a task.
+
+    Args:
+        task: Task name.
+        n: Number of samples.
+
+    Returns:
+        Ids to train and to test on, for every fold.
+    """
+    ids = sample_ids(task, n)
+    if task.endswith("_transfer"):
+        return {"fold_0": {"train": ids[:N_TRANSFER_TRAIN], "test": ids[N_TRANSFER_TRAIN:]}}
+    folds = KFold(N_FOLDS, shuffle=True, random_state=RANDOM_STATE).split(ids)
+    return {
+        f"fold_{number}": {"train": [ids[i] for i in train], "test": [ids[i] for i in test]}
+        for number, (train, test) in enumerate(folds)
+    }
+
+
+@lru_cache(maxsize=1)
+def committed_splits() -> Mapping[str, Splits]:
+    """Read the committed folds.
+
+    Returns:
+        Task name to its folds.
+    """
+    splits: Mapping[str, Splits] = _read(VALIDATION_FILE)["splits"]
+    return splits
+
+
+@lru_cache(maxsize=1)
+def committed_metadata() -> Mapping[str, dict[str, Any]]:
+    """Read the committed metadata.
+
+    Returns:
+        Task name to what Matbench keeps about a task: ``n_samples``, ``target``,
+        ``unit``, ``task_type``, ``input_type``, ``mad``, ``description``, ``reference``,
+        ``bibtex_refs``; and the data ``source`` and ``level`` (``dft`` or ``xtb``).
+    """
+    metadata: Mapping[str, dict[str, Any]] = _read(METADATA_FILE)
+    return metadata
+
+
+def write_committed(folder: Path = _DATA) -> None:
+    """Make both committed files again; needs all data.
+
+    Fold files never change within a version of the benchmark, so this is for a new one.
+
+    Args:
+        folder: Where to write them.
+
+    Raises:
+        UserError: If a data file cannot be had.
+    """
+    from matbench_segvae.benchmark.descriptions import DESCRIPTIONS
+
+    tables = {task: make() for task, make in TABLES.items()}
+    splits = {task: make_splits(task, len(table)) for task, table in tables.items()}
+    head = {
+        "benchmark": BENCHMARK_NAME,
+        "method": "sklearn.model_selection.KFold",
+        "n_splits": N_FOLDS,
+        "shuffle": True,
+        "random_state": RANDOM_STATE,
+        "transfer": f"one fold, trained on the first {N_TRANSFER_TRAIN} samples",
+    }
+    metadata = {task: {**_facts(table), **DESCRIPTIONS[task]} for task, table in tables.items()}
+    validation = json.dumps({"metadata": head, "splits": splits}, separators=(",", ":"))
+    (folder / VALIDATION_FILE.name).write_text(validation + "\n")
+    (folder / METADATA_FILE.name).write_text(json.dumps(metadata, indent=1) + "\n")
+
+
+def _facts(table: pd.DataFrame) -> dict[str, Any]:
+    """Work out what Matbench keeps about a data set."""
+    target = table[TARGET]
+    return {
+        "input_type": INPUT,
+        "task_type": "regression",
+        "target": TARGET,
+        "unit": "eV",
+        "n_samples": len(table),
+        "num_entries": len(table),
+        "mad": round(float((target - target.mean()).abs().mean()), 12),
+        "columns": {
+            INPUT: "Pymatgen Structure of the whole unrelaxed supercell with its defects.",
+            TARGET: "Target variable. Formation energy divided by the number of defects (eV).",
+        },
+    }
+
+
+def _read(path: Path) -> Any:  # noqa: ANN401
+    """Read a committed file."""
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"cannot read {path} ({type(error).__name__}): reinstall the package"
+        ) from error

@@ -1,0 +1,216 @@
+"""Every task there is by name: ours first, then those of Matbench v0.1."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import requests
+
+from matbench_segvae.benchmark._matbench import (
+    MBV01_KEY,
+    MatbenchBenchmark,
+    MatbenchTask,
+    mbv01_metadata,
+)
+from matbench_segvae.benchmark.bench import DefectBenchmark
+from matbench_segvae.benchmark.datasets import cache_folder
+from matbench_segvae.benchmark.folds import BENCHMARK_NAME, committed_metadata
+from matbench_segvae.benchmark.tasks import DefectTask
+from matbench_segvae.errors import UserError
+
+MATMINER_VARIABLE = "MATMINER_DATA"
+
+
+@dataclass(frozen=True)
+class TaskSummary:
+    """One line of a list of tasks.
+
+    Attributes:
+        name: Task name.
+        benchmark: Benchmark name.
+        n_samples: Number of samples, training and test.
+        target: Name of the target.
+        unit: Its unit; empty if it has none.
+        input_type: ``"structure"`` or ``"composition"``.
+        task_type: ``"regression"`` or ``"classification"``.
+        source: Where the data come from.
+        description: What the task is.
+    """
+
+    name: str
+    benchmark: str
+    n_samples: int
+    target: str
+    unit: str
+    input_type: str
+    task_type: str
+    source: str
+    description: str
+
+    def as_row(self) -> dict[str, str]:
+        """Give what fits in a line of a table on a terminal.
+
+        Returns:
+            Column heading to text.
+        """
+        return {
+            "task": self.name,
+            "benchmark": self.benchmark,
+            "samples": str(self.n_samples),
+            "input": self.input_type,
+            "target": self.target,
+            "unit": self.unit,
+            "data": self.source,
+        }
+
+
+def task_names() -> list[str]:
+    """List every task.
+
+    Returns:
+        Names, ours first, then Matbench's.
+    """
+    return [*committed_metadata(), *mbv01_metadata]
+
+
+def benchmark_name_of(task: str) -> str:
+    """Say which benchmark a task belongs to.
+
+    Args:
+        task: Task name.
+
+    Returns:
+        ``"defects2d_v0.1"`` or ``"matbench_v0.1"``.
+
+    Raises:
+        UserError: If there is no such task.
+    """
+    if task in committed_metadata():
+        return BENCHMARK_NAME
+    # Reading a key of matbench's dictionaries would create it, so ask first.
+    if task in mbv01_metadata:
+        return str(MBV01_KEY)
+    near = difflib.get_close_matches(task, task_names(), n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    raise UserError(
+        f"unknown task {task!r}: choose from {', '.join(committed_metadata())} "
+        f"or a task of {MBV01_KEY} such as matbench_jdft2d{hint}"
+    )
+
+
+def task_summary(name: str) -> TaskSummary:
+    """Tell what a task is about without loading it.
+
+    Args:
+        name: Task name.
+
+    Returns:
+        Facts for a list.
+
+    Raises:
+        UserError: If there is no such task.
+    """
+    benchmark = benchmark_name_of(name)
+    ours = benchmark == BENCHMARK_NAME
+    facts = committed_metadata()[name] if ours else mbv01_metadata[name]
+    source = facts["source"] if ours else f"matminer (downloaded, or from {MATMINER_VARIABLE})"
+    return TaskSummary(
+        name=name,
+        benchmark=benchmark,
+        n_samples=int(facts["n_samples"]),
+        target=facts["target"],
+        unit=facts["unit"] or "",
+        input_type=facts["input_type"],
+        task_type=facts["task_type"],
+        source=source,
+        description=facts["description"],
+    )
+
+
+def make_task(name: str) -> MatbenchTask:
+    """Set a task up without loading its data; see :func:`load_task`.
+
+    Args:
+        name: Task name.
+
+    Returns:
+        A :class:`DefectTask`, or a stock MatbenchTask.
+
+    Raises:
+        UserError: If there is no such task.
+    """
+    if benchmark_name_of(name) == BENCHMARK_NAME:
+        return DefectTask(name, autoload=False)
+    return MatbenchTask(name, autoload=False)
+
+
+def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> MatbenchBenchmark:
+    """Set a benchmark up without loading its data.
+
+    Args:
+        benchmark_name: ``"defects2d_v0.1"`` or ``"matbench_v0.1"``.
+        subset: Names of its tasks; all of them by default.
+
+    Returns:
+        A :class:`DefectBenchmark`, or a stock MatbenchBenchmark.
+
+    Raises:
+        UserError: If there is no such benchmark, or a task is of another one.
+    """
+    if benchmark_name not in (BENCHMARK_NAME, MBV01_KEY):
+        raise UserError(
+            f"unknown benchmark {benchmark_name!r}: choose from {BENCHMARK_NAME}, {MBV01_KEY}"
+        )
+    for name in subset or ():
+        if benchmark_name_of(name) != benchmark_name:
+            raise UserError(
+                f"task {name} belongs to {benchmark_name_of(name)}, not {benchmark_name}: "
+                "make one benchmark of each"
+            )
+    maker = DefectBenchmark if benchmark_name == BENCHMARK_NAME else MatbenchBenchmark
+    return maker(benchmark_name, autoload=False, subset=None if subset is None else list(subset))
+
+
+def load_task(task: MatbenchTask) -> None:
+    """Load a task's data, downloading them if they are not on this machine.
+
+    Data of Matbench v0.1 are read from ``MATMINER_DATA`` if that is set, else kept in the
+    cache of this package; matminer alone would put them into its own package folder.
+
+    Args:
+        task: Made by :func:`make_task`.
+
+    Raises:
+        UserError: If the data cannot be had.
+    """
+    if isinstance(task, DefectTask):
+        task.load()
+        return
+    with _matminer_folder() as folder:
+        try:
+            task.load()
+        except (requests.RequestException, OSError, EOFError) as error:
+            raise UserError(
+                f"cannot load {task.dataset_name} ({type(error).__name__}): {folder} has no "
+                f"usable {task.dataset_name}.json.gz and it cannot be downloaded; connect to the "
+                f"network or set {MATMINER_VARIABLE} to a folder that has the file"
+            ) from error
+
+
+@contextmanager
+def _matminer_folder() -> Iterator[str]:
+    """Say where matminer keeps its data while a data set is loaded."""
+    chosen = os.environ.get(MATMINER_VARIABLE)
+    if chosen:
+        yield chosen
+        return
+    folder = str(cache_folder() / "matminer")
+    os.environ[MATMINER_VARIABLE] = folder
+    try:
+        yield folder
+    finally:
+        del os.environ[MATMINER_VARIABLE]

@@ -1,0 +1,233 @@
+"""Our tasks, on matbench's own class.
+
+Everything a user of Matbench knows works the same. What differs is where folds,
+metadata and data come from, and that instances can be pickled and copied.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+
+from matbench_segvae.benchmark._matbench import MatbenchTask, RecursiveDotDict
+from matbench_segvae.benchmark._shared import (
+    check_benchmark,
+    check_tasks,
+    dotted,
+    one_line,
+    plain,
+    read_json,
+)
+from matbench_segvae.benchmark.folds import (
+    BENCHMARK_NAME,
+    committed_metadata,
+    committed_splits,
+    sample_ids,
+)
+from matbench_segvae.benchmark.tables import TABLES
+from matbench_segvae.errors import UserError
+
+
+class DefectTask(MatbenchTask):
+    """One task of ``defects2d_v0.1``; see :class:`matbench.task.MatbenchTask`.
+
+    Attributes:
+        dataset_name: Name of the task.
+        benchmark_name: Always ``"defects2d_v0.1"``.
+        df: Structures and targets by sample id, or None while not loaded.
+        info: What the data set is, in words.
+        metadata: What Matbench keeps about a data set.
+        validation: Sample ids to train and to test on, by fold key.
+        folds: Fold numbers.
+        results: What was recorded, by fold key.
+    """
+
+    def __init__(
+        self, dataset_name: str, autoload: bool = True, benchmark: str = BENCHMARK_NAME
+    ) -> None:
+        """Set a task up.
+
+        Args:
+            dataset_name: Name of the task.
+            autoload: Load structures and targets at once.
+            benchmark: Name of the benchmark; there is one.
+
+        Raises:
+            UserError: If there is no such task or benchmark, or the data cannot be had.
+        """
+        check_benchmark(benchmark)
+        check_tasks([dataset_name])
+        self.dataset_name = dataset_name
+        self.benchmark_name = BENCHMARK_NAME
+        self.metadata = dotted(committed_metadata()[dataset_name])
+        self.validation = dotted(committed_splits()[dataset_name])
+        self.info = f"{self.metadata.description}\n{self.metadata.reference}"
+        self.folds_keys = list(self.validation)
+        self.folds_nums = list(range(len(self.folds_keys)))
+        self.folds_map = dict(zip(self.folds_nums, self.folds_keys, strict=True))
+        self.folds = self.folds_nums
+        self.results = RecursiveDotDict({})
+        self.df: pd.DataFrame | None = None
+        if autoload:
+            self.load()
+
+    def load(self) -> None:
+        """Load structures and targets into memory, unless they are there.
+
+        Raises:
+            UserError: If the data cannot be had.
+        """
+        if self.df is None:
+            table = TABLES[self.dataset_name]()
+            table.index = sample_ids(self.dataset_name, len(table))
+            table.index.name = "mbid"
+            self.df = table
+
+    def get_train_and_val_data(self, fold_number: int, as_type: str = "tuple") -> Any:  # noqa: ANN401
+        """Get what an algorithm may learn from; see Matbench.
+
+        Args:
+            fold_number: Number of the fold.
+            as_type: ``"tuple"`` for inputs and outputs, ``"df"`` for one table.
+
+        Returns:
+            Two series, or a table, indexed by sample id.
+
+        Raises:
+            UserError: If there is no such fold.
+        """
+        self._check_fold(fold_number)
+        return super().get_train_and_val_data(fold_number, as_type)
+
+    def get_test_data(
+        self, fold_number: int, as_type: str = "tuple", include_target: bool = False
+    ) -> Any:  # noqa: ANN401
+        """Get what an algorithm is to predict; see Matbench.
+
+        Args:
+            fold_number: Number of the fold.
+            as_type: ``"tuple"`` or ``"df"``.
+            include_target: Give the outputs too.
+
+        Returns:
+            A series or a table, indexed by sample id.
+
+        Raises:
+            UserError: If there is no such fold.
+        """
+        self._check_fold(fold_number)
+        return super().get_test_data(fold_number, as_type, include_target)
+
+    def record(
+        self,
+        fold_number: int,
+        predictions: Any,  # noqa: ANN401
+        ci: Any = None,  # noqa: ANN401
+        std: Any = None,  # noqa: ANN401
+        params: dict[str, Any] | None = None,
+    ) -> None:
+        """Record predictions for the test data of a fold; see Matbench.
+
+        Args:
+            fold_number: Number of the fold.
+            predictions: One finite number per test sample, in their order, eV.
+            ci: 95 % confidence intervals; give this or ``std``.
+            std: Standard deviations.
+            params: Anything about the algorithm on this fold, in JSON's own types.
+
+        Raises:
+            UserError: If there is no such fold, or predictions are not numbers.
+            ValueError: If the data are not loaded or the lengths differ.
+        """
+        self._check_fold(fold_number)
+        # Scoring needs the truth; Matbench would notice only after keeping the data.
+        self._check_is_loaded()
+        try:
+            values = np.asarray(predictions, dtype=float).reshape(-1)
+        except (TypeError, ValueError) as error:
+            raise UserError(
+                f"predictions of {self.dataset_name} fold {fold_number} are no numbers: {error}"
+            ) from error
+        if not np.isfinite(values).all():
+            wrong = int((~np.isfinite(values)).sum())
+            raise UserError(
+                f"{wrong} of {len(values)} predictions of {self.dataset_name} fold {fold_number} "
+                "are not finite: predict a finite number for every sample"
+            )
+        super().record(fold_number, values.tolist(), ci=ci, std=std, params=params)
+
+    def validate(self) -> None:
+        """Check that everything is recorded as it should be; see Matbench.
+
+        Raises:
+            ValueError: If folds or samples are missing or too many.
+            KeyError: If parts of the results are missing or too many.
+            TypeError: If predictions or scores are no floats.
+        """
+        # Matbench's check adds every key it looks for to the results.
+        before = plain(self.results)
+        try:
+            super().validate()
+        finally:
+            self.results = dotted(before)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Give what belongs into a file.
+
+        Returns:
+            Plain dictionary, independent of this task.
+        """
+        return dict(plain(super().as_dict()))
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        """Make a task from what :meth:`as_dict` gave.
+
+        Args:
+            d: Plain dictionary.
+
+        Returns:
+            A task with results and without data.
+
+        Raises:
+            UserError: If it belongs to another benchmark or is not valid.
+        """
+        with one_line(f"results of task {d.get(cls._DATASET_KEY)!r} refused"):
+            task: Self = super().from_dict(dict(d))
+            return task
+
+    @classmethod
+    def from_file(cls, filename: str | Path) -> Self:
+        """Read a task written by :meth:`to_file`, gzipped or not.
+
+        Args:
+            filename: The file.
+
+        Returns:
+            A task with results and without data.
+
+        Raises:
+            UserError: If it cannot be read, belongs to another benchmark or is not valid.
+        """
+        return cls.from_dict(read_json(filename))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give the state without matbench's dotted dictionaries, which cannot be pickled."""
+        return {key: plain(value) for key, value in self.__dict__.items()}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        for key, value in state.items():
+            nested = key in ("metadata", "validation", "results")
+            self.__dict__[key] = dotted(value) if nested else value
+
+    def _check_fold(self, number: int) -> None:
+        """Refuse folds that do not exist."""
+        if number not in self.folds_map:
+            raise UserError(
+                f"fold {number} of {self.dataset_name} does not exist: "
+                f"choose from {', '.join(map(str, self.folds))}"
+            )

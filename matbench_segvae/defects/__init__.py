@@ -1,0 +1,29 @@
+"""Matter: pristine hosts, the defects of a structure, and the pairs they form."""
+
+from matbench_segvae.defects.distances import plane_distances
+from matbench_segvae.defects.hosts import HOSTS, Host
+from matbench_segvae.defects.orbits import Orbits, canonical_sites, vacancy_orbits
+from matbench_segvae.defects.pairs import PairTable, pair_table
+from matbench_segvae.defects.sparse import (
+    Defect,
+    DefectiveCell,
+    defective_structure,
+    sparse_defects,
+    vacancies,
+)
+
+__all__ = [
+    "HOSTS",
+    "Defect",
+    "DefectiveCell",
+    "Host",
+    "Orbits",
+    "PairTable",
+    "canonical_sites",
+    "defective_structure",
+    "pair_table",
+    "plane_distances",
+    "sparse_defects",
+    "vacancies",
+    "vacancy_orbits",
+]

@@ -1,0 +1,189 @@
+"""Pair classes: which kinds of defect pairs occur at which lattice distances, and how often.
+
+On a lattice the distances between defects are discrete. A law that depends on pairs
+alone therefore needs evaluating once per class, and the energy of a structure is its row
+of counts times the values of the classes.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from matbench_segvae.defects.distances import plane_distances
+from matbench_segvae.defects.hosts import HOSTS, Host
+from matbench_segvae.defects.sparse import Defect, DefectiveCell
+from matbench_segvae.errors import UserError
+
+_DECIMALS = 3  # of Å; distances that agree so far belong to one class
+
+
+@dataclass(frozen=True, eq=False)
+class PairTable:
+    """Defects and defect pairs of N structures, in R pair classes.
+
+    Attributes:
+        defect_kinds: Names such as ``"V_Mo"``; defects on metal sites first.
+        composition: How many defects of each kind a structure has, int, shape
+            ``(N, len(defect_kinds))``.
+        pair_kinds: Names such as ``"V_Mo-V_S"``, or ``"V_S-V_S same plane"`` and
+            ``"V_S-V_S across"`` where the layers of the host allow both.
+        kind: Index into ``pair_kinds`` of every class, int, shape ``(R,)``; ascending.
+        distance: Distance of every class, Å, shape ``(R,)``; ascending within a kind.
+        dz: Its part out of the plane, Å, not negative, shape ``(R,)``.
+        counts: How many pairs of each class a structure has, int, shape ``(N, R)``.
+    """
+
+    defect_kinds: tuple[str, ...]
+    composition: np.ndarray
+    pair_kinds: tuple[str, ...]
+    kind: np.ndarray
+    distance: np.ndarray
+    dz: np.ndarray
+    counts: np.ndarray
+
+    @property
+    def n_sites(self) -> np.ndarray:
+        """Number of defects of every structure, int, shape ``(N,)``."""
+        return np.asarray(self.composition.sum(axis=1))
+
+
+def pair_table(cells: Sequence[DefectiveCell], like: PairTable | None = None) -> PairTable:
+    """Sort the defect pairs of many structures into classes.
+
+    Each pair counts once, at its shortest distance among periodic images in the plane.
+    Distances are those of the pristine host's sites.
+
+    Args:
+        cells: Structures as told by :func:`~matbench_segvae.defects.sparse_defects`.
+        like: A table whose ``defect_kinds`` and ``pair_kinds`` to use, such as that of
+            the training data. The classes are those of ``cells`` in any case.
+
+    Returns:
+        The table.
+
+    Raises:
+        UserError: If a defect or a pair is of a kind that ``like`` does not have.
+    """
+    kinds = _vocabulary(cells, like)
+    composition = np.zeros((len(cells), len(kinds)), dtype=np.int64)
+    columns = {kind: column for column, kind in enumerate(kinds)}
+    found: list[tuple[int, str, float, float]] = []  # row, pair kind, distance, |dz|
+    for row, cell in enumerate(cells):
+        for defect in cell.defects:
+            composition[row, columns[defect.kind]] += 1
+        found.extend((row, *pair) for pair in _pairs(cell, columns))
+    pair_kinds = _pair_vocabulary((pair for _, pair, _, _ in found), columns, like)
+    order = {pair: index for index, pair in enumerate(pair_kinds)}
+    # A class is named by its kind and its rounded distance; (kind, distance) -> (d, |dz|).
+    classes: dict[tuple[int, float], tuple[float, float]] = {}
+    keys = []
+    for _, pair, distance, dz in found:
+        keys.append((order[pair], round(distance, _DECIMALS)))
+        classes.setdefault(keys[-1], (distance, dz))
+    ordered = sorted(classes)
+    index = {key: position for position, key in enumerate(ordered)}
+    counts = np.zeros((len(cells), len(ordered)), dtype=np.int64)
+    rows = np.array([row for row, *_ in found], dtype=np.int64)
+    np.add.at(counts, (rows, np.array([index[key] for key in keys], dtype=np.int64)), 1)
+    values = np.array([classes[key] for key in ordered]).reshape(-1, 2)
+    return PairTable(
+        defect_kinds=kinds,
+        composition=composition,
+        pair_kinds=pair_kinds,
+        kind=np.array([kind for kind, _ in ordered], dtype=np.int64),
+        distance=values[:, 0],
+        dz=values[:, 1],
+        counts=counts,
+    )
+
+
+def _vocabulary(cells: Sequence[DefectiveCell], like: PairTable | None) -> tuple[str, ...]:
+    """List the kinds of defects, those on metal sites first."""
+    # The first atom of a host is its metal.
+    kinds = {
+        defect.kind: (defect.removed != HOSTS[cell.host].elements[0], defect.kind)
+        for cell in cells
+        for defect in cell.defects
+    }
+    if like is None:
+        return tuple(sorted(kinds, key=lambda kind: kinds[kind]))
+    _refuse_unknown("defect", kinds, like.defect_kinds)
+    return like.defect_kinds
+
+
+def _pair_vocabulary(
+    pairs: Iterable[str], columns: Mapping[str, int], like: PairTable | None
+) -> tuple[str, ...]:
+    """List the kinds of pairs in the order of the defects in them, the same plane first."""
+
+    def rank(pair: str) -> tuple[int, int, bool]:
+        names, _, relation = pair.partition(" ")
+        first, second = names.split("-")
+        return columns[first], columns[second], relation == "across"
+
+    kinds = dict.fromkeys(pairs)
+    if like is None:
+        return tuple(sorted(kinds, key=rank))
+    _refuse_unknown("pair", kinds, like.pair_kinds)
+    return like.pair_kinds
+
+
+def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> None:
+    """Complain about kinds that the training data do not have."""
+    unknown = sorted(set(found) - set(known))
+    if unknown:
+        raise UserError(
+            f"{what} kinds {', '.join(unknown)} do not occur in the training data, which have "
+            f"{', '.join(known) or 'none'}: train on structures that have them"
+        )
+
+
+def _pairs(cell: DefectiveCell, columns: Mapping[str, int]) -> list[tuple[str, float, float]]:
+    """List kind, distance and |dz| of every defect pair of a structure."""
+    host = HOSTS[cell.host]
+    distances, heights = _site_distances(host, *cell.repeats[:2])
+    pairs = []
+    for one, two in itertools.combinations(cell.defects, 2):
+        dz = float(heights[one.site, two.site])
+        name = _pair_kind(host, one, two, dz, columns)
+        pairs.append((name, float(distances[one.site, two.site]), dz))
+    return pairs
+
+
+def _pair_kind(host: Host, one: Defect, two: Defect, dz: float, columns: Mapping[str, int]) -> str:
+    """Name a pair: both defects in the table's order, and their planes if that says more."""
+    first, second = sorted((one.kind, two.kind), key=lambda kind: columns[kind])
+    relation = ""
+    if _has_layers(host, one.removed, two.removed):
+        relation = " across" if dz > 10.0**-_DECIMALS else " same plane"
+    return f"{first}-{second}{relation}"
+
+
+@lru_cache(maxsize=64)
+def _has_layers(host: Host, one: str, two: str) -> bool:
+    """Tell whether sites of two elements may differ in height in more than one way."""
+    z = [(element, xyz[2] * host.c) for element, xyz in host.atoms]
+    heights = {
+        round(abs(first - second), _DECIMALS)
+        for (a, first), (b, second) in itertools.product(z, z)
+        if (a, b) == (one, two)
+    }
+    return len(heights) > 1
+
+
+@lru_cache(maxsize=16)
+def _site_distances(host: Host, nx: int, ny: int) -> tuple[np.ndarray, np.ndarray]:
+    """Compute distances and |dz| between all sites of a supercell.
+
+    Returns:
+        Two read-only arrays in Å of shape ``(n_sites, n_sites)``.
+    """
+    tables = plane_distances(host.site_coords(nx, ny), host.lattice(nx, ny).matrix)
+    for table in tables:
+        table.setflags(write=False)
+    return tables

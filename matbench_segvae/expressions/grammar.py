@@ -1,0 +1,191 @@
+"""The grammar: tokens and their ids, which token may come next, what is known beforehand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions.expression import arity, subtree_starts
+from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERATORS
+
+END = "<end>"
+"""Fills a sequence after its formula is complete; its id is 0."""
+
+Predicate = Callable[[Sequence[str]], bool]
+"""A priori knowledge: says of the tokens of a formula whether it may be kept."""
+
+_TRIGONOMETRIC = frozenset({"sin", "cos"})
+_EXPONENTIAL = frozenset({"exp", "log", "tanh"})
+# f(g(x)) = x, or an operator that undoes or repeats its own argument's work.
+_POINTLESS = frozenset(
+    {("exp", "log"), ("log", "exp"), ("neg", "neg"), ("inv", "inv"), ("square", "sqrt")}
+    | {("sqrt", "square"), ("square", "neg"), ("cos", "neg"), ("neg", "sub"), ("inv", "div")}
+)
+
+
+def no_nesting_of(operators: Iterable[str]) -> Predicate:
+    """Predicate: none of these operators inside the argument of another of them."""
+    group = frozenset(operators)
+
+    def keeps(tokens: Sequence[str]) -> bool:
+        inside: list[int] = []  # open arguments of each enclosing group operator
+        for token in tokens:
+            if token in group and inside:
+                return False
+            if inside:
+                inside[-1] += arity(token) - 1
+                if inside[-1] == 0:
+                    inside.pop()
+            elif token in group:
+                inside.append(arity(token))
+        return True
+
+    return keeps
+
+
+def no_constant_subtree(tokens: Sequence[str]) -> bool:
+    """Predicate: no operator whose arguments are all constants: it is a constant itself."""
+    constant: list[bool] = []
+    for token in reversed(tokens):
+        n_arguments = arity(token)
+        if n_arguments == 0:
+            constant.append(token == FITTED or token in NAMED_CONSTANTS)
+        elif all(constant.pop() for _ in range(n_arguments)):
+            return False
+        else:
+            constant.append(False)
+    return True
+
+
+def no_pointless_pair(tokens: Sequence[str]) -> bool:
+    """Predicate: no operator directly around one that it undoes, such as ``exp(log(x))``."""
+    return not any(pair in _POINTLESS for pair in pairwise(tokens))
+
+
+def no_self_cancelling(tokens: Sequence[str]) -> bool:
+    """Predicate: neither ``x - x`` nor ``x / x``, whatever ``x`` is."""
+    if not {"sub", "div"} & set(tokens):
+        return True
+    starts = subtree_starts(tokens)
+    for position, token in enumerate(tokens):
+        if token in ("sub", "div"):
+            left, right = starts[position]
+            first = tuple(tokens[left:right])
+            if FITTED not in first and first == tuple(tokens[right : right + len(first)]):
+                return False
+    return True
+
+
+DEFAULT_PREDICATES: tuple[Predicate, ...] = (
+    no_constant_subtree,
+    no_pointless_pair,
+    no_nesting_of(_TRIGONOMETRIC),
+    no_nesting_of(_EXPONENTIAL),
+    no_self_cancelling,
+)
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """The tokens a formula may be made of.
+
+    Attributes:
+        variables: Names of the variables.
+        operators: Names of the operators.
+        constants: Named constants that are tokens of their own.
+        fitted_constants: Whether formulas may hold constants fitted to data.
+        max_length: Most tokens in a formula.
+        max_fitted: Most fitted constants in a formula.
+        predicates: What a formula has to satisfy beside being well formed.
+
+    Raises:
+        UserError: If an operator or constant is unknown or a name is used twice.
+    """
+
+    variables: tuple[str, ...]
+    operators: tuple[str, ...] = ("add", "sub", "mul", "div", "square", "exp", "log", "sin", "cos")
+    constants: tuple[str, ...] = ("1", "2")
+    fitted_constants: bool = True
+    max_length: int = 30
+    max_fitted: int = 6
+    predicates: tuple[Predicate, ...] = DEFAULT_PREDICATES
+
+    def __post_init__(self) -> None:
+        for name in self.operators:
+            if name not in OPERATORS:
+                raise UserError(f"unknown operator '{name}': choose from {', '.join(OPERATORS)}")
+        for name in self.constants:
+            if name not in NAMED_CONSTANTS:
+                raise UserError(
+                    f"unknown constant '{name}': choose from {', '.join(NAMED_CONSTANTS)}"
+                )
+        if not self.variables:
+            raise UserError("a grammar needs at least one variable")
+        if len(set(self.tokens)) < len(self.tokens):
+            raise UserError(f"a name stands for two things among {', '.join(self.tokens[1:])}")
+
+    @cached_property
+    def tokens(self) -> tuple[str, ...]:
+        """All tokens; the position of a token is its id."""
+        fitted = (FITTED,) if self.fitted_constants else ()
+        return (END, *self.operators, *self.constants, *fitted, *self.variables)
+
+    @cached_property
+    def ids(self) -> dict[str, int]:
+        """Id of each token."""
+        return {token: number for number, token in enumerate(self.tokens)}
+
+    @cached_property
+    def arities(self) -> NDArray[np.int64]:
+        """Arity of each token, shape ``(n_tokens,)``; -1 for the end token."""
+        return np.array([-1, *(arity(token) for token in self.tokens[1:])])
+
+    def encode(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+        """Ids of a formula's tokens, filled with the end token to ``max_length``."""
+        ids = np.zeros(self.max_length, dtype=np.int64)
+        ids[: len(tokens)] = [self.ids[token] for token in tokens]
+        return ids
+
+    def decode(self, ids: Iterable[int]) -> tuple[str, ...]:
+        """Tokens of a sequence of ids, up to its first end token."""
+        tokens: list[str] = []
+        for number in ids:
+            if number == 0:
+                break
+            tokens.append(self.tokens[number])
+        return tuple(tokens)
+
+    def allowed(
+        self, missing: NDArray[np.int64], step: int, n_fitted: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """Which tokens may come next so that a formula can still be completed in time.
+
+        Args:
+            missing: Arguments each unfinished formula still lacks, shape ``(B,)``; 0 for
+                a complete one.
+            step: Number of tokens already there.
+            n_fitted: Fitted constants already there, shape ``(B,)``.
+
+        Returns:
+            A mask of shape ``(B, n_tokens)``.
+        """
+        room = self.max_length - step
+        after = missing[:, None] + self.arities[None, :] - 1
+        open_ = missing[:, None] > 0
+        mask = np.where(open_, (after >= 0) & (after <= room - 1), False)
+        mask[:, 0] = missing == 0
+        if self.fitted_constants:
+            mask[:, self.ids[FITTED]] &= n_fitted < self.max_fitted
+        return np.asarray(mask, dtype=np.bool_)
+
+    def keeps(self, tokens: Sequence[str]) -> bool:
+        """Whether a complete formula holds a variable and satisfies every predicate."""
+        if not any(variable in tokens for variable in self.variables):
+            return False
+        return all(predicate(tokens) for predicate in self.predicates)

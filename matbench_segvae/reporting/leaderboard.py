@@ -1,0 +1,198 @@
+"""From fold scores to ranked rows."""
+
+from __future__ import annotations
+
+import contextlib
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matbench_segvae.benchmark import task_summary
+from matbench_segvae.errors import UserError
+from matbench_segvae.reporting.files import INFO, RESULTS, read_json
+from matbench_segvae.running import FoldResult, FoldStore
+from matbench_segvae.running.store import BrokenFoldFile
+
+
+@dataclass(frozen=True)
+class FoldScore:
+    """The scores of one fold, of ours or of any submission in Matbench's form.
+
+    Attributes:
+        task: Task name.
+        algorithm: Name of the algorithm.
+        fold: Fold number.
+        scores: Matbench's scores, such as ``mae`` in the unit of the target.
+        params: What the algorithm recorded beside its predictions.
+    """
+
+    task: str
+    algorithm: str
+    fold: int
+    scores: Mapping[str, float]
+    params: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, result: FoldResult) -> FoldScore:
+        """The scores of a finished fold."""
+        return cls(result.task, result.algorithm, result.fold, result.scores, result.params)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One algorithm on one task.
+
+    Attributes:
+        task: Task name.
+        algorithm: Name of the algorithm.
+        metric: ``"mae"`` (smaller is better) or ``"rocauc"`` (larger is better).
+        mean: Mean of the metric over the folds, in the unit of the target.
+        std: Its standard deviation over the folds, the population's, as Matbench takes it.
+        max_error: Largest error of all folds, in the unit of the target; regression only.
+        seconds: Mean time to fit a fold, if recorded.
+        formula: The formula of `formula_fold`, if the algorithm has formulas.
+        formula_fold: The fold whose error is closest to the mean. Each fold has its own
+            formula; this one is neither the luckiest nor the unluckiest.
+        complexity: Complexity of that formula.
+        folds: The folds that went in.
+    """
+
+    task: str
+    algorithm: str
+    metric: str
+    mean: float
+    std: float
+    max_error: float | None
+    seconds: float | None
+    formula: str | None
+    formula_fold: int | None
+    complexity: int | None
+    folds: tuple[int, ...]
+
+
+def rank(scores: Iterable[FoldScore]) -> dict[str, list[Row]]:
+    """Make the rows of every task, best first.
+
+    Returns:
+        Rows by task name, tasks in the order of their first appearance.
+    """
+    grouped: dict[str, dict[str, list[FoldScore]]] = {}
+    for score in scores:
+        grouped.setdefault(score.task, {}).setdefault(score.algorithm, []).append(score)
+    board = {}
+    for task, algorithms in grouped.items():
+        rows = [_row(folds) for folds in algorithms.values()]
+        board[task] = sorted(rows, key=lambda r: r.mean if r.metric == "mae" else -r.mean)
+    return board
+
+
+def best_formula(rows: Sequence[Row]) -> Row | None:
+    """The best row that has a formula, if any has."""
+    return next((row for row in rows if row.formula), None)
+
+
+def units_of(tasks: Iterable[str]) -> dict[str, str]:
+    """Units of the targets by task name, without tasks that are not known here."""
+    units = {}
+    for name in tasks:
+        with contextlib.suppress(UserError):
+            units[name] = task_summary(name).unit
+    return units
+
+
+def _row(folds: list[FoldScore]) -> Row:
+    metric = "mae" if "mae" in folds[0].scores else "rocauc"
+    values = [fold.scores[metric] for fold in folds]
+    mean = statistics.fmean(values)
+    typical = min(folds, key=lambda fold: (abs(fold.scores[metric] - mean), fold.fold))
+    errors = [fold.scores["max_error"] for fold in folds if "max_error" in fold.scores]
+    seconds = [s for fold in folds if isinstance(s := fold.params.get("seconds_fit"), int | float)]
+    formula, complexity = typical.params.get("formula"), typical.params.get("complexity")
+    return Row(
+        task=folds[0].task,
+        algorithm=folds[0].algorithm,
+        metric=metric,
+        mean=mean,
+        std=statistics.pstdev(values),
+        max_error=max(errors, default=None),
+        seconds=statistics.fmean(seconds) if seconds else None,
+        formula=str(formula) if formula else None,
+        formula_fold=typical.fold if formula else None,
+        complexity=int(complexity) if isinstance(complexity, int | float) else None,
+        folds=tuple(sorted(fold.fold for fold in folds)),
+    )
+
+
+def read_results(directory: Path) -> list[FoldScore]:
+    """Read every submission in a folder, finished or not.
+
+    Args:
+        directory: A folder of submission folders, ours or in Matbench's form, or one
+            submission folder. Folds that are stored but not yet part of a submission count too.
+
+    Returns:
+        Scores of all folds found.
+
+    Raises:
+        UserError: If there is no such folder, no submission in it, or one that is damaged.
+    """
+    if not directory.is_dir():
+        raise UserError(f"there is no folder '{directory}' to read results from")
+    folders = [directory, *sorted(path for path in directory.iterdir() if path.is_dir())]
+    scores = [score for folder in folders for score in _read_folder(folder)]
+    if not scores:
+        raise UserError(
+            f"no submission in '{directory}': a submission is a folder "
+            f"<benchmark>_<algorithm> with a {RESULTS}, as `matbench-segvae run` writes it"
+        )
+    return scores
+
+
+def _read_folder(folder: Path) -> list[FoldScore]:
+    scores = _read_submission(folder) if (folder / RESULTS).is_file() else []
+    done = {score.task for score in scores}
+    return scores + [score for score in _read_folds(folder) if score.task not in done]
+
+
+def _read_submission(folder: Path) -> list[FoldScore]:
+    path = folder / RESULTS
+    try:
+        stored = read_json(path)
+        algorithm = _algorithm_name(folder, str(stored["benchmark_name"]))
+        return [
+            FoldScore(
+                task=str(task),
+                algorithm=algorithm,
+                fold=int(str(key).removeprefix("fold_")),
+                scores={name: float(value) for name, value in fold["scores"].items()},
+                params=dict(fold.get("parameters") or {}),
+            )
+            for task, content in stored["tasks"].items()
+            for key, fold in content["results"].items()
+        ]
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror}") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"'{path}' is no results file in Matbench's form: {error}") from error
+
+
+def _algorithm_name(folder: Path, benchmark: str) -> str:
+    info = folder / INFO
+    if info.is_file():
+        name = read_json(info).get("algorithm")
+        if name:
+            return str(name)
+    return folder.resolve().name.removeprefix(f"{benchmark}_")
+
+
+def _read_folds(folder: Path) -> list[FoldScore]:
+    scores = []
+    for path in sorted((folder / "folds").glob("*-fold_*.json")):
+        try:
+            scores.append(FoldScore.of(FoldStore.read(path)))
+        except BrokenFoldFile:
+            # The next run makes it again; a table is no place to stop for it.
+            continue
+    return scores

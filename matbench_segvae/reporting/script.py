@@ -1,0 +1,65 @@
+"""The script in a submission folder that makes its results again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_TEMPLATE = '''"""Make the results of {folder} again.
+
+    python run.py [FOLDER]
+
+writes the same predictions to FOLDER, by default the folder `rerun` beside this file.
+The packages it was made with are listed in info.json.
+"""
+
+import sys
+from pathlib import Path
+
+from matbench_segvae.cli import main
+
+RUNS = [
+{runs}
+]
+
+if __name__ == "__main__":
+    beside = Path(__file__).resolve().parent / "rerun"
+    folder = sys.argv[1] if len(sys.argv) > 1 else str(beside)
+    for options in RUNS:
+        status = main(["run", *options.split(), "--out", folder])
+        if status != 0:
+            sys.exit(status)
+'''
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run: an algorithm on a task with a seed.
+
+    Attributes:
+        task: Task name.
+        algorithm: Name of the algorithm's entry point.
+        seed: Seed of every fold.
+        folds: Fold numbers; empty for all.
+    """
+
+    task: str
+    algorithm: str
+    seed: int
+    folds: tuple[int, ...] = ()
+
+    def options(self) -> str:
+        """The command line's options for it."""
+        folds = "".join(f" --fold {fold}" for fold in self.folds)
+        return f"--task {self.task} --algorithm {self.algorithm} --seed {self.seed}{folds}"
+
+
+def run_script(folder: str, recipes: Iterable[Recipe]) -> str:
+    """Python source that runs the recipes again.
+
+    Args:
+        folder: Name of the submission folder.
+        recipes: What to run.
+    """
+    runs = "\n".join(f'    "{recipe.options()}",' for recipe in recipes)
+    return _TEMPLATE.format(folder=folder, runs=runs)

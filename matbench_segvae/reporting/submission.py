@@ -1,0 +1,207 @@
+"""Submission folders as Matbench asks for them.
+
+A folder ``<benchmark>_<algorithm>`` with ``results.json.gz``, ``info.json`` and the source
+that makes the results again; see https://matbench.materialsproject.org/How%20To%20Use/3submit/.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from matbench_segvae.algorithms.registry import algorithm_class
+from matbench_segvae.benchmark import make_benchmark
+from matbench_segvae.errors import UserError
+from matbench_segvae.reporting.files import INFO, RESULTS
+from matbench_segvae.reporting.script import Recipe, run_script
+from matbench_segvae.running import FoldResult, FoldStore
+from matbench_segvae.running.quiet import quiet_matbench
+from matbench_segvae.running.store import BrokenFoldFile, write_atomically
+
+SCRIPT = "run.py"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of an algorithm's submission folder.
+
+    Attributes:
+        folder: The folder.
+        tasks: Tasks in its results file; empty if none is finished.
+        missing: Folds that have to be run before a task can be part of it, by task.
+        warnings: Anything that the user should know.
+    """
+
+    folder: Path
+    tasks: tuple[str, ...]
+    missing: Mapping[str, tuple[int, ...]]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Collected:
+    """Stored folds of one algorithm on one benchmark."""
+
+    complete: dict[str, list[FoldResult]] = field(default_factory=dict)
+    missing: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def write_submissions(
+    out: Path, algorithms: Sequence[str], tasks: Mapping[str, Any]
+) -> list[Submission]:
+    """Write the submission folder of every algorithm on every benchmark.
+
+    A task is part of it once all its folds are finished. Tasks of earlier runs that are
+    already in a results file stay in it.
+
+    Args:
+        out: Folder of all results.
+        algorithms: Names of algorithms.
+        tasks: Loaded tasks by name.
+
+    Returns:
+        What became of each folder that has at least one finished fold.
+
+    Raises:
+        UserError: If a folder cannot be written to.
+    """
+    benchmarks: dict[str, dict[str, Any]] = {}
+    for name, task in tasks.items():
+        benchmarks.setdefault(str(task.benchmark_name), {})[name] = task
+    submissions = []
+    with quiet_matbench():
+        for benchmark, members in benchmarks.items():
+            for algorithm in algorithms:
+                store = FoldStore(out, benchmark, algorithm)
+                if (store.folder / "folds").is_dir():
+                    submissions.append(_write(store, members))
+    return submissions
+
+
+def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
+    collected = _collect(store, tasks)
+    names: tuple[str, ...] = ()
+    if collected.complete:
+        benchmark = _assemble(store, tasks, collected)
+        names = tuple(benchmark.tasks_map)
+        recipes = _recipes(store.algorithm, benchmark)
+        versions = _versions(collected.complete)
+        try:
+            _write_results(benchmark, store.folder / RESULTS)
+            write_atomically(store.folder / INFO, _info(store.algorithm, versions))
+            write_atomically(store.folder / SCRIPT, run_script(store.folder.name, recipes))
+        except OSError as error:
+            raise UserError(f"cannot write to '{store.folder}': {error.strerror}") from error
+    return Submission(store.folder, names, collected.missing, tuple(collected.warnings))
+
+
+def _collect(store: FoldStore, tasks: Mapping[str, Any]) -> _Collected:
+    collected = _Collected()
+    for name, task in tasks.items():
+        found: dict[int, FoldResult] = {}
+        for fold in task.folds:
+            try:
+                result = store.load(name, fold)
+            except BrokenFoldFile:
+                continue
+            if result is not None and list(result.predictions) == _test_ids(task, fold):
+                found[fold] = result
+        missing = tuple(fold for fold in task.folds if fold not in found)
+        if missing and found:
+            collected.missing[name] = missing
+        elif not missing:
+            collected.complete[name] = list(found.values())
+    return collected
+
+
+def _test_ids(task: Any, fold: int) -> list[str]:  # noqa: ANN401 - matbench is not typed
+    return [str(i) for i in task.validation[task.folds_map[fold]]["test"]]
+
+
+def _assemble(store: FoldStore, tasks: Mapping[str, Any], collected: _Collected) -> Any:  # noqa: ANN401
+    """Record all finished folds in a fresh benchmark object."""
+    earlier = _earlier_tasks(store, collected)
+    benchmark = make_benchmark(store.benchmark, [*collected.complete, *earlier])
+    for name, results in collected.complete.items():
+        task = benchmark.tasks_map[name]
+        # The truth is needed for scoring; it is loaded once, in the run.
+        task.df = tasks[name].df
+        for result in results:
+            task.record(result.fold, list(result.predictions.values()), params=dict(result.params))
+    for name, results in earlier.items():
+        benchmark.tasks_map[name].results = results
+    card = algorithm_class(store.algorithm).card
+    benchmark.add_metadata({"algorithm": card.algorithm, "algorithm_long": card.algorithm_long})
+    return benchmark
+
+
+def _earlier_tasks(store: FoldStore, collected: _Collected) -> dict[str, Any]:
+    """Results of tasks that were finished in earlier runs and are not part of this one."""
+    path = store.folder / RESULTS
+    if not path.is_file():
+        return {}
+    kind = type(make_benchmark(store.benchmark, list(collected.complete)))
+    try:
+        before = kind.from_file(path)
+    # Matbench raises anything from KeyError to TypeError for a file it does not accept.
+    except Exception as error:
+        collected.warnings.append(f"{path} could not be read and is replaced: {error}")
+        return {}
+    return {
+        name: task.results
+        for name, task in before.tasks_map.items()
+        if name not in collected.complete
+    }
+
+
+def _write_results(benchmark: Any, path: Path) -> None:  # noqa: ANN401
+    """Let the benchmark write itself.
+
+    matbench 0.6 writes plain text under the name ``.json.gz`` and reads nothing else;
+    compressing it would keep stock ``MatbenchBenchmark.from_file`` from loading it.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    benchmark.to_file(temporary)
+    temporary.replace(path)
+
+
+def _versions(complete: Mapping[str, Iterable[FoldResult]]) -> dict[str, str]:
+    """The versions the results were made with; where folds differ, the last one's."""
+    versions: dict[str, str] = {}
+    for results in complete.values():
+        for result in results:
+            versions |= result.params.get("versions", {})
+    return versions
+
+
+def _info(algorithm: str, versions: Mapping[str, str]) -> str:
+    card = algorithm_class(algorithm).card
+    info = {
+        "authors": card.authors,
+        "algorithm": card.algorithm,
+        "algorithm_long": card.algorithm_long,
+        "bibtex_refs": list(card.bibtex_refs),
+        "notes": card.notes,
+        "requirements": {
+            "python": [f"{name}=={v}" for name, v in versions.items() if name != "python"]
+        },
+    }
+    return json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+
+
+def _recipes(algorithm: str, benchmark: Any) -> list[Recipe]:  # noqa: ANN401
+    """The runs that lead to the recorded folds: one for every task and seed."""
+    recipes = []
+    for name, task in benchmark.tasks_map.items():
+        seeds: dict[int, list[int]] = {}
+        for fold, key in task.folds_map.items():
+            params = task.results[key]["parameters"]
+            seeds.setdefault(int(params.get("seed", 0)), []).append(int(fold))
+        for seed, folds in seeds.items():
+            chosen = [] if len(folds) == len(task.folds) else folds
+            recipes.append(Recipe(name, algorithm, seed, tuple(chosen)))
+    return recipes

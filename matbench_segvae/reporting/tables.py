@@ -1,0 +1,123 @@
+"""The leaderboard on a terminal, wide or narrow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
+from matbench_segvae.reporting.submission import Submission
+from matbench_segvae.running import RunReport
+
+
+def print_leaderboard(
+    console: Console, board: Mapping[str, Sequence[Row]], units: Mapping[str, str]
+) -> None:
+    """Print a table per task, and the formulas below it.
+
+    Args:
+        console: Where to print.
+        board: Rows by task name, best first.
+        units: Unit of the target by task name; energies in eV are shown in meV.
+    """
+    for task, rows in board.items():
+        factor, unit = display_unit(units.get(task, ""))
+        console.print(_table(task, rows, factor, unit, console.width))
+        best = best_formula(rows)
+        for row in rows:
+            if row.formula:
+                console.print(_formula_line(row, "best formula" if row is best else "formula"))
+
+
+def print_run(console: Console, report: RunReport, submissions: Sequence[Submission]) -> None:
+    """Print the leaderboard of a run, and where its submissions are.
+
+    Args:
+        console: Where to print.
+        report: What came of the run.
+        submissions: What became of the submission folders.
+    """
+    board = rank(FoldScore.of(result) for result in report.results)
+    print_leaderboard(console, board, {r.task: r.unit for r in report.results})
+    for submission in submissions:
+        lines = [Text(f"warning: {line}", style="yellow") for line in submission.warnings]
+        for task, folds in submission.missing.items():
+            lacking = f"{task} lacks fold {', '.join(map(str, folds))}"
+            lines.append(Text(f"{submission.folder}: not complete, {lacking}"))
+        if submission.tasks:
+            lines.append(Text(f"submission: {submission.folder}"))
+        for line in lines:
+            console.print(line, soft_wrap=True)
+
+
+def display_unit(unit: str) -> tuple[float, str]:
+    """The factor to show a quantity with, and the unit that it then has.
+
+    >>> display_unit("eV/atom")
+    (1000.0, 'meV/atom')
+    """
+    if unit.startswith("eV"):
+        return 1000.0, f"m{unit}"
+    return 1.0, "" if unit in ("None", "unitless") else unit
+
+
+def _table(task: str, rows: Sequence[Row], factor: float, unit: str, width: int) -> Table:
+    regression = rows[0].metric == "mae"
+    name = "MAE" if regression else "ROC-AUC"
+    title = f"{task}: {name}" + (f" in {unit}" if regression and unit else "")
+    columns = {
+        "algorithm": [row.algorithm for row in rows],
+        f"{name} ± std": [_spread(row, factor if regression else 1.0) for row in rows],
+        "max error": [_number(row.max_error, factor) for row in rows],
+        "s/fold": ["" if row.seconds is None else f"{row.seconds:.1f}" for row in rows],
+        "complexity": ["" if row.complexity is None else str(row.complexity) for row in rows],
+        "folds": [",".join(map(str, row.folds)) for row in rows],
+    }
+    if len({row.folds for row in rows}) == 1:
+        del columns["folds"]
+    _fit(columns, width)
+    table = Table(title=title, title_style="bold", title_justify="left")
+    for header in columns:
+        table.add_column(header, justify="left" if header == "algorithm" else "right")
+    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+        table.add_row(*cells, style="bold" if place == 0 else "")
+    return table
+
+
+def _fit(columns: dict[str, list[str]], width: int) -> None:
+    """Drop columns that say nothing, then on a narrow terminal those that say least."""
+    for header in [header for header, cells in columns.items() if not any(cells)]:
+        del columns[header]
+    for header in ("complexity", "max error", "s/fold"):
+        needed = sum(max(map(len, [name, *cells])) + 3 for name, cells in columns.items()) + 1
+        if needed > width:
+            columns.pop(header, None)
+
+
+def _spread(row: Row, factor: float) -> str:
+    mean, std = row.mean * factor, row.std * factor
+    digits = 3 if row.metric == "rocauc" else _digits(mean)
+    return f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
+def _number(value: float | None, factor: float = 1.0) -> str:
+    return "" if value is None else f"{value * factor:.{_digits(value * factor)}f}"
+
+
+def _digits(value: float) -> int:
+    """Decimals that leave about three significant digits."""
+    size = abs(value)
+    return 1 if size >= 10 else 2 if size >= 1 else 4
+
+
+def _formula_line(row: Row, what: str) -> Text:
+    # A Text, not markup: brackets in a formula are brackets.
+    fold = f"fold {row.formula_fold}, the closest to the mean"
+    line = Text(f"{what} ({row.algorithm}, {fold}): ", style="dim")
+    line.append(str(row.formula), style="bold not dim")
+    if row.complexity is not None:
+        line.append(f"  (complexity {row.complexity})")
+    return line

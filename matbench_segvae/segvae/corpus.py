@@ -1,0 +1,96 @@
+"""Random formulas to pretrain the network on, and the mask that keeps its samples valid."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from matbench_segvae.expressions import FITTED, Grammar
+
+# A random tree grows a leaf with this share once it has a few operators; smaller shares
+# give longer formulas.
+_LEAF_SHARE = 0.4
+
+
+class FormulaMask:
+    """Tells, step by step, which tokens can still lead to a complete formula."""
+
+    def __init__(self, grammar: Grammar) -> None:
+        self._grammar = grammar
+        self._fitted = grammar.ids.get(FITTED, -1)
+
+    def after(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Mask of the tokens that may follow, shape ``(B, n_tokens)``.
+
+        Args:
+            ids: Ids written so far, shape ``(B, t)``.
+        """
+        arities = np.where(ids == 0, 0, self._grammar.arities[ids] - 1)
+        missing = 1 + arities.sum(axis=1)
+        return self._grammar.allowed(missing, ids.shape[1], (ids == self._fitted).sum(axis=1))
+
+    def __call__(self, ids: torch.Tensor) -> torch.Tensor:
+        """The same for tensors, as the network's sampling asks."""
+        return torch.from_numpy(self.after(ids.cpu().numpy())).to(ids.device)
+
+
+def random_formulas(
+    grammar: Grammar, n_formulas: int, seed: int, max_rounds: int = 200
+) -> NDArray[np.int64]:
+    """Draw different random formulas that satisfy the grammar's predicates.
+
+    Args:
+        grammar: The language.
+        n_formulas: How many to draw.
+        seed: Seed of the draw.
+        max_rounds: Rounds of drawing after which fewer formulas are accepted, for
+            languages that do not have as many.
+
+    Returns:
+        Ids, shape ``(n, max_length)`` with ``n <= n_formulas``.
+    """
+    rng = np.random.default_rng(seed)
+    weights = _token_weights(grammar)
+    seen: dict[tuple[str, ...], None] = {}
+    for _ in range(max_rounds):
+        for row in _draw(grammar, weights, n_formulas, rng):
+            tokens = grammar.decode(row)
+            if tokens not in seen and grammar.keeps(tokens):
+                seen[tokens] = None
+                if len(seen) == n_formulas:
+                    return np.stack([grammar.encode(tokens) for tokens in seen])
+    return np.stack([grammar.encode(tokens) for tokens in seen])
+
+
+def _token_weights(grammar: Grammar) -> NDArray[np.float64]:
+    """Odds of drawing each token: leaves share theirs, variables as often as constants."""
+    weights = np.zeros(len(grammar.tokens))
+    operators = grammar.arities > 0
+    weights[operators] = (1 - _LEAF_SHARE) / operators.sum()
+    weights[0] = 1.0
+    variables = [grammar.ids[name] for name in grammar.variables]
+    constants = np.flatnonzero(grammar.arities == 0)
+    constants = constants[~np.isin(constants, variables)]
+    weights[variables] = _LEAF_SHARE / 2 / len(variables)
+    if len(constants):
+        weights[constants] = _LEAF_SHARE / 2 / len(constants)
+    if grammar.fitted_constants:
+        # A fitted constant can become any of the named ones, so it comes more often.
+        weights[grammar.ids[FITTED]] = _LEAF_SHARE / 2
+    return weights
+
+
+def _draw(
+    grammar: Grammar, weights: NDArray[np.float64], n_rows: int, rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """Draw token after token, each with its weight among those allowed."""
+    mask = FormulaMask(grammar)
+    ids = np.zeros((n_rows, 0), dtype=np.int64)
+    for _ in range(grammar.max_length):
+        odds = np.cumsum(weights * mask.after(ids), axis=1)
+        token = (rng.random((n_rows, 1)) * odds[:, -1:] < odds).argmax(axis=1)
+        ids = np.concatenate([ids, token[:, None]], axis=1)
+        if not token.any():
+            break
+    return np.pad(ids, ((0, 0), (0, grammar.max_length - ids.shape[1])))

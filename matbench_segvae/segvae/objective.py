@@ -1,0 +1,149 @@
+"""What a formula is worth: its loss on the data with the best constants found for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+
+from matbench_segvae.expressions import FITTED
+from matbench_segvae.expressions.evaluate import Batch
+from matbench_segvae.expressions.fitting import AdditiveProblem, Fit, fit_constants
+
+Tokens = tuple[str, ...]
+
+# Given formulas and their constants, shape (B, K, C), says which may be kept, shape (B,).
+Admissible = Callable[[Batch, torch.Tensor], torch.Tensor]
+
+
+def everything(batch: Batch, _: torch.Tensor) -> torch.Tensor:
+    """Admit all formulas."""
+    return torch.ones(batch.n_formulas, dtype=torch.bool)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A formula with its loss and the constants that gave it.
+
+    Attributes:
+        tokens: The formula.
+        loss: Root mean squared error, weighted; infinite if it is not defined on the data.
+        constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
+    """
+
+    tokens: Tokens
+    loss: float
+    constants: torch.Tensor
+
+
+class Objective(Protocol):
+    """Scores formulas; the search knows nothing else about the data."""
+
+    def score(self, formulas: Sequence[Tokens]) -> list[Scored]:
+        """Fit and score formulas, in the order given."""
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How hard to try to find a formula's constants.
+
+    Attributes:
+        screening_starts: Random starts for every formula.
+        screening_steps: Steps of each of them.
+        polished_share: Share of the formulas that are fitted again, harder.
+        polishing_starts: Random starts for those, beside where screening ended.
+        polishing_steps: Steps of each of them.
+        chunk: Formulas fitted at once, which bounds memory.
+    """
+
+    screening_starts: int = 1
+    screening_steps: int = 6
+    polished_share: float = 0.1
+    polishing_starts: int = 3
+    polishing_steps: int = 25
+    chunk: int = 256
+
+
+class AdditiveObjective:
+    """Scores formulas on an :class:`AdditiveProblem` by fitting their constants.
+
+    A fit that is not admissible counts as undefined, so that constants found from another
+    start, or another formula, take its place.
+    """
+
+    def __init__(
+        self,
+        problem: AdditiveProblem,
+        variables: Sequence[str],
+        settings: FitSettings,
+        seed: int,
+        admissible: Admissible = everything,
+    ) -> None:
+        self._admissible = admissible
+        self._problem = problem
+        self._variables = tuple(variables)
+        self._settings = settings
+        self._generator = torch.Generator().manual_seed(seed)
+        self._n_observations = len(problem.target)
+
+    def score(self, formulas: Sequence[Tokens]) -> list[Scored]:
+        """Fit and score formulas: all of them briefly, the most promising ones harder."""
+        settings = self._settings
+        scored: list[Scored] = []
+        for first in range(0, len(formulas), settings.chunk):
+            chunk = formulas[first : first + settings.chunk]
+            scored += self._fit(chunk, settings.screening_starts, settings.screening_steps)
+        n_polished = max(1, round(settings.polished_share * len(scored)))
+        order = sorted(range(len(scored)), key=lambda i: scored[i].loss)[:n_polished]
+        for first in range(0, len(order), settings.chunk):
+            picked = order[first : first + settings.chunk]
+            before = [scored[i] for i in picked]
+            after = self._fit(
+                [s.tokens for s in before],
+                settings.polishing_starts,
+                settings.polishing_steps,
+                before,
+            )
+            for position, old, new in zip(picked, before, after, strict=True):
+                scored[position] = min(old, new, key=lambda s: s.loss)
+        return scored
+
+    def _fit(
+        self,
+        formulas: Sequence[Tokens],
+        n_starts: int,
+        n_steps: int,
+        previous: Sequence[Scored] = (),
+    ) -> list[Scored]:
+        """Fit each formula from random starts, and from where it was before if given."""
+        batch = Batch(formulas, self._variables)
+        shape = (len(formulas), self._problem.n_groups, batch.width)
+        starts = [self._random_start(shape) for _ in range(n_starts if batch.width else 1)]
+        if previous:
+            starts.append(_stack([s.constants for s in previous], batch.width))
+        best: Fit | None = None
+        for start in starts:
+            fit = fit_constants(self._problem, batch, start, n_steps)
+            fit.loss[~self._admissible(batch, fit.constants)] = torch.inf
+            best = fit if best is None else fit.where(fit.loss < best.loss, best)
+        assert best is not None
+        losses = (best.loss / self._n_observations).sqrt().tolist()
+        return [
+            Scored(tokens, loss, best.constants[i, :, : tokens.count(FITTED)].clone())
+            for i, (tokens, loss) in enumerate(zip(formulas, losses, strict=True))
+        ]
+
+    def _random_start(self, shape: tuple[int, int, int]) -> torch.Tensor:
+        """Constants of either sign around 1, the size that data in natural units ask for."""
+        normal = torch.randn(shape, generator=self._generator, dtype=torch.float64)
+        sign = torch.where(torch.rand(shape, generator=self._generator) < 0.3, -1.0, 1.0)
+        return sign * (0.8 * normal).exp()
+
+
+def _stack(constants: Sequence[torch.Tensor], width: int) -> torch.Tensor:
+    """Stack constants of different lengths into ``(B, K, width)``, filled with 0."""
+    return torch.stack(
+        [torch.nn.functional.pad(values, (0, width - values.shape[1])) for values in constants]
+    )

@@ -1,0 +1,66 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SIBLING_MIRROR = Path(__file__).parents[2] / "shared" / "data"
+
+
+@pytest.fixture(scope="session")
+def mirror():
+    """The folder with the published data files, if there is one on this machine."""
+    chosen = os.environ.get("MATBENCH_SEGVAE_DATA")
+    folder = Path(chosen) if chosen else SIBLING_MIRROR
+    if not (folder / "2dmd").is_dir():
+        pytest.skip("no mirror of the data: set MATBENCH_SEGVAE_DATA")
+    return folder.resolve()
+
+
+@pytest.fixture(scope="session")
+def dft_data():
+    """Make the DFT data available, from a mirror, the cache or the network."""
+    from matbench_segvae.benchmark.datasets import CATALOGUE, fetch
+    from matbench_segvae.errors import UserError
+
+    patch = pytest.MonkeyPatch()
+    if not os.environ.get("MATBENCH_SEGVAE_DATA") and SIBLING_MIRROR.is_dir():
+        patch.setenv("MATBENCH_SEGVAE_DATA", str(SIBLING_MIRROR))
+    try:
+        for name in CATALOGUE:
+            fetch(name)
+    except UserError as error:
+        if not str(error).startswith("cannot download"):
+            raise
+        pytest.skip(f"no mirror of the data and no network: {error}")
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def v3_table(dft_data):
+    """The 743 rebuilt structures and their energies, by 2DMD id."""
+    from matbench_segvae.benchmark.tables import v3_table
+
+    return v3_table()
+
+
+@pytest.fixture
+def no_data(monkeypatch, tmp_path):
+    """A machine without mirror and with an empty cache; returns the cache folder."""
+    monkeypatch.delenv("MATBENCH_SEGVAE_DATA", raising=False)
+    monkeypatch.delenv("MATBENCH_SEGVAE_URL", raising=False)
+    monkeypatch.setenv("MATBENCH_SEGVAE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def matminer_data(monkeypatch):
+    """Two of Matbench's own data sets, where matminer finds them."""
+    folder = Path(os.environ.get("MATMINER_DATA") or SIBLING_MIRROR / "matbench_v0.1").resolve()
+    for name in ("matbench_steels", "matbench_jdft2d"):
+        if not (folder / f"{name}.json.gz").is_file():
+            pytest.skip(f"{name} is not on this machine: set MATMINER_DATA")
+    monkeypatch.setenv("MATMINER_DATA", str(folder))
+    return folder

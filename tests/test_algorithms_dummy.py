@@ -1,0 +1,47 @@
+"""The training mean, and Matbench's official scores for it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
+from matbench_segvae.algorithms.dummy import MeanPredictor
+
+
+def context(tmp_path, **changes):
+    facts = {"benchmark": "b", "task": "t", "fold": 0, "input_type": "composition"}
+    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 0}
+    return FoldContext(**(facts | changes), scratch=tmp_path)
+
+
+def test_is_an_algorithm():
+    assert isinstance(create_algorithm("dummy"), Algorithm)
+
+
+def test_predicts_the_training_mean(tmp_path):
+    dummy = MeanPredictor()
+    dummy.fit(pd.Series(["A", "B"]), pd.Series([1.0, 4.0]), context(tmp_path))
+    assert np.array_equal(dummy.predict(pd.Series(["C", "D", "E"])), [2.5, 2.5, 2.5])
+    assert dummy.describe() == {"mean": 2.5}
+
+
+def test_predicts_the_share_of_the_positive_class(tmp_path):
+    dummy = MeanPredictor()
+    labels = pd.Series([True, False, True, True])
+    dummy.fit(pd.Series(list("ABCD")), labels, context(tmp_path, task_type="classification"))
+    assert np.array_equal(dummy.predict(pd.Series(["C"])), [0.75])
+
+
+def test_predicting_before_fitting_is_a_mistake():
+    with pytest.raises(RuntimeError, match="fit"):
+        MeanPredictor().predict(pd.Series(["A"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "official"), [("matbench_steels", 229.7445), ("matbench_jdft2d", 67.2851)]
+)
+def test_official_scores(name, official, matminer_data, tmp_path):
+    from matbench_segvae.running import run
+
+    report = run([name], ["dummy"], out=tmp_path)
+    assert np.mean([result.score for result in report.results]) == pytest.approx(official, abs=5e-5)

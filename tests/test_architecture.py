@@ -1,0 +1,112 @@
+"""Imports point one way, and importing the package is cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import matbench_segvae
+
+PACKAGE = Path(matbench_segvae.__file__).parent
+NAME = "matbench_segvae"
+ALLOWED = {
+    "errors": set(),
+    "isolation": {"errors"},
+    "expressions": {"errors"},
+    "defects": {"errors"},
+    "segvae": {"errors", "isolation", "expressions"},
+    "benchmark": {"errors", "defects"},
+    "algorithms": {"errors", "isolation", "expressions", "defects", "segvae"},
+    "running": {"errors", "benchmark", "algorithms"},
+    "reporting": {"errors", "benchmark", "algorithms", "running"},
+    "cli": {"errors", "benchmark", "algorithms", "running", "reporting"},
+}
+
+
+def module_name(path):
+    parts = path.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_name(path): path for path in sorted(PACKAGE.rglob("*.py"))}
+
+
+def imported(path):
+    """Modules of this package that a module imports anywhere, functions included."""
+    own = module_name(path)
+    package = own if path.name == "__init__.py" else own.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                above = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*above, base]).rstrip(".")
+            # `from room import module` names a module as much as `import room.module` does.
+            names = [
+                full if (full := f"{base}.{alias.name}") in MODULES else base
+                for alias in node.names
+            ]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] == NAME)
+
+
+def room(module):
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else NAME
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_no_import_points_upward(module):
+    if room(module) == NAME:
+        return  # the package itself only gathers public names
+    allowed = ALLOWED[room(module)] | {room(module)}
+    upward = {name for name in imported(MODULES[module]) if room(name) not in allowed}
+    assert not upward, f"{module} must not import {sorted(upward)}"
+
+
+def test_every_room_is_known():
+    assert {room(module) for module in MODULES} - {NAME, "__main__"} <= set(ALLOWED)
+
+
+def test_there_is_no_cycle_of_modules():
+    graph = {m: {n for n in imported(p) if n in MODULES and n != m} for m, p in MODULES.items()}
+    # A package's __init__ gathers its modules; they in turn may ask other packages' __init__.
+    done, path = set(), []
+
+    def visit(module):
+        assert module not in path, f"cycle: {' -> '.join([*path[path.index(module) :], module])}"
+        if module in done:
+            return
+        path.append(module)
+        for other in graph[module]:
+            visit(other)
+        path.pop()
+        done.add(module)
+
+    for module in graph:
+        visit(module)
+
+
+def loaded_after(code):
+    script = (
+        f"import sys\n{code}\nprint(*sorted({{'torch', 'tensorflow', 'matgl'}} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
+    )
+    return done.stdout.splitlines()[-1].split()
+
+
+def test_importing_the_package_loads_no_deep_learning():
+    assert loaded_after("import matbench_segvae") == []
+
+
+@pytest.mark.parametrize("command", ["--help", "tasks", "algorithms", "data list", "--version"])
+def test_light_commands_load_no_deep_learning(command):
+    code = f"from matbench_segvae.cli import main\nmain({command.split()!r})"
+    assert loaded_after(code) == []

@@ -1,0 +1,125 @@
+import os
+import subprocess
+import sys
+
+import pytest
+from matbench.bench import MatbenchBenchmark
+from matbench.task import MatbenchTask
+
+from matbench_segvae.benchmark import (
+    DefectBenchmark,
+    DefectTask,
+    benchmark_name_of,
+    load_task,
+    make_benchmark,
+    make_task,
+    task_names,
+    task_summary,
+)
+from matbench_segvae.errors import UserError
+
+STEELS = "matbench_steels"
+
+
+def test_ours_come_first():
+    names = task_names()
+    assert len(names) == 5 + 13
+    assert names[0] == "defects2d_mos2_v3"
+    assert names[5].startswith("matbench_")
+
+
+def test_every_task_has_a_summary_and_can_be_made():
+    for name in task_names():
+        summary = task_summary(name)
+        task = make_task(name)
+        assert task.df is None
+        assert summary.benchmark == task.benchmark_name == benchmark_name_of(name)
+        assert summary.n_samples == task.metadata.n_samples
+        assert summary.as_row()["task"] == name
+        assert isinstance(task, DefectTask) == (summary.benchmark == "defects2d_v0.1")
+    assert type(make_task(STEELS)) is MatbenchTask
+
+
+def test_unknown_task_names_ours_and_near_ones():
+    for ask in (make_task, task_summary, benchmark_name_of):
+        with pytest.raises(
+            UserError,
+            match=r"unknown task 'matbench_steel'.*defects2d_mos2_v3.*did you mean matbench_steels",
+        ):
+            ask("matbench_steel")
+    assert "matbench_steel" not in task_names()
+
+
+def test_benchmarks():
+    assert type(make_benchmark("defects2d_v0.1")) is DefectBenchmark
+    stock = make_benchmark("matbench_v0.1", [STEELS])
+    assert type(stock) is MatbenchBenchmark
+    assert list(stock.tasks_map) == [STEELS]
+    with pytest.raises(UserError, match="unknown benchmark 'matbench'"):
+        make_benchmark("matbench")
+    with pytest.raises(UserError, match=r"belongs to matbench_v0\.1"):
+        make_benchmark("defects2d_v0.1", [STEELS])
+
+
+def test_stock_task_is_read_from_matminer_data(mirror, monkeypatch):
+    monkeypatch.setenv("MATMINER_DATA", str(mirror / "matbench_v0.1"))
+    task = make_task(STEELS)
+    load_task(task)
+    assert len(task.df) == 312
+    means = []
+    for fold in task.folds:
+        _, outputs = task.get_train_and_val_data(fold)
+        truth = task.get_test_data(fold, include_target=True)[1]
+        means.append((truth - outputs.mean()).abs().mean())
+    assert sum(means) / 5 == pytest.approx(229.7445, abs=1e-4)
+
+
+def test_stock_task_without_data_and_network(no_data, monkeypatch):
+    import requests
+
+    def dead(*args, **kwargs):
+        raise requests.ConnectionError("no network")
+
+    monkeypatch.setattr(requests, "get", dead)
+    monkeypatch.delenv("MATMINER_DATA", raising=False)
+    with pytest.raises(UserError, match=r"cannot load matbench_steels.*MATMINER_DATA") as caught:
+        load_task(make_task(STEELS))
+    assert "\n" not in str(caught.value)
+    assert str(no_data) in str(caught.value)
+    assert "MATMINER_DATA" not in os.environ
+
+
+def test_our_task_is_loaded_like_any(no_data):
+    task = make_task("defects2d_xtb_mos2")
+    load_task(task)
+    assert len(task.df) == 71
+
+
+def run_python(code):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_missing_matbench_is_explained_and_data_files_still_work():
+    result = run_python(
+        "import sys; sys.modules['matbench'] = None\n"
+        "from matbench_segvae.benchmark import datasets, CATALOGUE, status\n"
+        "try:\n"
+        "    from matbench_segvae.benchmark import make_task\n"
+        "except ImportError as error:\n"
+        "    print(error)\n"
+    )
+    assert result.stdout.strip() == (
+        'matbench is not installed: run "pip install --no-deps matbench==0.6"'
+    ), result.stderr
+
+
+def test_benchmark_needs_neither_torch_nor_tensorflow():
+    result = run_python(
+        "import sys\n"
+        "from matbench_segvae.benchmark import make_task, DefectBenchmark, status\n"
+        "make_task('defects2d_xtb_mos2').load()\n"
+        "print([m for m in ('torch', 'tensorflow', 'ase.optimize', 'tblite') if m in sys.modules])"
+    )
+    assert result.stdout.strip() == "[]", result.stderr

@@ -1,0 +1,410 @@
+"""Our tasks behave like Matbench's own, and a little more carefully."""
+
+import copy
+import gzip
+import json
+import logging
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from matbench.bench import MatbenchBenchmark
+from matbench.task import MatbenchTask
+from pymatgen.core import Structure
+from sklearn.model_selection import KFold
+
+from matbench_segvae.benchmark import BENCHMARK_NAME, DefectBenchmark, DefectTask, folds
+from matbench_segvae.errors import UserError
+
+XTB = "defects2d_xtb_mos2"
+SIZES = {
+    "defects2d_mos2_v3": 743,
+    "defects2d_mos2_v2": 15,
+    "defects2d_mos2_x2": 19,
+    "defects2d_mos2_transfer": 779,
+    XTB: 71,
+}
+
+FIRST_TEST_IDS = ["defects2d-mos2-v3-005", "defects2d-mos2-v3-007", "defects2d-mos2-v3-009"]
+LAST_XTB_ID = "defects2d-xtb-mos2-67"
+
+
+@pytest.fixture
+def task():
+    return DefectTask(XTB)
+
+
+def record_all(task, **kwargs):
+    for fold in task.folds:
+        _, outputs = task.get_train_and_val_data(fold)
+        n = len(task.get_test_data(fold))
+        task.record(fold, np.full(n, outputs.mean()), params={"mean": outputs.mean()}, **kwargs)
+
+
+@pytest.fixture
+def recorded(task):
+    record_all(task)
+    return task
+
+
+@pytest.fixture
+def benchmark():
+    bench = DefectBenchmark(subset=[XTB], autoload=True)
+    record_all(bench.defects2d_xtb_mos2)
+    bench.add_metadata({"algorithm": "mean", "numbers": [1, 2]})
+    return bench
+
+
+def refused(maker, path, match):
+    with pytest.raises(UserError, match=match) as caught:
+        maker.from_file(path)
+    assert "\n" not in str(caught.value)
+
+
+# Folds and ids.
+
+
+def test_committed_folds_are_matbenchs_kfold():
+    assert set(folds.committed_splits()) == set(SIZES)
+    for name, n in SIZES.items():
+        if name.endswith("transfer"):
+            continue
+        prefix = name.replace("_", "-")
+        ids = np.array([f"{prefix}-{i + 1:0{len(str(n))}d}" for i in range(n)])
+        kfold = KFold(n_splits=5, shuffle=True, random_state=18012019)
+        for number, (train, test) in enumerate(kfold.split(ids)):
+            fold = folds.committed_splits()[name][f"fold_{number}"]
+            assert fold == {"train": ids[train].tolist(), "test": ids[test].tolist()}
+
+
+def test_committed_folds_have_not_changed():
+    """Written out once: nothing may change folds within a version of the benchmark."""
+    first = folds.committed_splits()["defects2d_mos2_v3"]["fold_0"]["test"]
+    assert len(first) == 149
+    assert first[:3] == FIRST_TEST_IDS
+    assert folds.committed_splits()[XTB]["fold_4"]["test"][-1] == LAST_XTB_ID
+
+
+def test_every_id_is_tested_once():
+    for name, n in SIZES.items():
+        splits = folds.committed_splits()[name].values()
+        tested = [label for fold in splits for label in fold["test"]]
+        everything = {label for fold in splits for label in (*fold["train"], *fold["test"])}
+        assert len(tested) == len(set(tested))
+        assert len(everything) == n
+        assert all(not set(fold["train"]) & set(fold["test"]) for fold in splits)
+        assert len(tested) == (743 if name.endswith("transfer") else n)
+
+
+def test_committed_files_can_be_made_again(dft_data, tmp_path):
+    folds.write_committed(tmp_path)
+    for path in (folds.VALIDATION_FILE, folds.METADATA_FILE):
+        assert json.loads((tmp_path / path.name).read_text()) == json.loads(path.read_text())
+
+
+def test_transfer_trains_on_singles_and_pairs(dft_data):
+    task = DefectTask("defects2d_mos2_transfer")
+    inputs, outputs = task.get_train_and_val_data(0)
+    assert task.folds == [0]
+    assert len(inputs) == 36
+    vacancies = [192 - len(structure) for structure in inputs]
+    assert vacancies == [1, 1] + [2] * 34
+    assert outputs.iloc[0] == pytest.approx(7.12148, abs=1e-5)
+    tested = task.get_test_data(0)
+    assert len(tested) == 743
+    assert {len(structure) for structure in tested} == {189}
+
+
+# The Matbench API.
+
+
+def test_metadata_and_info(task):
+    metadata = task.metadata
+    assert (metadata.target, metadata.unit) == ("formation_energy_per_site", "eV")
+    assert (metadata.task_type, metadata.input_type) == ("regression", "structure")
+    assert metadata.n_samples == len(task.df) == 71
+    deviation = (task.df[metadata.target] - task.df[metadata.target].mean()).abs().mean()
+    assert metadata.mad == pytest.approx(deviation)
+    assert metadata.bibtex_refs
+    assert "GFN1" in task.info
+    assert "DefectTask(" in repr(task)
+
+
+def test_data_of_a_fold(task):
+    inputs, outputs = task.get_train_and_val_data(0)
+    assert isinstance(inputs.iloc[0], Structure)
+    assert outputs.index.equals(inputs.index)
+    assert outputs.index.name == "mbid"
+    assert task.get_train_and_val_data(0, as_type="df").shape == (56, 2)
+    assert task.get_test_data(0, as_type="df").shape == (15, 1)
+    tested, truth = task.get_test_data(0, include_target=True)
+    assert len(tested) == len(truth) == 15
+    assert task.df.index[0] == "defects2d-xtb-mos2-01"
+
+
+def test_record_score_and_validate(recorded):
+    assert recorded.is_recorded == dict.fromkeys(range(5), True)
+    before = copy.deepcopy(recorded.as_dict())
+    recorded.validate()
+    assert recorded.as_dict() == before, "validation leaves the results alone"
+    truth = recorded.df.loc[recorded.validation.fold_0.test, recorded.metadata.target]
+    predicted = recorded.results.fold_0.parameters["mean"]
+    assert recorded.results.fold_0.scores.mae == pytest.approx((truth - predicted).abs().mean())
+    assert set(recorded.scores) == {"mae", "rmse", "mape", "max_error"}
+
+
+def test_uncertainty_survives_validation_and_file(task, tmp_path):
+    for fold in task.folds:
+        n = len(task.get_test_data(fold))
+        task.record(fold, np.ones(n), std=np.full(n, 0.1))
+    task.validate()
+    task.to_file(tmp_path / "task.json")
+    again = DefectTask.from_file(tmp_path / "task.json")
+    assert len(again.results.fold_0.uncertainty) == 15
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, lambda x: np.array(x, dtype=np.float32)])
+def test_predictions_of_any_kind(task, kind):
+    task.record(0, kind([1.0] * 15))
+    assert all(type(value) is float for value in task.results.fold_0.data.values())
+
+
+def test_bad_records_leave_nothing_behind(task):
+    attempts = [
+        (7, [1.0] * 15, UserError, "fold 7 of defects2d_xtb_mos2 does not exist: .* 0, 1, 2, 3, 4"),
+        (0, [1.0] * 14, ValueError, "same length"),
+        (0, [1.0] * 14 + [float("nan")], UserError, "1 of 15 predictions .* not finite"),
+        (0, ["one"] * 15, UserError, "no numbers"),
+    ]
+    for fold, predictions, error, match in attempts:
+        with pytest.raises(error, match=match):
+            task.record(fold, predictions)
+    unloaded = DefectTask(XTB, autoload=False)
+    with pytest.raises(ValueError, match="not loaded"):
+        unloaded.record(0, [1.0] * 15)
+    assert not any(task.is_recorded.values())
+    assert not any(unloaded.is_recorded.values())
+
+
+def test_folds_that_do_not_exist(task):
+    for ask in (task.get_test_data, task.get_train_and_val_data):
+        with pytest.raises(UserError, match="fold -1"):
+            ask(-1)
+
+
+def test_incomplete_results_are_not_valid(task):
+    task.record(0, [1.0] * 15)
+    with pytest.raises(ValueError, match="not recorded"):
+        task.validate()
+    with pytest.raises(ValueError, match="not recorded"):
+        _ = task.scores
+
+
+def test_unknown_names():
+    with pytest.raises(UserError, match="unknown tasks 'defects2d'"):
+        DefectTask("defects2d")
+    with pytest.raises(UserError, match="matbench_jdft2d"):
+        DefectBenchmark(subset=["matbench_jdft2d"])
+    for maker in (lambda b: DefectTask(XTB, benchmark=b), lambda b: DefectBenchmark(b)):
+        with pytest.raises(UserError, match=r"'matbench_v0\.1' is not 'defects2d_v0\.1'"):
+            maker("matbench_v0.1")
+
+
+def through_pickle(instance):
+    return pickle.loads(pickle.dumps(instance))  # noqa: S301
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, through_pickle])
+def test_instances_copy_and_pickle(recorded, benchmark, duplicate):
+    other = duplicate(recorded)
+    assert other.as_dict() == recorded.as_dict()
+    assert other.metadata.target == "formation_energy_per_site"
+    assert other.df.index.equals(recorded.df.index)
+    other.validate()
+    bench = duplicate(benchmark)
+    assert bench.is_valid
+    assert bench.scores == benchmark.scores
+    assert bench.defects2d_xtb_mos2.metadata.unit == "eV"
+    assert bench.user_metadata == benchmark.user_metadata
+
+
+def test_copies_are_independent(task):
+    other = copy.deepcopy(task)
+    other.record(0, [1.0] * 15)
+    assert not task.is_recorded[0]
+
+
+# The benchmark.
+
+
+@pytest.mark.parametrize(
+    ("preset", "n"), [("all", 5), ("structure", 5), ("regression", 5), ("dft", 4), ("xtb", 1)]
+)
+def test_presets(preset, n):
+    bench = DefectBenchmark.from_preset(BENCHMARK_NAME, preset)
+    assert len(bench.tasks_map) == n
+    assert bench.is_complete == (n == 5)
+    assert not bench.is_recorded
+
+
+def test_empty_and_unknown_presets():
+    for preset in ("composition", "classification"):
+        with pytest.raises(UserError, match=f"no task in preset '{preset}'"):
+            DefectBenchmark.from_preset(BENCHMARK_NAME, preset)
+    with pytest.raises(UserError, match=r"unknown preset 'alloys'.*xtb"):
+        DefectBenchmark.from_preset(BENCHMARK_NAME, "alloys")
+    with pytest.raises(UserError, match="is not 'defects2d"):
+        DefectBenchmark.from_preset("matbench_v0.1", "all")
+
+
+def test_the_way_of_matbenchs_tutorial():
+    bench = DefectBenchmark.from_preset("defects2d_v0.1", "xtb", autoload=False)
+    for task in bench.tasks:
+        task.load()
+        for fold in task.folds:
+            _, outputs = task.get_train_and_val_data(fold)
+            inputs = task.get_test_data(fold, include_target=False)
+            task.record(fold, [outputs.mean()] * len(inputs))
+    assert bench.is_recorded
+    assert bench.is_valid
+    assert bench.scores.defects2d_xtb_mos2.mae.mean > 0
+    assert "recorded: True" in bench.info
+    assert bench.is_structure_complete is False
+
+
+def test_attributes_that_are_no_tasks(benchmark):
+    with pytest.raises(AttributeError, match="no attribute or task 'defects2d_mos2_v3'"):
+        _ = benchmark.defects2d_mos2_v3
+    assert not hasattr(benchmark, "something")
+
+
+# Files.
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_benchmark_file_round_trip(benchmark, tmp_path, packed):
+    path = tmp_path / "results.json.gz"
+    benchmark.to_file(path)
+    if packed:
+        path.write_bytes(gzip.compress(path.read_bytes()))
+    again = DefectBenchmark.from_file(path)
+    assert again.scores == benchmark.scores
+    assert again.user_metadata["algorithm"] == "mean"
+    assert again.is_valid
+    again.load()
+    assert len(again.defects2d_xtb_mos2.df) == 71
+
+
+def test_task_file_round_trip(recorded, tmp_path):
+    recorded.to_file(tmp_path / "task.json")
+    again = DefectTask.from_file(tmp_path / "task.json")
+    assert again.df is None
+    assert again.scores == recorded.scores
+
+
+def edit(benchmark, path, change):
+    content = json.loads(json.dumps(benchmark.as_dict()))
+    change(content)
+    path.write_text(json.dumps(content))
+    return path
+
+
+def test_edited_files_are_refused(benchmark, tmp_path):
+    def better(content):
+        content["tasks"][XTB]["results"]["fold_0"]["scores"]["mae"] = 0.001
+
+    def extra(content):
+        content["prize"] = 1
+
+    def renamed(content):
+        content["tasks"][XTB]["benchmark_name"] = "matbench_v0.1"
+
+    for change, match in ((better, "Hash"), (extra, "Extra keys"), (renamed, "benchmark name")):
+        refused(DefectBenchmark, edit(benchmark, tmp_path / "edited.json", change), match)
+
+
+def test_edited_task_files_are_refused(recorded, tmp_path):
+    def stranger(content):
+        content["benchmark_name"] = "matbench_v0.1"
+
+    def unknown(content):
+        content["dataset_name"] = "matbench_jdft2d"
+
+    label = next(iter(recorded.results.fold_0.data))
+
+    def drop_first(content):
+        del content["results"]["fold_0"]["data"][label]
+
+    for change, match in (
+        (drop_first, "1 required indices"),
+        (stranger, "is not 'defects2d"),
+        (unknown, "unknown tasks"),
+    ):
+        refused(DefectTask, edit(recorded, tmp_path / "task.json", change), match)
+
+
+def test_files_of_another_version_are_warned_about(benchmark, tmp_path, caplog):
+    from matbench.util import hash_dictionary
+
+    def older(content):
+        content["version"] = "0.1"
+        del content["hash"]
+        content["hash"] = hash_dictionary(content)
+
+    path = edit(benchmark, tmp_path / "old.json", older)
+    with caplog.at_level(logging.WARNING, logger="matbench"):
+        assert DefectBenchmark.from_file(path).is_valid
+    assert "Versions not matching" in caplog.text
+
+
+def test_files_of_another_benchmark_are_refused(benchmark, tmp_path):
+    stock = MatbenchBenchmark(subset=["matbench_steels"], autoload=False)
+    stock.to_file(tmp_path / "stock.json")
+    refused(DefectBenchmark, tmp_path / "stock.json", r"'matbench_v0\.1'")
+    benchmark.to_file(tmp_path / "ours.json")
+    with pytest.raises(ValueError, match="No other benchmarks defined"):
+        MatbenchBenchmark.from_file(tmp_path / "ours.json")
+
+
+def test_files_that_are_no_results(tmp_path):
+    contents = {
+        "absent": None,
+        "empty": b"",
+        "list": b"[]",
+        "text": b"hello",
+        "cut": b"\x1f\x8b\x08",
+    }
+    for name, content in contents.items():
+        if content is not None:
+            (tmp_path / name).write_bytes(content)
+        for maker in (DefectBenchmark, DefectTask):
+            refused(maker, tmp_path / name, "cannot read results from")
+    (tmp_path / "object").write_text("{}")
+    refused(DefectBenchmark, tmp_path / "object", "refused: Required keys|refused: Missing")
+    refused(DefectTask, tmp_path / "object", "refused: Required key")
+
+
+def test_our_classes_are_matbenchs():
+    assert issubclass(DefectTask, MatbenchTask)
+    assert issubclass(DefectBenchmark, MatbenchBenchmark)
+
+
+def test_nothing_is_printed(tmp_path):
+    code = (
+        "from matbench_segvae.benchmark import DefectBenchmark\n"
+        f"bench = DefectBenchmark(subset=[{XTB!r}], autoload=True)\n"
+        "for task in bench.tasks:\n"
+        "    for fold in task.folds:\n"
+        "        task.record(fold, [1.0] * len(task.get_test_data(fold)))\n"
+        "bench.add_metadata({'a': 1})\n"
+        "bench.to_file('results.json.gz')\n"
+        "assert DefectBenchmark.from_file('results.json.gz').is_valid\n"
+    )
+    command = [sys.executable, "-c", code]
+    result = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=True
+    )
+    assert result.stdout == ""
+    assert [path.name for path in tmp_path.iterdir()] == ["results.json.gz"]

@@ -1,0 +1,187 @@
+"""The language of formulas: printing, parsing, evaluating, the grammar."""
+
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions import (
+    OPERATORS,
+    Expression,
+    Grammar,
+    canonical,
+    pareto_front,
+    parse,
+)
+from matbench_segvae.expressions.evaluate import Batch
+from matbench_segvae.expressions.grammar import no_constant_subtree, no_nesting_of
+from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS
+
+VARIABLES = ("x", "y")
+CONSTANTS = st.floats(-5, 5).filter(lambda value: abs(value) > 1e-3)
+
+
+@st.composite
+def expressions(draw, max_depth=4):
+    """Any formula of two variables, named constants and fitted constants."""
+
+    def tree(depth):
+        leaves = [*VARIABLES, *NAMED_CONSTANTS, FITTED]
+        token = draw(st.sampled_from(leaves if depth == 0 else [*leaves, *OPERATORS]))
+        arity = OPERATORS[token].arity if token in OPERATORS else 0
+        return [token, *(t for _ in range(arity) for t in tree(depth - 1))]
+
+    tokens = tuple(tree(max_depth))
+    return Expression(tokens, tuple(draw(CONSTANTS) for _ in range(tokens.count(FITTED))))
+
+
+@given(expressions())
+@settings(max_examples=300, deadline=None)
+def test_parsing_undoes_printing(expression):
+    assert parse(expression.to_string(), VARIABLES) == expression
+
+
+@given(expressions(), st.lists(st.tuples(CONSTANTS, CONSTANTS), min_size=1, max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_torch_and_numpy_give_the_same_values_and_the_same_holes(expression, rows):
+    points = np.array(rows)
+    by_numpy = expression({"x": points[:, 0], "y": points[:, 1]})
+    batch = Batch([expression.tokens], VARIABLES)
+    constants = torch.tensor([[expression.constants]], dtype=torch.float64)
+    by_torch = batch.values(torch.tensor(points), constants)[0].numpy()
+    # Elementary functions may differ in the last digits, which a difference of two large
+    # numbers can bring to the front; holes may not differ unless a value sits on an edge.
+    both = np.isfinite(by_numpy) & np.isfinite(by_torch)
+    scale = 1 + np.abs(by_numpy[both])
+    if not _is_ill_conditioned(expression, points):
+        np.testing.assert_array_equal(np.isnan(by_numpy), np.isnan(by_torch))
+        assert np.all(np.abs(by_numpy[both] - by_torch[both]) <= 1e-8 * scale)
+
+
+def _is_ill_conditioned(expression, points):
+    """Whether shifting the inputs by some 1e-12 changes the values or the holes visibly."""
+    reference = expression({"x": points[:, 0], "y": points[:, 1]})
+    for shift in (1 + 1e-12, 1 - 1e-12):
+        moved = expression.with_constants([c * shift for c in expression.constants])(
+            {"x": points[:, 0] * shift, "y": points[:, 1] * shift}
+        )
+        close = np.isclose(moved, reference, rtol=1e-9, atol=1e-9, equal_nan=True)
+        if not close.all():
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_an_operator_means_the_same_in_sympy(name):
+    arguments = [sp.Symbol(v, real=True) for v in VARIABLES[: OPERATORS[name].arity]]
+    expression = Expression((name, *VARIABLES[: OPERATORS[name].arity]))
+    for point in ((0.7, 1.3), (2.5, 0.4), (-1.2, 0.5), (0.0, 0.0)):
+        values = dict(zip(arguments, point, strict=False))
+        ours = float(expression({"x": np.array(point[0]), "y": np.array(point[1])}))
+        theirs = complex(expression.sympy().subs(values).evalf())
+        if not math.isfinite(theirs.real) or abs(theirs.imag) > 1e-12:
+            assert math.isnan(ours)
+        else:
+            assert ours == pytest.approx(theirs.real, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_derivatives_by_constants_are_those_of_finite_differences(name):
+    arity = OPERATORS[name].arity
+    tokens = (name, *(["mul", FITTED, "x"] * arity))
+    batch = Batch([tokens], ("x",))
+    points = torch.tensor([[0.3], [1.1]], dtype=torch.float64)
+    constants = torch.tensor([[[0.8, 1.7][:arity]]], dtype=torch.float64)
+    _, slopes = batch.values_and_derivatives(points, constants)
+    for index in range(arity):
+        step = torch.zeros_like(constants)
+        step[..., index] = 1e-6
+        ahead, behind = (batch.values(points, constants + s) for s in (step, -step))
+        torch.testing.assert_close(slopes[..., index], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
+def test_formulas_in_a_batch_do_not_disturb_each_other():
+    formulas = [parse("x + 2.5*y"), parse("exp(x)*1.5"), parse("x"), parse("y/(x - 0.5)**2")]
+    width = max(f.n_constants for f in formulas)
+    constants = torch.zeros(len(formulas), 1, width, dtype=torch.float64)
+    for row, formula in enumerate(formulas):
+        constants[row, 0, : formula.n_constants] = torch.tensor(formula.constants)
+    points = torch.tensor([[0.1, 2.0], [3.0, -1.0], [0.5, 1.0]], dtype=torch.float64)
+    together = Batch([f.tokens for f in formulas], VARIABLES).values(points, constants)
+    for row, formula in enumerate(formulas):
+        alone = formula({"x": points[:, 0].numpy(), "y": points[:, 1].numpy()})
+        np.testing.assert_allclose(together[row].numpy(), alone, rtol=1e-14)
+
+
+def test_outside_its_domain_a_formula_is_nan_not_an_error():
+    values = parse("log(x) + sqrt(y) + 1/x")({"x": np.array([0.0, -1, 1]), "y": np.array([1, 1, -1])})
+    assert np.isnan(values).all()
+
+
+def test_readable_text_needs_few_brackets():
+    text = "2.5*exp(-0.3*x) + cos(x - 1.5)**2 - 2/x"
+    assert parse(text).to_string() == text
+    assert str(Expression(("mul", "c", "x"))) == "c0*x"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("__import__('os').system('true')", "allowed are"),
+        ("x**5", "x**5"),
+        ("exp(x, y)", "takes 1 argument"),
+        ("z + 1", "unknown name 'z'"),
+        ("(lambda: 1)()", "allowed are"),
+        ("x +", "cannot read the formula"),
+        ("c + x", "'c'"),
+        ("(" * 500 + "x" + ")" * 500, "cannot read"),
+        ("x" * 20_000, "characters"),
+    ],
+)
+def test_text_that_is_not_a_formula_is_refused_in_one_line(text, named):
+    with pytest.raises(UserError) as caught:
+        parse(text, VARIABLES)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sequence_that_is_not_one_formula_is_refused():
+    for tokens in (("add", "x"), ("x", "y"), ()):
+        with pytest.raises(ValueError, match="is not a formula"):
+            Expression(tokens)
+    with pytest.raises(ValueError, match="1 fitted constants, 2 values"):
+        Expression(("mul", "c", "x"), (1.0, 2.0))
+
+
+def test_canonical_order_joins_what_commutation_separates():
+    assert canonical(parse("x*y + exp(x)").tokens) == canonical(parse("exp(x) + y*x").tokens)
+    assert canonical(parse("x - y").tokens) != canonical(parse("y - x").tokens)
+
+
+def test_predicates_know_nesting_and_constants():
+    no_trigonometric_nesting = no_nesting_of(("sin", "cos"))
+    assert not no_trigonometric_nesting(parse("sin(x + cos(y))").tokens)
+    assert no_trigonometric_nesting(parse("sin(x) + cos(y)").tokens)
+    assert no_trigonometric_nesting(parse("sin(x)*y + x*cos(y)").tokens)
+    assert not no_constant_subtree(parse("x + exp(2.5)").tokens)
+    assert no_constant_subtree(parse("2.5*x").tokens)
+
+
+def test_the_grammar_refuses_unknown_and_ambiguous_names():
+    with pytest.raises(UserError, match="unknown operator 'foo'"):
+        Grammar(("x",), operators=("foo",))
+    with pytest.raises(UserError, match="unknown constant '42'"):
+        Grammar(("x",), constants=("42",))
+    with pytest.raises(UserError, match="two things"):
+        Grammar(("exp",))
+
+
+def test_the_pareto_front_holds_only_what_nothing_simpler_beats():
+    losses = {1: 3.0, 2: 3.5, 3: 1.0, 4: 0.9999, 5: math.inf, 6: 0.5}
+    front = pareto_front(losses, complexity=lambda size: size, loss=losses.__getitem__)
+    assert front == [1, 3, 6]
