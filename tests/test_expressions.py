@@ -81,9 +81,9 @@ def test_an_operator_means_the_same_in_sympy(name):
     arguments = [sp.Symbol(v, real=True) for v in VARIABLES[: OPERATORS[name].arity]]
     expression = Expression((name, *VARIABLES[: OPERATORS[name].arity]))
     for point in ((0.7, 1.3), (2.5, 0.4), (-1.2, 0.5), (0.0, 0.0)):
-        values = dict(zip(arguments, point, strict=False))
+        values = {name: sp.Float(value) for name, value in zip(arguments, point, strict=False)}
         ours = float(expression({"x": np.array(point[0]), "y": np.array(point[1])}))
-        theirs = complex(expression.sympy().subs(values).evalf())
+        theirs = complex(expression.sympy().subs(values, simultaneous=True).evalf())
         if not math.isfinite(theirs.real) or abs(theirs.imag) > 1e-12:
             assert math.isnan(ours)
         else:
@@ -102,7 +102,9 @@ def test_derivatives_by_constants_are_those_of_finite_differences(name):
         step = torch.zeros_like(constants)
         step[..., index] = 1e-6
         ahead, behind = (batch.values(points, constants + s) for s in (step, -step))
-        torch.testing.assert_close(slopes[..., index], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-8)
+        torch.testing.assert_close(
+            slopes[..., index], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-8
+        )
 
 
 def test_formulas_in_a_batch_do_not_disturb_each_other():
@@ -119,7 +121,9 @@ def test_formulas_in_a_batch_do_not_disturb_each_other():
 
 
 def test_outside_its_domain_a_formula_is_nan_not_an_error():
-    values = parse("log(x) + sqrt(y) + 1/x")({"x": np.array([0.0, -1, 1]), "y": np.array([1, 1, -1])})
+    values = parse("log(x) + sqrt(y) + 1/x")(
+        {"x": np.array([0.0, -1, 1]), "y": np.array([1, 1, -1])}
+    )
     assert np.isnan(values).all()
 
 

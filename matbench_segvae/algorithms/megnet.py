@@ -61,10 +61,8 @@ class SparseMEGNet:
             "Zheng, Chen and Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, "
             "pages={3564--3572}, year={2019}, doi={10.1021/acs.chemmater.9b01294}}",
             "@article{Kazeev2023, title={Sparse representation for machine learning the "
-            "properties of defects in 2D materials}, author={Kazeev, Nikita and Al-Maeeni, "
-            "Abdalaziz Rashid and Romanov, Ignat and Faleev, Maxim and Lukin, Ruslan and Tormasov, "
-            "Alexander and Castro Neto, A. H. and Novoselov, Kostya S. and Huang, Pengru and "
-            "Ustyuzhanin, Andrey}, journal={npj Computational Materials}, volume={9}, "
+            "properties of defects in 2D materials}, author={Kazeev, Nikita and others}, "
+            "journal={npj Computational Materials}, volume={9}, "
             "pages={113}, year={2023}, doi={10.1038/s41524-023-01062-z}}",
         ),
         notes="For a classification the network is fitted to 0 and 1 and its output clipped.",
@@ -116,7 +114,7 @@ class SparseMEGNet:
                 self.settings,
                 context.seed,
                 context.scratch,
-                lambda line: context.report(f"megnet {line}"),
+                context.report,
             )
             if not sparse:
                 _average_unseen(self._model)

@@ -44,7 +44,7 @@ class MEGNetSettings:
 
     defect_cutoff: float = 20.0
     crystal_cutoff: float = 5.0
-    epochs: int = 300
+    epochs: int = 200
     batch_size: int = 32
     learning_rate: float = 1e-3
     loss: str = "l1_loss"

@@ -27,6 +27,7 @@ from matbench_segvae.expressions import Expression, Grammar
 from matbench_segvae.expressions.evaluate import Batch
 from matbench_segvae.expressions.fitting import AdditiveProblem, group_columns
 from matbench_segvae.expressions.robust import LawFit, fit_absolute, robust_weights
+from matbench_segvae.isolation import isolated
 from matbench_segvae.segvae import (
     AdditiveObjective,
     FitSettings,
@@ -141,16 +142,8 @@ class SEGVAEPairLaw:
                 "two defects, so there is no pair law to find"
             )
         problem = pair_problem(table, targets.to_numpy(dtype=np.float64))
-        robust = problem.reweighted(robust_weights(problem))
-        smooth = SmoothLaw(problem)
-        objective = AdditiveObjective(
-            robust, VARIABLES, self.settings.fit, context.seed, admissible=smooth
-        )
-        module = pretrained(self.settings.search, context.seed)
-        found = search(
-            PAIR_GRAMMAR, objective, module, self.settings.search, context.seed, context.report
-        )
-        self._front = self._judge(found, robust, smooth, context.seed)
+        with isolated(context.seed):
+            self._front = self._search(problem, context)
         chosen = self._choose()
         self._table = table
         self._law = PairLaw.from_fit(chosen.scored.tokens, chosen.fit, table)
@@ -188,6 +181,19 @@ class SEGVAEPairLaw:
         if self._law is None:
             raise RuntimeError("fit() has to come first")
         return self._law
+
+    def _search(self, problem: AdditiveProblem, context: FoldContext) -> list[FrontEntry]:
+        """Search formulas, then fit and cross-validate those on the front."""
+        robust = problem.reweighted(robust_weights(problem))
+        smooth = SmoothLaw(problem)
+        objective = AdditiveObjective(
+            robust, VARIABLES, self.settings.fit, context.seed, admissible=smooth
+        )
+        module = pretrained(self.settings.search, context.seed)
+        found = search(
+            PAIR_GRAMMAR, objective, module, self.settings.search, context.seed, context.report
+        )
+        return self._judge(found, robust, smooth, context.seed)
 
     def _judge(
         self, found: Sequence[Scored], problem: AdditiveProblem, smooth: SmoothLaw, seed: int

@@ -46,7 +46,8 @@ class SEGVAEModule(L.LightningModule):
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
         self.log("reconstruction", reconstruction)
         self.log("divergence", divergence)
-        return reconstruction + self.training_settings.kl_weight * divergence
+        total: torch.Tensor = reconstruction + self.training_settings.kl_weight * divergence
+        return total
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
         """One step on a batch of ids, shape ``(B, T)``."""
