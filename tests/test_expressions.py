@@ -19,7 +19,7 @@ from matbench_segvae.expressions import (
     parse,
 )
 from matbench_segvae.expressions.evaluate import Batch
-from matbench_segvae.expressions.grammar import no_constant_subtree, no_nesting_of
+from matbench_segvae.expressions.grammar import no_constant_subtree, no_free_factor, no_nesting_of
 from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS
 
 VARIABLES = ("x", "y")
@@ -174,6 +174,10 @@ def test_predicates_know_nesting_and_constants():
     assert no_trigonometric_nesting(parse("sin(x)*y + x*cos(y)").tokens)
     assert not no_constant_subtree(parse("x + exp(2.5)").tokens)
     assert no_constant_subtree(parse("2.5*x").tokens)
+    for text in ("2.5*x", "x/(y*2.5)", "x*(2.5*exp(y))", "neg(x + 2.5)"):
+        assert not no_free_factor(parse(text).tokens), text
+    for text in ("x*exp(2.5*y)", "x + 2.5", "(x + 2.5)*(y - 2.5)", "(2.5*x)**2/y"):
+        assert no_free_factor(parse(text).tokens), text
 
 
 def test_the_grammar_refuses_unknown_and_ambiguous_names():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from typing import Any, ClassVar
@@ -23,7 +24,12 @@ from matbench_segvae.algorithms.pair_law import (
 )
 from matbench_segvae.defects import PairTable
 from matbench_segvae.errors import UserError
-from matbench_segvae.expressions import Expression, Grammar
+from matbench_segvae.expressions import (
+    DEFAULT_PREDICATES,
+    Expression,
+    Grammar,
+    no_free_factor,
+)
 from matbench_segvae.expressions.evaluate import Batch
 from matbench_segvae.expressions.fitting import AdditiveProblem, group_columns
 from matbench_segvae.expressions.robust import LawFit, fit_absolute, robust_weights
@@ -44,6 +50,7 @@ PAIR_GRAMMAR = Grammar(
     constants=(),
     max_length=14,
     max_fitted=4,
+    predicates=(*DEFAULT_PREDICATES, no_free_factor),
 )
 """The language of pair laws: what decays, oscillates and combines. Kept short, because
 every kind of pair gets its own copy."""
@@ -208,19 +215,35 @@ class SEGVAEPairLaw:
         ]
         entries = []
         for scored in found:
-            fit = fit_absolute(problem, scored.tokens, VARIABLES, scored.constants)
-            if not smooth(Batch([scored.tokens], VARIABLES), fit.constants[None]).item():
-                continue
-            errors = []
-            for rest, held in splits:
-                part = fit_absolute(problem.subset(rest), scored.tokens, VARIABLES, fit.constants)
-                errors.append(_errors(problem.subset(held), scored.tokens, part))
-            entries.append(FrontEntry(scored, fit, float(torch.cat(errors).mean())))
+            with suppress(ValueError):  # no smooth fit under absolute error
+                fit = self._refit(problem, scored.tokens, scored.constants, smooth)
+                errors = [
+                    _errors(
+                        problem.subset(held),
+                        scored.tokens,
+                        self._refit(problem.subset(rest), scored.tokens, fit.constants, smooth),
+                    )
+                    for rest, held in splits
+                ]
+                entries.append(FrontEntry(scored, fit, float(torch.cat(errors).mean())))
         if not entries:
-            raise UserError(
-                "segvae found no formula that is smooth in the range of the data: search longer"
-            )
+            raise UserError("segvae found no formula that is smooth in the range of the data")
         return entries
+
+    def _refit(
+        self,
+        problem: AdditiveProblem,
+        tokens: tuple[str, ...],
+        start: torch.Tensor,
+        smooth: SmoothLaw,
+    ) -> LawFit:
+        """Fit a formula under absolute error, keeping it smooth for every kind of pair."""
+        batch = Batch([tokens], VARIABLES)
+
+        def is_smooth(constants: torch.Tensor) -> bool:
+            return all(bool(smooth(batch, row[None], k)) for k, row in enumerate(constants))
+
+        return fit_absolute(problem, tokens, VARIABLES, start, self.settings.fit.decay, is_smooth)
 
     def _choose(self) -> FrontEntry:
         """The simplest formula that no longer one beats by more than the patience."""

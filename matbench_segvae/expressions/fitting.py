@@ -71,10 +71,11 @@ class AdditiveProblem:
     def _condensed(self) -> tuple[torch.Tensor, torch.Tensor]:
         root = self.weights.sqrt()[:, None]
         mixing, target = root * self.mixing, root * self.target[:, None]
-        left, singular, _ = torch.linalg.svd(root * self.base, full_matrices=False)
-        basis = left[:, singular > 1e-10 * singular.max()]
-        mixing = mixing - basis @ (basis.T @ mixing)
-        target = target - basis @ (basis.T @ target)
+        if self.base.shape[1]:
+            left, singular, _ = torch.linalg.svd(root * self.base, full_matrices=False)
+            basis = left[:, singular > 1e-10 * singular.max()]
+            mixing = mixing - basis @ (basis.T @ mixing)
+            target = target - basis @ (basis.T @ target)
         rotation, matrix = torch.linalg.qr(mixing)
         return matrix, (rotation.T @ target).flatten()
 
@@ -87,6 +88,32 @@ class AdditiveProblem:
     def rest(self) -> torch.Tensor:
         """Condensed target, shape ``(min(N, R),)``."""
         return self._condensed[1]
+
+    def one_by_one(self) -> list[AdditiveProblem]:
+        """A problem for each group alone, as if the others were described without error.
+
+        Free values at the points are fitted first; each group's part of them is then
+        what its formula is asked for, in the metric of its block of the normal matrix.
+        Good starts for the joint fit can so be found group by group.
+        """
+        normal = self.matrix.T @ self.matrix
+        free = torch.linalg.pinv(normal, rtol=1e-8, hermitian=True) @ (self.matrix.T @ self.rest)
+        problems = []
+        for rows in self.members:
+            values, vectors = torch.linalg.eigh(normal[rows][:, rows])
+            mixing = values.clamp(min=0).sqrt()[:, None] * vectors.T
+            problems.append(
+                AdditiveProblem(
+                    points=self.points[rows],
+                    group=torch.zeros(len(rows), dtype=torch.long),
+                    n_groups=1,
+                    mixing=mixing,
+                    base=mixing.new_zeros(len(rows), 0),
+                    target=mixing @ free[rows],
+                    weights=mixing.new_ones(len(rows)),
+                )
+            )
+        return problems
 
     def linear_part(self, columns: torch.Tensor) -> torch.Tensor:
         """Best coefficients of the base and of further columns by weighted least squares.
@@ -114,8 +141,8 @@ class Fit:
     Attributes:
         constants: Shape ``(B, K, C)``.
         scale: Factor of the formula in each group, shape ``(B, K)``.
-        loss: Condensed sum of squared errors, shape ``(B,)``; infinite where a formula
-            is not defined at every point.
+        loss: Condensed sum of squared errors and decay, shape ``(B,)``; infinite where a
+            formula is not defined at every point.
     """
 
     constants: torch.Tensor
@@ -163,7 +190,9 @@ class _State:
     curvature: torch.Tensor  # (B, K*C, K*C)
 
 
-def _expand(problem: AdditiveProblem, batch: Batch, constants: torch.Tensor) -> _State:
+def _expand(
+    problem: AdditiveProblem, batch: Batch, constants: torch.Tensor, decay: float
+) -> _State:
     """Evaluate the batch at some constants, solve for the scales, linearise the rest.
 
     Variable projection (Golub and Pereyra, SIAM J. Numer. Anal. 10, 413, 1973) in
@@ -188,16 +217,24 @@ def _expand(problem: AdditiveProblem, batch: Batch, constants: torch.Tensor) -> 
     )
     undone = _solve(normal, columns.transpose(1, 2) @ jacobian)
     jacobian = jacobian - columns @ undone
-    loss = torch.where(good, residual.square().sum(1), torch.inf)
+    penalty = decay * problem.rest.square().sum()
+    flat = constants.flatten(1)
+    loss = residual.square().sum(1) + penalty * flat.square().sum(1)
+    gradient = (jacobian.transpose(1, 2) @ residual[:, :, None]).squeeze(2)
+    curvature = jacobian.transpose(1, 2) @ jacobian
     return _State(
-        Fit(constants, scale.squeeze(2), loss),
-        (jacobian.transpose(1, 2) @ residual[:, :, None]).squeeze(2),
-        jacobian.transpose(1, 2) @ jacobian,
+        Fit(constants, scale.squeeze(2), torch.where(good, loss, torch.inf)),
+        gradient - penalty * flat,
+        curvature + penalty * torch.eye(flat.shape[1], dtype=curvature.dtype),
     )
 
 
 def fit_constants(
-    problem: AdditiveProblem, batch: Batch, start: torch.Tensor, n_iterations: int
+    problem: AdditiveProblem,
+    batch: Batch,
+    start: torch.Tensor,
+    n_iterations: int,
+    decay: float = 0.0,
 ) -> Fit:
     """Fit the constants of all formulas by Levenberg-Marquardt steps in lockstep.
 
@@ -206,11 +243,14 @@ def fit_constants(
         batch: Formulas, ``B`` of them.
         start: Constants to start from, shape ``(B, K, C)``.
         n_iterations: Number of steps; each formula accepts or refuses its own.
+        decay: Weight of the constants' squares in the loss, in units of the loss of no
+            formula at all. A little of it settles constants that the data leave open at
+            small values, where formulas are smooth.
 
     Returns:
         The best constants met by each formula, with scales and loss.
     """
-    state = _expand(problem, batch, start)
+    state = _expand(problem, batch, start, decay)
     if batch.width == 0:
         return state.fit
     damping = torch.full((batch.n_formulas,), 1e-2, dtype=start.dtype)
@@ -219,7 +259,7 @@ def fit_constants(
         damped = state.curvature + torch.diag_embed(damping[:, None] * diagonal)
         step = _solve(damped, state.gradient[:, :, None]).reshape_as(start)
         step = torch.nan_to_num(step).clamp(-_LARGEST_CONSTANT, _LARGEST_CONSTANT)
-        trial = _expand(problem, batch, state.fit.constants + step)
+        trial = _expand(problem, batch, state.fit.constants + step, decay)
         better = trial.fit.loss < state.fit.loss
         state = _State(
             trial.fit.where(better, state.fit),

@@ -82,6 +82,25 @@ def no_self_cancelling(tokens: Sequence[str]) -> bool:
     return True
 
 
+def no_free_factor(tokens: Sequence[str]) -> bool:
+    """Predicate: no sign and no fitted factor of the whole, for where its scale is free."""
+    factors = 1  # still to be read
+    inner = 0  # open arguments inside a factor
+    for token in tokens:
+        if inner:
+            inner += arity(token) - 1
+        elif factors == 0:
+            break
+        elif token in ("mul", "div"):
+            factors += 1
+        elif token in (FITTED, "neg"):
+            return False
+        else:
+            factors -= 1
+            inner = arity(token)
+    return True
+
+
 DEFAULT_PREDICATES: tuple[Predicate, ...] = (
     no_constant_subtree,
     no_pointless_pair,

@@ -7,7 +7,7 @@ below a floor all get the floor's weight, which keeps the weights finite.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -73,6 +73,8 @@ def fit_absolute(
     tokens: Sequence[str],
     variables: Sequence[str],
     start: torch.Tensor,
+    decay: float = 0.0,
+    admissible: Callable[[torch.Tensor], bool] = lambda _: True,
     n_rounds: int = 12,
     n_iterations: int = 5,
 ) -> LawFit:
@@ -83,19 +85,24 @@ def fit_absolute(
         tokens: The formula.
         variables: Names of the columns of the points.
         start: Constants to start from, shape ``(K, C)``.
+        decay: As in :func:`~matbench_segvae.expressions.fitting.fit_constants`.
+        admissible: Says whether constants, shape ``(K, C)``, may be kept.
         n_rounds: Rounds of reweighting at most.
         n_iterations: Levenberg-Marquardt steps in each round.
 
     Returns:
-        The fit with the smallest absolute error met on the way.
+        The fit with the smallest absolute error met on the way, the start included.
 
     Raises:
-        ValueError: If the formula is not defined at a point of the data.
+        ValueError: If no constants were met that are admissible and for which the
+            formula is defined at every point of the data.
     """
     batch = Batch([tokens], variables)
-    constants, best = start[None], None
-    for _ in range(n_rounds):
-        fit = fit_constants(problem, batch, constants, n_iterations)
+    constants = start[None]
+    best: LawFit | None = None
+    for number in range(n_rounds):
+        n_steps = n_iterations if number else 0
+        fit = fit_constants(problem, batch, constants, n_steps, decay)
         if not torch.isfinite(fit.loss).item():
             break
         constants = fit.constants
@@ -104,12 +111,13 @@ def fit_absolute(
         coefficients = problem.linear_part(columns)
         residuals = problem.target - torch.cat([problem.base, columns], dim=1) @ coefficients
         mae = float(residuals.abs().mean())
-        settled = best is not None and mae > best.mae * (1 - _SETTLED)
-        if best is None or mae < best.mae:
+        # The first rounds only bring the weights into line with the formula.
+        settled = number > 2 and best is not None and mae > best.mae * (1 - _SETTLED)
+        if (best is None or mae < best.mae) and admissible(constants[0]):
             best = LawFit(constants[0], coefficients, mae)
         if settled:
             break
         problem = problem.reweighted(_weights(residuals))
     if best is None:
-        raise ValueError(f"'{' '.join(tokens)}' is not defined at every point of the data")
+        raise ValueError(f"'{' '.join(tokens)}' has no admissible fit to the data")
     return best

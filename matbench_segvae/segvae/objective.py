@@ -14,11 +14,12 @@ from matbench_segvae.expressions.fitting import AdditiveProblem, Fit, fit_consta
 
 Tokens = tuple[str, ...]
 
-# Given formulas and their constants, shape (B, K, C), says which may be kept, shape (B,).
-Admissible = Callable[[Batch, torch.Tensor], torch.Tensor]
+# Given formulas, their constants for one group of points, shape (B, C), and the number of
+# the group, says which may be kept, shape (B,).
+Admissible = Callable[[Batch, torch.Tensor, int], torch.Tensor]
 
 
-def everything(batch: Batch, _: torch.Tensor) -> torch.Tensor:
+def everything(batch: Batch, constants: torch.Tensor, group: int) -> torch.Tensor:
     """Admit all formulas."""
     return torch.ones(batch.n_formulas, dtype=torch.bool)
 
@@ -29,7 +30,8 @@ class Scored:
 
     Attributes:
         tokens: The formula.
-        loss: Root mean squared error, weighted; infinite if it is not defined on the data.
+        loss: Root mean squared error, weighted and with decay; infinite if the formula is
+            not defined on the data or not admissible.
         constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
     """
 
@@ -50,19 +52,22 @@ class FitSettings:
     """How hard to try to find a formula's constants.
 
     Attributes:
-        screening_starts: Random starts for every formula.
-        screening_steps: Steps of each of them.
+        screening_starts: Random starts for every formula and group.
+        screening_steps: Steps from each of them, and of the joint fit after them.
         polished_share: Share of the formulas that are fitted again, harder.
         polishing_starts: Random starts for those, beside where screening ended.
-        polishing_steps: Steps of each of them.
+        polishing_steps: Steps from each of them, and of the joint fit after them.
+        decay: Weight of the constants' squares, see
+            :func:`~matbench_segvae.expressions.fitting.fit_constants`.
         chunk: Formulas fitted at once, which bounds memory.
     """
 
-    screening_starts: int = 1
+    screening_starts: int = 3
     screening_steps: int = 6
     polished_share: float = 0.1
-    polishing_starts: int = 3
-    polishing_steps: int = 25
+    polishing_starts: int = 10
+    polishing_steps: int = 20
+    decay: float = 5e-5
     chunk: int = 256
 
 
@@ -87,6 +92,8 @@ class AdditiveObjective:
         self._settings = settings
         self._generator = torch.Generator().manual_seed(seed)
         self._n_observations = len(problem.target)
+        # A single group needs no taking apart, and its condensed data serve as they are.
+        self._one_by_one = problem.one_by_one() if problem.n_groups > 1 else [problem]
 
     def score(self, formulas: Sequence[Tokens]) -> list[Scored]:
         """Fit and score formulas: all of them briefly, the most promising ones harder."""
@@ -119,26 +126,54 @@ class AdditiveObjective:
     ) -> list[Scored]:
         """Fit each formula from random starts, and from where it was before if given."""
         batch = Batch(formulas, self._variables)
-        shape = (len(formulas), self._problem.n_groups, batch.width)
-        starts = [self._random_start(shape) for _ in range(n_starts if batch.width else 1)]
+        starts = [self._best_starts(formulas, batch.width, n_starts, n_steps)]
         if previous:
             starts.append(_stack([s.constants for s in previous], batch.width))
-        best: Fit | None = None
-        for start in starts:
-            fit = fit_constants(self._problem, batch, start, n_steps)
-            fit.loss[~self._admissible(batch, fit.constants)] = torch.inf
-            best = fit if best is None else fit.where(fit.loss < best.loss, best)
-        assert best is not None
+        fits = [self._joint_fit(batch, start, steps) for start in starts for steps in (0, n_steps)]
+        best = fits[0]
+        for fit in fits[1:]:
+            best = fit.where(fit.loss < best.loss, best)
         losses = (best.loss / self._n_observations).sqrt().tolist()
         return [
             Scored(tokens, loss, best.constants[i, :, : tokens.count(FITTED)].clone())
             for i, (tokens, loss) in enumerate(zip(formulas, losses, strict=True))
         ]
 
+    def _joint_fit(self, batch: Batch, start: torch.Tensor, n_steps: int) -> Fit:
+        """Fit the constants of all groups together; what is not admissible is undefined."""
+        fit = fit_constants(self._problem, batch, start, n_steps, self._settings.decay)
+        for group in range(self._problem.n_groups):
+            fit.loss[~self._admissible(batch, fit.constants[:, group], group)] = torch.inf
+        return fit
+
+    def _best_starts(
+        self, formulas: Sequence[Tokens], width: int, n_starts: int, n_steps: int
+    ) -> torch.Tensor:
+        """Find good constants for each group by itself, from several random starts.
+
+        Groups meet only in the residual. Looking for them one by one needs a lucky start
+        for each, not for all at once.
+
+        Returns:
+            Constants, shape ``(B, K, C)``.
+        """
+        if width == 0:
+            n_starts = 1
+        batch = Batch(list(formulas) * n_starts, self._variables)
+        best = []
+        for group, problem in enumerate(self._one_by_one):
+            start = self._random_start((batch.n_formulas, 1, width))
+            fit = fit_constants(problem, batch, start, n_steps, self._settings.decay)
+            fit.loss[~self._admissible(batch, fit.constants[:, 0], group)] = torch.inf
+            winner = fit.loss.view(n_starts, -1).argmin(dim=0)
+            per_start = fit.constants[:, 0].view(n_starts, len(formulas), width)
+            best.append(per_start[winner, torch.arange(len(formulas))])
+        return torch.stack(best, dim=1)
+
     def _random_start(self, shape: tuple[int, int, int]) -> torch.Tensor:
         """Constants of either sign around 1, the size that data in natural units ask for."""
         normal = torch.randn(shape, generator=self._generator, dtype=torch.float64)
-        sign = torch.where(torch.rand(shape, generator=self._generator) < 0.3, -1.0, 1.0)
+        sign = torch.where(torch.rand(shape, generator=self._generator) < 0.5, -1.0, 1.0)
         return sign * (0.8 * normal).exp()
 
 

@@ -42,7 +42,7 @@ class SearchSettings:
     samples: int = 1000
     kept_share: float = 0.05
     memory: int = 5
-    passes: int = 8
+    passes: int = 4
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
 
