@@ -141,7 +141,7 @@ def test_formulas_that_are_not_admissible_never_win():
 @pytest.mark.parametrize("share", [0.1, 1.0])
 def test_scores_come_in_the_order_of_the_formulas(share):
     formulas = [("r",), ("mul", "c", "r"), ("exp", "mul", "c", "r"), ("inv", "r")]
-    settings = FitSettings(polished_share=share, chunk=3)
+    settings = FitSettings(polished_share=share, cells=45)
     scored = AdditiveObjective(planted_problem(), ("r",), settings, 0).score(formulas)
     assert [s.tokens for s in scored] == formulas
     assert scored[2].loss == min(s.loss for s in scored)

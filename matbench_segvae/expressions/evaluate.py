@@ -32,12 +32,12 @@ class _Group:
     Attributes:
         operator: The operator.
         nodes: Where its values go in the buffer, shape ``(G,)``.
-        arguments: Where its arguments are, shape ``(arity, G)``.
+        arguments: Where its first and, if it has two, its second arguments are.
     """
 
     operator: Operator
     nodes: torch.Tensor
-    arguments: torch.Tensor
+    arguments: tuple[torch.Tensor, ...]
 
 
 class Batch:
@@ -104,7 +104,7 @@ class Batch:
         self, points: torch.Tensor, constants: torch.Tensor, *, tangents: bool
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         n_rows = points.shape[0]
-        buffer = points.new_zeros(self._n_nodes, n_rows)
+        buffer = points.new_empty(self._n_nodes, n_rows)
         slopes = points.new_zeros(self._n_nodes, n_rows, self.width) if tangents else None
         for nodes, column in self._variables:
             buffer[nodes] = points[:, column]
@@ -120,13 +120,10 @@ class Batch:
             buffer[group.nodes] = value
             if slopes is not None:
                 partials = group.operator.partials(torch, value, *arguments)
-                slopes[group.nodes] = sum(
-                    (
-                        partial[..., None] * slopes[positions]
-                        for partial, positions in zip(partials, group.arguments, strict=True)
-                    ),
-                    start=points.new_zeros(()),
-                )
+                slope = partials[0][..., None] * slopes[group.arguments[0]]
+                if len(partials) > 1:
+                    slope.addcmul_(partials[1][..., None], slopes[group.arguments[1]])
+                slopes[group.nodes] = slope
         return buffer[self._roots], None if slopes is None else slopes[self._roots]
 
 
@@ -175,5 +172,5 @@ class _Layout:
         groups = []
         for (_, token), entries in sorted(self._operators.items()):
             places = torch.tensor(entries).T.contiguous()
-            groups.append(_Group(OPERATORS[token], places[0], places[1:]))
+            groups.append(_Group(OPERATORS[token], places[0], places[1:].unbind()))
         return groups

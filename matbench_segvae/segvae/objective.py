@@ -18,6 +18,8 @@ Tokens = tuple[str, ...]
 # the group, says which may be kept, shape (B,).
 Admissible = Callable[[Batch, torch.Tensor, int], torch.Tensor]
 
+_LARGEST_CHUNK = 1024  # formulas; more at once no longer saves time
+
 
 def everything(batch: Batch, constants: torch.Tensor, group: int) -> torch.Tensor:
     """Admit all formulas."""
@@ -59,7 +61,7 @@ class FitSettings:
         polishing_steps: Steps from each of them, and of the joint fit after them.
         decay: Weight of the constants' squares, see
             :func:`~matbench_segvae.expressions.fitting.fit_constants`.
-        chunk: Formulas fitted at once, which bounds memory.
+        cells: Formulas times points fitted at once, which bounds memory.
     """
 
     screening_starts: int = 3
@@ -68,7 +70,7 @@ class FitSettings:
     polishing_starts: int = 10
     polishing_steps: int = 20
     decay: float = 5e-5
-    chunk: int = 256
+    cells: int = 100_000
 
 
 class AdditiveObjective:
@@ -98,14 +100,15 @@ class AdditiveObjective:
     def score(self, formulas: Sequence[Tokens]) -> list[Scored]:
         """Fit and score formulas: all of them briefly, the most promising ones harder."""
         settings = self._settings
+        size = min(_LARGEST_CHUNK, max(1, settings.cells // len(self._problem.points)))
         scored: list[Scored] = []
-        for first in range(0, len(formulas), settings.chunk):
-            chunk = formulas[first : first + settings.chunk]
+        for first in range(0, len(formulas), size):
+            chunk = formulas[first : first + size]
             scored += self._fit(chunk, settings.screening_starts, settings.screening_steps)
         n_polished = max(1, round(settings.polished_share * len(scored)))
         order = sorted(range(len(scored)), key=lambda i: scored[i].loss)[:n_polished]
-        for first in range(0, len(order), settings.chunk):
-            picked = order[first : first + settings.chunk]
+        for first in range(0, len(order), size):
+            picked = order[first : first + size]
             before = [scored[i] for i in picked]
             after = self._fit(
                 [s.tokens for s in before],
