@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -170,12 +171,21 @@ def run_command(
 @app.command("leaderboard")
 def leaderboard_command(
     directory: Annotated[Path, typer.Argument(help="Folder with submission folders.")],
+    plot: Annotated[
+        Path | None,
+        typer.Option(help="Draw predictions against truth, as SVG, PNG or PDF.", metavar="FILE"),
+    ] = None,
 ) -> None:
     """Rank the submissions in a folder, ours or in Matbench's form."""
     from matbench_segvae.reporting import print_leaderboard, rank, read_results, units_of
 
-    board = rank(read_results(directory))
+    scores = read_results(directory)
+    board = rank(scores)
     print_leaderboard(_console(), board, units_of(board))
+    if plot is not None:
+        from matbench_segvae.reporting.picture import draw_parity
+
+        print(draw_parity(scores, plot))
 
 
 @app.command("tasks")
@@ -183,7 +193,10 @@ def tasks_command() -> None:
     """List the tasks."""
     from matbench_segvae.benchmark import task_names, task_summary
 
-    _print_records("tasks", [task_summary(name).as_row() for name in task_names()])
+    summaries = [task_summary(name) for name in task_names()]
+    for benchmark in dict.fromkeys(summary.benchmark for summary in summaries):
+        rows = [summary.as_row() for summary in summaries if summary.benchmark == benchmark]
+        _print_records(benchmark, rows)
 
 
 @app.command("algorithms")
@@ -212,8 +225,7 @@ def data_list_command() -> None:
             "name": row.file.name,
             "place": row.place,
             "sha256": {True: "right", False: "WRONG", None: ""}[row.intact],
-            "licence": row.file.licence,
-            "description": row.file.description,
+            "description": f"{row.file.description} [{row.file.licence}]",
         }
         for row in status()
     ]
@@ -276,9 +288,12 @@ def _complain(report: RunReport, explicit: bool) -> None:
 
 
 def _print_records(title: str, records: Sequence[Mapping[str, str]]) -> None:
-    table = Table(title=title, title_style="bold", title_justify="left")
+    """Print a table; on a narrow terminal names stay whole and the rest wraps."""
+    table = Table(
+        title=title, title_style="bold", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
     for name in records[0] if records else ():
-        table.add_column(name, overflow="fold")
+        table.add_column(name, overflow="fold", no_wrap=name in ("task", "name", "algorithm"))
     for record in records:
         table.add_row(*(Text(value) for value in record.values()))
     _console().print(table)

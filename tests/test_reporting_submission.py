@@ -19,6 +19,7 @@ from matbench_segvae.reporting import (
     read_results,
     write_submissions,
 )
+from matbench_segvae.reporting.picture import draw_parity
 from matbench_segvae.running import run
 
 EMBEDDED = "defects2d_xtb_mos2"
@@ -109,7 +110,7 @@ def score(algorithm, fold, mae, formula=None, task="t"):
     params = {"seconds_fit": 2.0}
     if formula:
         params |= {"formula": formula, "complexity": len(formula)}
-    return FoldScore(task, algorithm, fold, {"mae": mae, "max_error": 3 * mae}, params)
+    return FoldScore(task, algorithm, fold, {"mae": mae, "max_error": 3 * mae}, params, {})
 
 
 def board():
@@ -132,7 +133,9 @@ def test_rows_are_ranked_and_show_the_formula_closest_to_the_mean():
 
 
 def test_classifications_are_ranked_by_larger_roc_auc():
-    scores = [FoldScore("t", name, 0, {"rocauc": v}, {}) for name, v in [("a", 0.5), ("b", 0.9)]]
+    scores = [
+        FoldScore("t", name, 0, {"rocauc": v}, {}, {}) for name, v in [("a", 0.5), ("b", 0.9)]
+    ]
     assert [row.algorithm for row in rank(scores)["t"]] == ["b", "a"]
 
 
@@ -176,3 +179,21 @@ def test_a_folder_without_submission_is_an_error(tmp_path):
         read_results(tmp_path)
     with pytest.raises(UserError, match="no folder"):
         read_results(tmp_path / "missing")
+
+
+def test_the_picture_is_the_same_for_the_same_results(tmp_path):
+    run([EMBEDDED], ["dummy"], out=tmp_path)
+    scores = read_results(tmp_path)
+    first = draw_parity(scores, tmp_path / "a.svg").read_bytes()
+    assert first == draw_parity(scores, tmp_path / "b.svg").read_bytes()
+    assert b"<svg" in first
+    assert draw_parity(scores, tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_picture_that_cannot_be_drawn_is_an_error(tmp_path):
+    run([EMBEDDED], ["dummy"], out=tmp_path)
+    scores = read_results(tmp_path)
+    with pytest.raises(UserError, match="has to end with"):
+        draw_parity(scores, tmp_path / "a.bmp")
+    with pytest.raises(UserError, match="cannot write"):
+        draw_parity(scores, tmp_path / "missing" / "a.svg")

@@ -41,7 +41,7 @@ _GRIMME = """@article{Grimme2017,
 
 _DFT: dict[str, Any] = {
     "level": "dft",
-    "source": "2DMD tables (downloaded, or from MATBENCH_SEGVAE_DATA)",
+    "source": "2DMD",
     "reference": "Huang et al., npj 2D Mater. Appl. 7, 6 (2023), doi 10.1038/s41699-023-00369-1",
     "bibtex_refs": [_HUANG, _KAZEEV, _LAZAREV],
 }
@@ -71,7 +71,7 @@ DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
         },
         "defects2d_xtb_mos2": {
             "level": "xtb",
-            "source": "embedded in the package",
+            "source": "embedded",
             "reference": "Computed for this benchmark with GFN1-xTB: Grimme et al., J. Chem. "
             "Theory Comput. 13, 1989 (2017), doi 10.1021/acs.jctc.7b00118",
             "bibtex_refs": [_GRIMME],

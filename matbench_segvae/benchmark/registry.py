@@ -59,11 +59,9 @@ class TaskSummary:
         """
         return {
             "task": self.name,
-            "benchmark": self.benchmark,
             "samples": str(self.n_samples),
             "input": self.input_type,
-            "target": self.target,
-            "unit": self.unit,
+            "target": f"{self.target} ({self.unit})" if self.unit else self.target,
             "data": self.source,
         }
 
@@ -117,7 +115,7 @@ def task_summary(name: str) -> TaskSummary:
     benchmark = benchmark_name_of(name)
     ours = benchmark == BENCHMARK_NAME
     facts = committed_metadata()[name] if ours else mbv01_metadata[name]
-    source = facts["source"] if ours else f"matminer (downloaded, or from {MATMINER_VARIABLE})"
+    source = facts["source"] if ours else "matminer"
     return TaskSummary(
         name=name,
         benchmark=benchmark,

@@ -26,6 +26,7 @@ class FoldScore:
         fold: Fold number.
         scores: Matbench's scores, such as ``mae`` in the unit of the target.
         params: What the algorithm recorded beside its predictions.
+        predictions: Predictions of the fold's test part by sample id.
     """
 
     task: str
@@ -33,11 +34,19 @@ class FoldScore:
     fold: int
     scores: Mapping[str, float]
     params: Mapping[str, Any]
+    predictions: Mapping[str, float]
 
     @classmethod
     def of(cls, result: FoldResult) -> FoldScore:
         """The scores of a finished fold."""
-        return cls(result.task, result.algorithm, result.fold, result.scores, result.params)
+        return cls(
+            result.task,
+            result.algorithm,
+            result.fold,
+            result.scores,
+            result.params,
+            result.predictions,
+        )
 
 
 @dataclass(frozen=True)
@@ -168,6 +177,7 @@ def _read_submission(folder: Path) -> list[FoldScore]:
                 fold=int(str(key).removeprefix("fold_")),
                 scores={name: float(value) for name, value in fold["scores"].items()},
                 params=dict(fold.get("parameters") or {}),
+                predictions=dict(fold["data"]),
             )
             for task, content in stored["tasks"].items()
             for key, fold in content["results"].items()

@@ -116,8 +116,8 @@ def _digits(value: float) -> int:
 def _formula_line(row: Row, what: str) -> Text:
     # A Text, not markup: brackets in a formula are brackets.
     fold = f"fold {row.formula_fold}, the closest to the mean"
-    line = Text(f"{what} ({row.algorithm}, {fold}): ", style="dim")
-    line.append(str(row.formula), style="bold not dim")
-    if row.complexity is not None:
-        line.append(f"  (complexity {row.complexity})")
+    size = "" if row.complexity is None else f", complexity {row.complexity}"
+    line = Text(f"{what} ({row.algorithm}, {fold}{size}):", style="dim")
+    for part in str(row.formula).split("; "):
+        line.append(f"\n  {part}", style="bold not dim")
     return line

@@ -1,0 +1,164 @@
+"""The pair law and the algorithm that finds it, on the embedded task."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pymatgen.core import Lattice, Structure
+
+from matbench_segvae.algorithms import FoldContext, create_algorithm
+from matbench_segvae.algorithms.pair_law import PairLaw, SmoothLaw, pair_problem, pairs_of
+from matbench_segvae.algorithms.segvae import PairLawSettings, SEGVAEPairLaw
+from matbench_segvae.benchmark import make_task
+from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions import parse
+from matbench_segvae.expressions.evaluate import Batch
+from matbench_segvae.expressions.robust import LawFit
+from matbench_segvae.segvae import SearchSettings
+from matbench_segvae.segvae.network import NetworkSettings
+
+QUICK = PairLawSettings(
+    SearchSettings(
+        corpus_size=800,
+        pretraining_epochs=2,
+        epochs=3,
+        samples=250,
+        network=NetworkSettings(embedding=16, hidden=32, latent=8),
+    )
+)
+
+
+@pytest.fixture(scope="module")
+def task():
+    task = make_task("defects2d_xtb_mos2")
+    task.load()
+    return task
+
+
+def context(tmp_path, fold=1, **changes):
+    values = {
+        "benchmark": "defects2d_v0.1",
+        "task": "defects2d_xtb_mos2",
+        "fold": fold,
+        "input_type": "structure",
+        "task_type": "regression",
+        "target": "formation_energy_per_site",
+        "unit": "eV",
+        "seed": 0,
+        "scratch": tmp_path,
+    }
+    return FoldContext(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def fitted(task, tmp_path_factory):
+    algorithm = SEGVAEPairLaw(QUICK)
+    algorithm.fit(*task.get_train_and_val_data(1), context(tmp_path_factory.mktemp("scratch")))
+    return algorithm
+
+
+def test_a_short_search_beats_the_mean_five_times(task, fitted):
+    inputs, truth = task.get_test_data(1, include_target=True)
+    error = np.abs(fitted.predict(inputs) - truth).mean()
+    mean = task.get_train_and_val_data(1)[1].mean()
+    assert error < np.abs(mean - truth).mean() / 5
+
+
+def test_the_description_holds_the_law_and_is_json(task, fitted):
+    told = json.loads(json.dumps(dict(fitted.describe())))
+    assert told["formula"].startswith("K[V_Mo-V_S] = ")
+    assert told["formula"].count("K[") == 3
+    assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in told["latex"]
+    assert {"complexity", "constants", "front", "settings"} <= told.keys()
+    # The law can be put together again from what is told, and predicts the same.
+    skeleton = parse_skeleton(told["skeleton"])
+    constants = told["constants"]
+    law = PairLaw(
+        skeleton,
+        constants["defect_energies_eV"],
+        constants["pair_scales_eV"],
+        {k: skeleton.with_constants(v) for k, v in constants["pair_constants"].items()},
+    )
+    inputs, _ = task.get_train_and_val_data(1)
+    np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
+
+
+def parse_skeleton(text):
+    """Read ``c0``, ``c1``, … as constants whose values come later."""
+    for number in range(9):
+        text = text.replace(f"c{number}", "1.5")
+    return parse(text, ["r"])
+
+
+def test_the_same_seed_gives_the_same_law(task, tmp_path, fitted):
+    again = SEGVAEPairLaw(QUICK)
+    torch.manual_seed(99)
+    again.fit(*task.get_train_and_val_data(1), context(tmp_path))
+    assert again.describe()["formula"] == fitted.describe()["formula"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predictions_do_not_depend_on_the_order_of_atoms_or_of_structures(task, fitted):
+    inputs, _ = task.get_test_data(1, include_target=True)
+    rng = np.random.default_rng(0)
+    shuffled = inputs.map(
+        lambda s: Structure.from_sites([s[int(i)] for i in rng.permutation(len(s))])
+    )
+    expected = fitted.predict(inputs)
+    np.testing.assert_allclose(fitted.predict(shuffled), expected, atol=1e-12)
+    np.testing.assert_allclose(fitted.predict(inputs[::-1])[::-1], expected, atol=1e-12)
+
+
+def test_energies_are_sums_over_defects_and_pairs():
+    structure = defective_structure(HOSTS["MoS2"], 8, 8, vacancies(HOSTS["MoS2"], 8, 8, [0, 70]))
+    table = pairs_of(pd.Series([structure]))
+    law = PairLaw(
+        parse("1.5/r"), {"V_Mo": 7.0, "V_S": 2.0}, {"V_Mo-V_S": -3.0}, {"V_Mo-V_S": parse("1.5/r")}
+    )
+    expected = (7.0 + 2.0 - 3.0 * 1.5 / table.distance[0]) / 2
+    assert law.predict(table)[0] == pytest.approx(expected)
+    assert law.complexity == 3 + 2 + 2
+
+
+def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
+    inputs, energies = task.get_train_and_val_data(1)
+    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+    smooth = SmoothLaw(problem)
+    between = float(problem.points[problem.members[0], 0].sort().values[:2].mean())
+    formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
+    batch = Batch(formulas, ("r",))
+    constants = torch.tensor([[between + 1e-3], [40.0], [-1.0]], dtype=torch.float64)
+    assert smooth(batch, constants, 0).tolist() == [False, False, True]
+
+
+def test_a_fit_is_named_after_the_kinds_of_its_data(task):
+    table = pairs_of(task.get_train_and_val_data(1)[0])
+    fit = LawFit(torch.ones(3, 1).double(), torch.arange(5.0).double(), 0.0)
+    law = PairLaw.from_fit(("div", "c", "r"), fit, table)
+    assert law.defect_energies == {"V_Mo": 0.0, "V_S": 1.0}
+    assert law.pair_scales["V_S-V_S across"] == 4.0
+    assert law.lines()[0] == "K[V_Mo-V_S] = 2*(1.0/r)"
+
+
+def test_what_it_has_no_inputs_for_is_refused_in_one_line(task, tmp_path, fitted):
+    composition = context(tmp_path, task="matbench_steels", input_type="composition")
+    with pytest.raises(UserError, match=r"segvae cannot run on matbench_steels: .* composition"):
+        SEGVAEPairLaw().fit(pd.Series(["Fe"]), pd.Series([1.0]), composition)
+    rock_salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
+    )
+    with pytest.raises(UserError, match="MoS2"):
+        fitted.predict(pd.Series([rock_salt]))
+    lone = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0]))
+    with pytest.raises(UserError, match="no training structure holds two defects"):
+        SEGVAEPairLaw(QUICK).fit(pd.Series([lone]), pd.Series([3.2]), context(tmp_path))
+    two_metals = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0, 1]))
+    with pytest.raises(UserError, match="V_Mo-V_Mo do not occur in the training data"):
+        fitted.predict(pd.Series([two_metals]))
+
+
+def test_the_default_is_found_by_its_name():
+    assert isinstance(create_algorithm("segvae"), SEGVAEPairLaw)
