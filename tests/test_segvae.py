@@ -104,7 +104,7 @@ def test_the_search_finds_a_planted_law_and_keeps_a_front():
     assert losses == sorted(losses, reverse=True)
     assert sizes == sorted(set(sizes))
     best = front[-1]
-    assert best.loss < 1e-4
+    assert best.loss < 1e-2 * losses[0]
     values = Batch([best.tokens], ("r",)).values(planted_problem().points, best.constants[None])
     assert torch.isfinite(values).all()
 
@@ -131,7 +131,7 @@ def test_formulas_that_are_not_admissible_never_win():
         ("r",),
         FitSettings(),
         0,
-        admissible=lambda batch, _: torch.arange(batch.n_formulas) != 0,
+        admissible=lambda batch, constants, group: torch.arange(batch.n_formulas) != 0,
     )
     refused, kept = objective.score([("exp", "r"), ("inv", "r")])
     assert refused.loss == float("inf")

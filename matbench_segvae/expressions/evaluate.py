@@ -45,8 +45,8 @@ class Batch:
 
     Attributes:
         n_formulas: Number of formulas ``B``.
-        n_constants: Fitted constants of each formula, shape ``(B,)``.
         width: Largest number of fitted constants in a formula, ``C``.
+        used: Which of them each formula has, booleans of shape ``(B, C)``.
     """
 
     def __init__(self, formulas: Sequence[Sequence[str]], variables: Sequence[str]) -> None:
@@ -60,8 +60,9 @@ class Batch:
             ValueError: If a formula is not well formed or has an unknown token.
         """
         self.n_formulas = len(formulas)
-        self.n_constants = np.array([list(f).count(FITTED) for f in formulas], dtype=np.int64)
-        self.width = int(self.n_constants.max(initial=0))
+        n_constants = torch.tensor([list(f).count(FITTED) for f in formulas], dtype=torch.long)
+        self.width = int(n_constants.max()) if self.n_formulas else 0
+        self.used = torch.arange(self.width) < n_constants[:, None]
         layout = _Layout(formulas, {name: i for i, name in enumerate(variables)})
         self._n_nodes = layout.n_nodes
         self._roots = torch.from_numpy(layout.roots)

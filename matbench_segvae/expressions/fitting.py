@@ -141,12 +141,14 @@ class Fit:
     Attributes:
         constants: Shape ``(B, K, C)``.
         scale: Factor of the formula in each group, shape ``(B, K)``.
-        loss: Condensed sum of squared errors and decay, shape ``(B,)``; infinite where a
-            formula is not defined at every point.
+        error: Condensed sum of squared errors, shape ``(B,)``; infinite where a formula is
+            not defined at every point.
+        loss: The same with the decay of the constants, which is what is minimised.
     """
 
     constants: torch.Tensor
     scale: torch.Tensor
+    error: torch.Tensor
     loss: torch.Tensor
 
     def where(self, mask: torch.Tensor, other: Fit) -> Fit:
@@ -154,6 +156,7 @@ class Fit:
         return Fit(
             torch.where(mask[:, None, None], self.constants, other.constants),
             torch.where(mask[:, None], self.scale, other.scale),
+            torch.where(mask, self.error, other.error),
             torch.where(mask, self.loss, other.loss),
         )
 
@@ -218,12 +221,12 @@ def _expand(
     undone = _solve(normal, columns.transpose(1, 2) @ jacobian)
     jacobian = jacobian - columns @ undone
     penalty = decay * problem.rest.square().sum()
-    flat = constants.flatten(1)
-    loss = residual.square().sum(1) + penalty * flat.square().sum(1)
+    flat = (constants * batch.used[:, None]).flatten(1)
+    error = torch.where(good, residual.square().sum(1), torch.inf)
     gradient = (jacobian.transpose(1, 2) @ residual[:, :, None]).squeeze(2)
     curvature = jacobian.transpose(1, 2) @ jacobian
     return _State(
-        Fit(constants, scale.squeeze(2), torch.where(good, loss, torch.inf)),
+        Fit(constants, scale.squeeze(2), error, error + penalty * flat.square().sum(1)),
         gradient - penalty * flat,
         curvature + penalty * torch.eye(flat.shape[1], dtype=curvature.dtype),
     )

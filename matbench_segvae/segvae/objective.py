@@ -32,8 +32,8 @@ class Scored:
 
     Attributes:
         tokens: The formula.
-        loss: Root mean squared error, weighted and with decay; infinite if the formula is
-            not defined on the data or not admissible.
+        loss: Root mean squared error, weighted, beyond what free values at the points would
+            leave; infinite if the formula is not defined on the data or not admissible.
         constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
     """
 
@@ -136,7 +136,9 @@ class AdditiveObjective:
         best = fits[0]
         for fit in fits[1:]:
             best = fit.where(fit.loss < best.loss, best)
-        losses = (best.loss / self._n_observations).sqrt().tolist()
+        # What is not admissible has an infinite loss, whatever its error.
+        errors = torch.where(torch.isfinite(best.loss), best.error, torch.inf)
+        losses = (errors / self._n_observations).sqrt().tolist()
         return [
             Scored(tokens, loss, best.constants[i, :, : tokens.count(FITTED)].clone())
             for i, (tokens, loss) in enumerate(zip(formulas, losses, strict=True))
