@@ -15,7 +15,7 @@ from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import parse
-from matbench_segvae.expressions.evaluate import Batch
+from matbench_segvae.expressions.compiled import Program
 from matbench_segvae.expressions.robust import LawFit
 from matbench_segvae.segvae import SearchSettings
 from matbench_segvae.segvae.network import NetworkSettings
@@ -127,16 +127,16 @@ def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
     inputs, energies = task.get_train_and_val_data(1)
     problem = pair_problem(pairs_of(inputs), energies.to_numpy())
     smooth = SmoothLaw(problem)
-    between = float(problem.points[problem.members[0], 0].sort().values[:2].mean())
+    between = np.sort(problem.points[problem.members[0], 0])[:2].mean()
     formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
-    batch = Batch(formulas, ("r",))
-    constants = torch.tensor([[between + 1e-3], [40.0], [-1.0]], dtype=torch.float64)
-    assert smooth(batch, constants, 0).tolist() == [False, False, True]
+    program = Program.compile(formulas, ("r",))
+    constants = np.array([[between + 1e-3], [40.0], [-1.0]])
+    assert smooth(program, constants, 0).tolist() == [False, False, True]
 
 
 def test_a_fit_is_named_after_the_kinds_of_its_data(task):
     table = pairs_of(task.get_train_and_val_data(1)[0])
-    fit = LawFit(torch.ones(3, 1).double(), torch.arange(5.0).double(), 0.0)
+    fit = LawFit(np.ones((3, 1)), np.arange(5.0), 0.0)
     law = PairLaw.from_fit(("div", "c", "r"), fit, table)
     assert law.defect_energies == {"V_Mo": 0.0, "V_S": 1.0}
     assert law.pair_scales["V_S-V_S across"] == 4.0

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 
 from matbench_segvae.defects import PairTable, pair_table, sparse_defects
 from matbench_segvae.expressions import Expression
-from matbench_segvae.expressions.evaluate import Batch
+from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.expressions.robust import LawFit
 
@@ -46,13 +45,13 @@ def pair_problem(table: PairTable, energies: NDArray[np.float64]) -> AdditivePro
     """
     per_site = 1 / table.n_sites[:, None]
     return AdditiveProblem(
-        points=torch.tensor(table.distance[:, None], dtype=torch.float64),
-        group=torch.tensor(table.kind, dtype=torch.long),
+        points=table.distance[:, None],
+        group=table.kind,
         n_groups=len(table.pair_kinds),
-        mixing=torch.tensor(table.counts * per_site, dtype=torch.float64),
-        base=torch.tensor(table.composition * per_site, dtype=torch.float64),
-        target=torch.tensor(energies, dtype=torch.float64),
-        weights=torch.ones(len(energies), dtype=torch.float64),
+        mixing=table.counts * per_site,
+        base=table.composition * per_site,
+        target=np.asarray(energies, dtype=np.float64),
+        weights=np.ones(len(energies)),
     )
 
 
@@ -73,34 +72,31 @@ class SmoothLaw:
         """Lay a grid over the distances of each kind of pair."""
         self._at_data = [problem.points[rows] for rows in problem.members]
         self._grids = [
-            torch.linspace(
-                self.margins[0] * float(points.min()),
-                self.margins[1] * float(points.max()),
-                self.n_points,
-                dtype=torch.float64,
+            np.linspace(
+                self.margins[0] * points.min(), self.margins[1] * points.max(), self.n_points
             )[:, None]
             for points in self._at_data
         ]
 
-    def __call__(self, batch: Batch, constants: torch.Tensor, group: int) -> torch.Tensor:
+    def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
         """Tell which of ``B`` formulas are smooth for a kind of pair.
 
         Args:
-            batch: The formulas.
+            program: The formulas.
             constants: Shape ``(B, C)``.
             group: Number of the kind of pair.
 
         Returns:
             Booleans, shape ``(B,)``; false where a formula is undefined on the grid.
         """
-        at_data = batch.values(self._at_data[group], constants[:, None])
-        on_grid = batch.values(self._grids[group], constants[:, None])
         # A law that hardly changes may do so as it likes: its spread is seen from 0.
-        values = torch.nn.functional.pad(at_data, (0, 1))
-        spread = values.amax(1) - values.amin(1)
-        variation = on_grid.diff(dim=1).abs().sum(1)
+        at_data = np.pad(program.values(self._at_data[group], constants), ((0, 0), (0, 1)))
+        variation = np.abs(np.diff(program.values(self._grids[group], constants), axis=1))
         # NaN compares false: an undefined stretch is refused too.
-        return variation <= self.largest_variation * spread
+        smooth: NDArray[np.bool_] = variation.sum(axis=1) <= (
+            self.largest_variation * np.ptp(at_data, axis=1)
+        )
+        return smooth
 
 
 @dataclass(frozen=True)

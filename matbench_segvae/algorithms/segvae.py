@@ -30,9 +30,9 @@ from matbench_segvae.expressions import (
     Grammar,
     no_free_factor,
 )
-from matbench_segvae.expressions.evaluate import Batch
-from matbench_segvae.expressions.fitting import AdditiveProblem, group_columns
-from matbench_segvae.expressions.robust import LawFit, fit_absolute, robust_weights
+from matbench_segvae.expressions.compiled import Floats, Program
+from matbench_segvae.expressions.fitting import AdditiveProblem
+from matbench_segvae.expressions.robust import LawFit, fit_absolute, predict, robust_weights
 from matbench_segvae.isolation import isolated
 from matbench_segvae.segvae import (
     AdditiveObjective,
@@ -209,10 +209,7 @@ class SEGVAEPairLaw:
         n_rows = len(problem.target)
         n_folds = min(self.settings.validation_folds, n_rows)
         splitter = KFold(n_folds, shuffle=True, random_state=seed)
-        splits = [
-            (torch.from_numpy(rest), torch.from_numpy(held))
-            for rest, held in splitter.split(np.arange(n_rows))
-        ]
+        splits = list(splitter.split(np.arange(n_rows)))
         entries = []
         for scored in found:
             with suppress(ValueError):  # no smooth fit under absolute error
@@ -225,7 +222,7 @@ class SEGVAEPairLaw:
                     )
                     for rest, held in splits
                 ]
-                entries.append(FrontEntry(scored, fit, float(torch.cat(errors).mean())))
+                entries.append(FrontEntry(scored, fit, float(np.concatenate(errors).mean())))
         if not entries:
             raise UserError("segvae found no formula that is smooth in the range of the data")
         return entries
@@ -234,14 +231,14 @@ class SEGVAEPairLaw:
         self,
         problem: AdditiveProblem,
         tokens: tuple[str, ...],
-        start: torch.Tensor,
+        start: Floats,
         smooth: SmoothLaw,
     ) -> LawFit:
         """Fit a formula under absolute error, keeping it smooth for every kind of pair."""
-        batch = Batch([tokens], VARIABLES)
+        program = Program.compile([tokens], VARIABLES)
 
-        def is_smooth(constants: torch.Tensor) -> bool:
-            return all(bool(smooth(batch, row[None], k)) for k, row in enumerate(constants))
+        def is_smooth(constants: Floats) -> bool:
+            return all(bool(smooth(program, row[None], k)[0]) for k, row in enumerate(constants))
 
         return fit_absolute(problem, tokens, VARIABLES, start, self.settings.fit.decay, is_smooth)
 
@@ -262,10 +259,8 @@ def _check_task(context: FoldContext) -> None:
         )
 
 
-def _errors(problem: AdditiveProblem, tokens: tuple[str, ...], fit: LawFit) -> torch.Tensor:
+def _errors(problem: AdditiveProblem, tokens: tuple[str, ...], fit: LawFit) -> Floats:
     """Absolute errors of a fitted law on other observations, shape ``(N,)``."""
-    batch = Batch([tokens], VARIABLES)
-    values = batch.values(problem.points, fit.constants[None][:, problem.group])
-    columns = group_columns(problem, problem.mixing, values)[0]
-    predicted = torch.cat([problem.base, columns], dim=1) @ fit.coefficients
-    return (predicted - problem.target).abs()
+    program = Program.compile([tokens], VARIABLES)
+    predicted = predict(problem, program, fit.constants, fit.coefficients)
+    return np.asarray(np.abs(predicted - problem.target))

@@ -2,9 +2,9 @@
 
 The model is ``y = base @ beta + mixing @ (scale[group] * f(points; constants[group]))``:
 every observation is a sum of one formula ``f`` taken at a few of a small set of points,
-beside columns that enter linearly. An ordinary table is the case of one point per
-observation; a pair law has one point per distinct pair distance, however many structures
-there are.
+beside columns that enter linearly. A pair law has one point per distinct pair distance,
+however many structures there are; an ordinary table is the case of one point per
+observation.
 
 For squared errors everything an observation contributes can be condensed beforehand: the
 base is projected out and the rest rotated to at most as many equations as there are
@@ -17,77 +17,106 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
-from matbench_segvae.expressions.evaluate import Batch
+from matbench_segvae.expressions.compiled import Floats, Program
+from matbench_segvae.expressions.marquardt import fit_batch
 
-_RIDGE = 1e-12  # keeps normal equations solvable when a formula vanishes on a group
-_LARGEST_CONSTANT = 1e6
+_RANK = 1e-10  # singular values below this share of the largest count as 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class AdditiveProblem:
     """Observations that are sums of one unknown formula over points.
 
     Attributes:
-        points: Where the formula is evaluated, shape ``(R, V)``, float64.
-        group: Group of each point, shape ``(R,)``, values in ``[0, n_groups)``; every
-            group has its own scale and constants.
+        points: Where the formula is evaluated, shape ``(R, V)``.
+        group: Group of each point, int, shape ``(R,)``, in ``[0, n_groups)``; every group
+            has its own scale and constants.
         n_groups: Number of groups ``K``.
-        mixing: How often each point counts in each observation, shape ``(N, R)``.
-        base: Columns that enter linearly without a formula, shape ``(N, P)``.
+        mixing: How often each point counts in each observation, shape ``(N, R)``; ``None``
+            for a table, where the observations are the points.
+        base: Columns that enter linearly without a formula, shape ``(N, P)``; a table has
+            a column of ones.
         target: Observed values, shape ``(N,)``.
         weights: Weight of each observation in a squared loss, shape ``(N,)``.
     """
 
-    points: torch.Tensor
-    group: torch.Tensor
+    points: Floats
+    group: NDArray[np.int64]
     n_groups: int
-    mixing: torch.Tensor
-    base: torch.Tensor
-    target: torch.Tensor
-    weights: torch.Tensor
+    mixing: Floats | None
+    base: Floats
+    target: Floats
+    weights: Floats
 
-    def subset(self, rows: torch.Tensor) -> AdditiveProblem:
+    @classmethod
+    def table(cls, points: Floats, target: Floats, weights: Floats) -> AdditiveProblem:
+        """An ordinary table: ``y = beta + scale * f(x; constants)``.
+
+        Args:
+            points: Shape ``(N, V)``.
+            target: Shape ``(N,)``.
+            weights: Shape ``(N,)``.
+        """
+        group = np.zeros(len(points), dtype=np.int64)
+        return cls(points, group, 1, None, np.ones((len(points), 1)), target, weights)
+
+    def subset(self, rows: NDArray[np.int64]) -> AdditiveProblem:
         """The same problem with some of its observations only."""
-        return replace(
-            self,
-            mixing=self.mixing[rows],
-            base=self.base[rows],
-            target=self.target[rows],
-            weights=self.weights[rows],
+        picked = replace(
+            self, base=self.base[rows], target=self.target[rows], weights=self.weights[rows]
         )
+        if self.mixing is None:
+            return replace(picked, points=self.points[rows], group=self.group[rows])
+        return replace(picked, mixing=self.mixing[rows])
 
-    def reweighted(self, weights: torch.Tensor) -> AdditiveProblem:
+    def reweighted(self, weights: Floats) -> AdditiveProblem:
         """The same problem with other weights, shape ``(N,)``."""
         return replace(self, weights=weights)
 
     @cached_property
-    def members(self) -> list[torch.Tensor]:
+    def members(self) -> list[NDArray[np.int64]]:
         """Positions of the points of each group."""
-        return [torch.nonzero(self.group == k).flatten() for k in range(self.n_groups)]
+        return [np.flatnonzero(self.group == k) for k in range(self.n_groups)]
 
     @cached_property
-    def _condensed(self) -> tuple[torch.Tensor, torch.Tensor]:
-        root = self.weights.sqrt()[:, None]
-        mixing, target = root * self.mixing, root * self.target[:, None]
+    def _condensed(self) -> tuple[Floats, Floats]:
+        """Matrix of shape ``(r, R)``, ``r = min(N, R)``, and target of shape ``(r,)``."""
+        root = np.sqrt(self.weights)
+        if self.mixing is None:
+            mean = np.average(self.target, weights=self.weights)
+            return np.empty((0, len(root))), root * (self.target - mean)
+        mixing, target = root[:, None] * self.mixing, root * self.target
         if self.base.shape[1]:
-            left, singular, _ = torch.linalg.svd(root * self.base, full_matrices=False)
-            basis = left[:, singular > 1e-10 * singular.max()]
+            left, singular, _ = np.linalg.svd(root[:, None] * self.base, full_matrices=False)
+            basis = left[:, singular > _RANK * singular.max()]
             mixing = mixing - basis @ (basis.T @ mixing)
             target = target - basis @ (basis.T @ target)
-        rotation, matrix = torch.linalg.qr(mixing)
-        return matrix, (rotation.T @ target).flatten()
+        rotation, matrix = np.linalg.qr(mixing)
+        return matrix, rotation.T @ target
 
     @property
-    def matrix(self) -> torch.Tensor:
-        """Condensed mixing matrix, shape ``(min(N, R), R)``."""
-        return self._condensed[0]
-
-    @property
-    def rest(self) -> torch.Tensor:
-        """Condensed target, shape ``(min(N, R),)``."""
+    def rest(self) -> Floats:
+        """Condensed target, shape ``(r,)``: what a formula is asked for."""
         return self._condensed[1]
+
+    @cached_property
+    def padded(self) -> tuple[Floats, Floats]:
+        """Points ``(K, V, W)`` and matrices ``(K, r, W)`` of the groups, of equal width.
+
+        A narrow group repeats its last point, which then counts 0 times.
+        """
+        matrix = self._condensed[0]
+        width = max(len(rows) for rows in self.members)
+        points = np.empty((self.n_groups, self.points.shape[1], width))
+        matrices = np.zeros((self.n_groups, len(matrix), width))
+        for k, rows in enumerate(self.members):
+            filled = np.concatenate([rows, np.repeat(rows[-1:], width - len(rows))])
+            points[k] = self.points[filled].T
+            matrices[k, :, : len(rows)] = matrix[:, rows]
+        return points, matrices
 
     def one_by_one(self) -> list[AdditiveProblem]:
         """A problem for each group alone, as if the others were described without error.
@@ -96,42 +125,65 @@ class AdditiveProblem:
         what its formula is asked for, in the metric of its block of the normal matrix.
         Good starts for the joint fit can so be found group by group.
         """
-        normal = self.matrix.T @ self.matrix
-        free = torch.linalg.pinv(normal, rtol=1e-8, hermitian=True) @ (self.matrix.T @ self.rest)
+        if self.n_groups == 1:
+            return [self]
+        matrix, rest = self._condensed
+        normal = matrix.T @ matrix
+        free = np.linalg.pinv(normal, rcond=1e-8, hermitian=True) @ (matrix.T @ rest)
         problems = []
         for rows in self.members:
-            values, vectors = torch.linalg.eigh(normal[rows][:, rows])
-            mixing = values.clamp(min=0).sqrt()[:, None] * vectors.T
+            values, vectors = np.linalg.eigh(normal[np.ix_(rows, rows)])
+            mixing = np.sqrt(values.clip(min=0))[:, None] * vectors.T
             problems.append(
                 AdditiveProblem(
                     points=self.points[rows],
-                    group=torch.zeros(len(rows), dtype=torch.long),
+                    group=np.zeros(len(rows), dtype=np.int64),
                     n_groups=1,
                     mixing=mixing,
-                    base=mixing.new_zeros(len(rows), 0),
+                    base=np.empty((len(rows), 0)),
                     target=mixing @ free[rows],
-                    weights=mixing.new_ones(len(rows)),
+                    weights=np.ones(len(rows)),
                 )
             )
         return problems
 
-    def linear_part(self, columns: torch.Tensor) -> torch.Tensor:
+    def values(self, program: Program, constants: Floats) -> Floats:
+        """Values of one formula at all points.
+
+        Args:
+            program: A batch of one formula.
+            constants: Shape ``(K, C)``.
+
+        Returns:
+            Shape ``(R,)``.
+        """
+        values = np.empty(len(self.points))
+        for k, rows in enumerate(self.members):
+            values[rows] = program.values(self.points[rows], constants[None, k])[0]
+        return values
+
+    def columns(self, values: Floats) -> Floats:
+        """Sum values at the points, shape ``(R,)``, into a column per group, ``(N, K)``."""
+        if self.mixing is None:
+            return values[:, None]
+        return np.stack([self.mixing[:, rows] @ values[rows] for rows in self.members], axis=1)
+
+    def linear_part(self, columns: Floats) -> Floats:
         """Best coefficients of the base and of further columns by weighted least squares.
 
         Args:
-            columns: Shape ``(N, K)``.
+            columns: Shape ``(N, M)``.
 
         Returns:
-            Coefficients, shape ``(P + K,)``; the shortest ones if they are not unique.
+            Coefficients, shape ``(P + M,)``; the shortest ones if they are not unique.
         """
-        root = self.weights.sqrt()[:, None]
-        design = torch.cat([self.base, columns], dim=1)
-        # gelsd picks the shortest solution where columns depend on each other.
-        solution = torch.linalg.lstsq(
-            root * design, root * self.target[:, None], rcond=1e-10, driver="gelsd"
-        )
-        coefficients: torch.Tensor = solution.solution.flatten()
-        return coefficients
+        root = np.sqrt(self.weights)
+        design = np.concatenate([self.base, columns], axis=1)
+        # Columns of very different size would else fall below the rank tolerance.
+        size = np.linalg.norm(design, axis=0)
+        size[size == 0] = 1.0
+        solution = np.linalg.lstsq(root[:, None] * design / size, root * self.target, rcond=_RANK)
+        return np.asarray(solution[0] / size, dtype=np.float64)
 
 
 @dataclass
@@ -146,106 +198,35 @@ class Fit:
         loss: The same with the decay of the constants, which is what is minimised.
     """
 
-    constants: torch.Tensor
-    scale: torch.Tensor
-    error: torch.Tensor
-    loss: torch.Tensor
+    constants: Floats
+    scale: Floats
+    error: Floats
+    loss: Floats
 
-    def where(self, mask: torch.Tensor, other: Fit) -> Fit:
+    def where(self, mask: NDArray[np.bool_], other: Fit) -> Fit:
         """Take this fit where the mask, shape ``(B,)``, is true, the other one elsewhere."""
         return Fit(
-            torch.where(mask[:, None, None], self.constants, other.constants),
-            torch.where(mask[:, None], self.scale, other.scale),
-            torch.where(mask, self.error, other.error),
-            torch.where(mask, self.loss, other.loss),
+            np.where(mask[:, None, None], self.constants, other.constants),
+            np.where(mask[:, None], self.scale, other.scale),
+            np.where(mask, self.error, other.error),
+            np.where(mask, self.loss, other.loss),
         )
-
-
-def group_columns(problem: AdditiveProblem, matrix: torch.Tensor, at: torch.Tensor) -> torch.Tensor:
-    """Sum values at the points into one column per group.
-
-    Args:
-        problem: Says which point belongs to which group.
-        matrix: Mixing matrix, shape ``(N, R)``.
-        at: Values at the points, shape ``(B, R)``.
-
-    Returns:
-        Shape ``(B, N, K)``.
-    """
-    return torch.stack([at[:, rows] @ matrix[:, rows].T for rows in problem.members], dim=2)
-
-
-def _solve(matrix: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """Solve batched symmetric systems, shapes ``(B, n, n)`` and ``(B, n, m)``."""
-    size = matrix.diagonal(dim1=1, dim2=2).mean(dim=1)
-    ridge = _RIDGE * size + torch.finfo(matrix.dtype).tiny ** 0.5
-    eye = torch.eye(matrix.shape[1], dtype=matrix.dtype)
-    solution: torch.Tensor = torch.linalg.solve_ex(matrix + ridge[:, None, None] * eye, right)[0]
-    return solution
-
-
-@dataclass
-class _State:
-    """Where a batch of fits stands: the fit and what the next step needs."""
-
-    fit: Fit
-    gradient: torch.Tensor  # (B, K*C)
-    curvature: torch.Tensor  # (B, K*C, K*C)
-
-
-def _expand(
-    problem: AdditiveProblem, batch: Batch, constants: torch.Tensor, decay: float
-) -> _State:
-    """Evaluate the batch at some constants, solve for the scales, linearise the rest.
-
-    Variable projection (Golub and Pereyra, SIAM J. Numer. Anal. 10, 413, 1973) in
-    Kaufman's approximation: the scales are eliminated, and the derivative of the
-    residual by the constants is the part of it that the scales cannot undo.
-    """
-    values, slopes = batch.values_and_derivatives(problem.points, constants[:, problem.group])
-    good = torch.isfinite(values).all(1) & torch.isfinite(slopes).flatten(1).all(1)
-    values = torch.where(good[:, None], values, 0.0)
-    slopes = torch.where(good[:, None, None], slopes, 0.0)
-    columns = group_columns(problem, problem.matrix, values)  # (B, r, K)
-    normal = columns.transpose(1, 2) @ columns
-    scale = _solve(normal, columns.transpose(1, 2) @ problem.rest[:, None])
-    residual = problem.rest - (columns @ scale).squeeze(2)  # (B, r)
-    jacobian = torch.cat(
-        [
-            torch.einsum("nr,brc->bnc", problem.matrix[:, rows], slopes[:, rows])
-            * scale[:, k, :, None]
-            for k, rows in enumerate(problem.members)
-        ],
-        dim=2,
-    )
-    undone = _solve(normal, columns.transpose(1, 2) @ jacobian)
-    jacobian = jacobian - columns @ undone
-    penalty = decay * problem.rest.square().sum()
-    flat = (constants * batch.used[:, None]).flatten(1)
-    error = torch.where(good, residual.square().sum(1), torch.inf)
-    gradient = (jacobian.transpose(1, 2) @ residual[:, :, None]).squeeze(2)
-    curvature = jacobian.transpose(1, 2) @ jacobian
-    return _State(
-        Fit(constants, scale.squeeze(2), error, error + penalty * flat.square().sum(1)),
-        gradient - penalty * flat,
-        curvature + penalty * torch.eye(flat.shape[1], dtype=curvature.dtype),
-    )
 
 
 def fit_constants(
     problem: AdditiveProblem,
-    batch: Batch,
-    start: torch.Tensor,
-    n_iterations: int,
+    program: Program,
+    start: Floats,
+    n_steps: int,
     decay: float = 0.0,
 ) -> Fit:
-    """Fit the constants of all formulas by Levenberg-Marquardt steps in lockstep.
+    """Fit the constants of all formulas by Levenberg-Marquardt steps.
 
     Args:
         problem: The data.
-        batch: Formulas, ``B`` of them.
+        program: Formulas, ``B`` of them.
         start: Constants to start from, shape ``(B, K, C)``.
-        n_iterations: Number of steps; each formula accepts or refuses its own.
+        n_steps: Number of steps for each formula.
         decay: Weight of the constants' squares in the loss, in units of the loss of no
             formula at all. A little of it settles constants that the data leave open at
             small values, where formulas are smooth.
@@ -253,21 +234,22 @@ def fit_constants(
     Returns:
         The best constants met by each formula, with scales and loss.
     """
-    state = _expand(problem, batch, start, decay)
-    if batch.width == 0:
-        return state.fit
-    damping = torch.full((batch.n_formulas,), 1e-2, dtype=start.dtype)
-    for _ in range(n_iterations):
-        diagonal = state.curvature.diagonal(dim1=1, dim2=2)
-        damped = state.curvature + torch.diag_embed(damping[:, None] * diagonal)
-        step = _solve(damped, state.gradient[:, :, None]).reshape_as(start)
-        step = torch.nan_to_num(step).clamp(-_LARGEST_CONSTANT, _LARGEST_CONSTANT)
-        trial = _expand(problem, batch, state.fit.constants + step, decay)
-        better = trial.fit.loss < state.fit.loss
-        state = _State(
-            trial.fit.where(better, state.fit),
-            torch.where(better[:, None], trial.gradient, state.gradient),
-            torch.where(better[:, None, None], trial.curvature, state.curvature),
-        )
-        damping = torch.where(better, damping / 4, damping * 3).clamp(1e-12, 1e9)
-    return state.fit
+    points, matrices = problem.padded
+    rest = problem.rest
+    # A last column of zeros spares the compiled code the case of no constants.
+    constants = np.zeros((len(program), problem.n_groups, max(program.width, 1)))
+    constants[:, :, : program.width] = start
+    scale, error, loss = fit_batch(
+        program.codes,
+        program.numbers,
+        program.lengths,
+        program.n_constants,
+        points,
+        matrices,
+        np.sqrt(problem.weights),
+        rest,
+        constants,
+        n_steps,
+        decay * float(rest @ rest),
+    )
+    return Fit(constants[:, :, : program.width], scale, error, loss)

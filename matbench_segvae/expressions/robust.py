@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 
-from matbench_segvae.expressions.evaluate import Batch
-from matbench_segvae.expressions.fitting import AdditiveProblem, fit_constants, group_columns
+from matbench_segvae.expressions.compiled import Floats, Program
+from matbench_segvae.expressions.fitting import AdditiveProblem, fit_constants
 
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
 _SETTLED = 1e-5  # relative gain in the absolute error at which to stop
+_FIRST_ROUNDS = 3  # these only bring the weights into line with the formula
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LawFit:
     """One formula fitted under absolute error, with everything that predicts.
 
@@ -29,20 +30,20 @@ class LawFit:
         mae: Mean absolute error on the data it was fitted to.
     """
 
-    constants: torch.Tensor
-    coefficients: torch.Tensor
+    constants: Floats
+    coefficients: Floats
     mae: float
 
 
-def _weights(residuals: torch.Tensor) -> torch.Tensor:
+def _weights(residuals: Floats) -> Floats:
     """Weights that make a squared loss follow the absolute one, with mean 1."""
-    size = residuals.abs()
-    floor = torch.clamp(_FLOOR * size.median(), min=1e-9 * (1 + size.max()))
-    weights = 1 / torch.maximum(size, floor)
-    return weights / weights.mean()
+    size = np.abs(residuals)
+    floor = max(_FLOOR * float(np.median(size)), 1e-9 * (1 + float(size.max())))
+    weights = 1 / np.maximum(size, floor)
+    return np.asarray(weights / weights.mean())
 
 
-def robust_weights(problem: AdditiveProblem, n_iterations: int = 20) -> torch.Tensor:
+def robust_weights(problem: AdditiveProblem, n_rounds: int = 20) -> Floats:
     """Weights under which a squared loss judges formulas as the absolute loss would.
 
     They come from the least absolute fit of free values at the points: what even free
@@ -51,32 +52,50 @@ def robust_weights(problem: AdditiveProblem, n_iterations: int = 20) -> torch.Te
 
     Args:
         problem: The data; its own weights are not used.
-        n_iterations: Rounds of reweighting.
+        n_rounds: Rounds of reweighting.
 
     Returns:
-        Weights, shape ``(N,)``. All 1 if free values describe the data without error.
+        Weights, shape ``(N,)``. All 1 if free values describe the data without error, as
+        they always do for a table.
     """
-    weights = torch.ones_like(problem.target)
-    design = torch.cat([problem.base, problem.mixing], dim=1)
-    scale = problem.target.abs().max()
-    for _ in range(n_iterations):
+    weights = np.ones_like(problem.target)
+    if problem.mixing is None:
+        return weights
+    design = np.concatenate([problem.base, problem.mixing], axis=1)
+    scale = np.abs(problem.target).max()
+    for _ in range(n_rounds):
         coefficients = problem.reweighted(weights).linear_part(problem.mixing)
         residuals = problem.target - design @ coefficients
-        if residuals.abs().median() <= 1e-9 * scale:
-            return torch.ones_like(weights)
+        if np.median(np.abs(residuals)) <= 1e-9 * scale:
+            return np.ones_like(weights)
         weights = _weights(residuals)
     return weights
+
+
+def predict(
+    problem: AdditiveProblem, program: Program, constants: Floats, coefficients: Floats
+) -> Floats:
+    """What one fitted formula says of a problem's observations, shape ``(N,)``.
+
+    Args:
+        problem: Gives points, mixing and base; its target is not looked at.
+        program: A batch of the one formula.
+        constants: Shape ``(K, C)``.
+        coefficients: Shape ``(P + K,)``.
+    """
+    columns = problem.columns(problem.values(program, constants))
+    return np.asarray(np.concatenate([problem.base, columns], axis=1) @ coefficients)
 
 
 def fit_absolute(
     problem: AdditiveProblem,
     tokens: Sequence[str],
     variables: Sequence[str],
-    start: torch.Tensor,
+    start: Floats,
     decay: float = 0.0,
-    admissible: Callable[[torch.Tensor], bool] = lambda _: True,
+    admissible: Callable[[Floats], bool] = lambda _: True,
     n_rounds: int = 12,
-    n_iterations: int = 5,
+    n_steps: int = 8,
 ) -> LawFit:
     """Refine one formula's constants under absolute error.
 
@@ -88,7 +107,7 @@ def fit_absolute(
         decay: As in :func:`~matbench_segvae.expressions.fitting.fit_constants`.
         admissible: Says whether constants, shape ``(K, C)``, may be kept.
         n_rounds: Rounds of reweighting at most.
-        n_iterations: Levenberg-Marquardt steps in each round.
+        n_steps: Levenberg-Marquardt steps in each round.
 
     Returns:
         The fit with the smallest absolute error met on the way, the start included.
@@ -97,25 +116,23 @@ def fit_absolute(
         ValueError: If no constants were met that are admissible and for which the
             formula is defined at every point of the data.
     """
-    batch = Batch([tokens], variables)
-    constants = start[None]
+    program = Program.compile([tokens], variables)
+    constants = start
     best: LawFit | None = None
     for number in range(n_rounds):
-        n_steps = n_iterations if number else 0
-        fit = fit_constants(problem, batch, constants, n_steps, decay)
-        if not torch.isfinite(fit.loss).item():
+        fit = fit_constants(problem, program, constants[None], n_steps if number else 0, decay)
+        if not np.isfinite(fit.loss[0]):
             break
-        constants = fit.constants
-        values = batch.values(problem.points, constants[:, problem.group])
-        columns = group_columns(problem, problem.mixing, values)[0]
+        constants = fit.constants[0]
+        columns = problem.columns(problem.values(program, constants))
         coefficients = problem.linear_part(columns)
-        residuals = problem.target - torch.cat([problem.base, columns], dim=1) @ coefficients
-        mae = float(residuals.abs().mean())
-        # The first rounds only bring the weights into line with the formula.
-        settled = number > 2 and best is not None and mae > best.mae * (1 - _SETTLED)
-        if (best is None or mae < best.mae) and admissible(constants[0]):
-            best = LawFit(constants[0], coefficients, mae)
-        if settled:
+        fitted = np.concatenate([problem.base, columns], axis=1) @ coefficients
+        residuals = problem.target - fitted
+        mae = float(np.abs(residuals).mean())
+        settled = best is not None and mae > best.mae * (1 - _SETTLED)
+        if (best is None or mae < best.mae) and admissible(constants):
+            best = LawFit(constants, coefficients, mae)
+        if settled and number >= _FIRST_ROUNDS:
             break
         problem = problem.reweighted(_weights(residuals))
     if best is None:

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
-import torch
+import numpy as np
+from numpy.typing import NDArray
 
 from matbench_segvae.expressions import FITTED
-from matbench_segvae.expressions.evaluate import Batch
+from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem, Fit, fit_constants
 
 Tokens = tuple[str, ...]
 
 # Given formulas, their constants for one group of points, shape (B, C), and the number of
 # the group, says which may be kept, shape (B,).
-Admissible = Callable[[Batch, torch.Tensor, int], torch.Tensor]
-
-_LARGEST_CHUNK = 1024  # formulas; more at once no longer saves time
+Admissible = Callable[[Program, Floats, int], NDArray[np.bool_]]
 
 
-def everything(batch: Batch, constants: torch.Tensor, group: int) -> torch.Tensor:
+def everything(program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
     """Admit all formulas."""
-    return torch.ones(batch.n_formulas, dtype=torch.bool)
+    return np.ones(len(program), dtype=np.bool_)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scored:
     """A formula with its loss and the constants that gave it.
 
@@ -39,7 +39,7 @@ class Scored:
 
     tokens: Tokens
     loss: float
-    constants: torch.Tensor
+    constants: Floats
 
 
 class Objective(Protocol):
@@ -61,7 +61,6 @@ class FitSettings:
         polishing_steps: Steps from each of them, and of the joint fit after them.
         decay: Weight of the constants' squares, see
             :func:`~matbench_segvae.expressions.fitting.fit_constants`.
-        cells: Formulas times points fitted at once, which bounds memory.
     """
 
     screening_starts: int = 3
@@ -70,7 +69,6 @@ class FitSettings:
     polishing_starts: int = 10
     polishing_steps: int = 20
     decay: float = 5e-5
-    cells: int = 100_000
 
 
 class AdditiveObjective:
@@ -92,33 +90,31 @@ class AdditiveObjective:
         self._problem = problem
         self._variables = tuple(variables)
         self._settings = settings
-        self._generator = torch.Generator().manual_seed(seed)
+        self._rng = np.random.default_rng(seed)
         self._n_observations = len(problem.target)
-        # A single group needs no taking apart, and its condensed data serve as they are.
-        self._one_by_one = problem.one_by_one() if problem.n_groups > 1 else [problem]
+        self._one_by_one = problem.one_by_one()
 
     def score(self, formulas: Sequence[Tokens]) -> list[Scored]:
         """Fit and score formulas: all of them briefly, the most promising ones harder."""
         settings = self._settings
-        size = min(_LARGEST_CHUNK, max(1, settings.cells // len(self._problem.points)))
-        scored: list[Scored] = []
-        for first in range(0, len(formulas), size):
-            chunk = formulas[first : first + size]
-            scored += self._fit(chunk, settings.screening_starts, settings.screening_steps)
+        scored = self._fit(formulas, settings.screening_starts, settings.screening_steps)
         n_polished = max(1, round(settings.polished_share * len(scored)))
         order = sorted(range(len(scored)), key=lambda i: scored[i].loss)[:n_polished]
-        for first in range(0, len(order), size):
-            picked = order[first : first + size]
-            before = [scored[i] for i in picked]
-            after = self._fit(
-                [s.tokens for s in before],
-                settings.polishing_starts,
-                settings.polishing_steps,
-                before,
-            )
-            for position, old, new in zip(picked, before, after, strict=True):
-                scored[position] = min(old, new, key=lambda s: s.loss)
+        before = [scored[i] for i in order]
+        after = self._fit(
+            [s.tokens for s in before], settings.polishing_starts, settings.polishing_steps, before
+        )
+        for position, old, new in zip(order, before, after, strict=True):
+            scored[position] = min(old, new, key=lambda s: s.loss)
         return scored
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the source of random starts stands, in plain types."""
+        return {"rng": json.dumps(self._rng.bit_generator.state)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put the source of random starts back to where it stood."""
+        self._rng.bit_generator.state = json.loads(state["rng"])
 
     def _fit(
         self,
@@ -128,32 +124,31 @@ class AdditiveObjective:
         previous: Sequence[Scored] = (),
     ) -> list[Scored]:
         """Fit each formula from random starts, and from where it was before if given."""
-        batch = Batch(formulas, self._variables)
-        starts = [self._best_starts(formulas, batch.width, n_starts, n_steps)]
+        program = Program.compile(formulas, self._variables)
+        starts = [self._best_starts(program, n_starts, n_steps)]
         if previous:
-            starts.append(_stack([s.constants for s in previous], batch.width))
-        fits = [self._joint_fit(batch, start, steps) for start in starts for steps in (0, n_steps)]
+            starts.append(_stack([s.constants for s in previous], program.width))
+        # The starts are candidates too: a joint step may leave what is admissible.
+        fits = [self._joint_fit(program, start, n) for start in starts for n in (0, n_steps)]
         best = fits[0]
         for fit in fits[1:]:
             best = fit.where(fit.loss < best.loss, best)
         # What is not admissible has an infinite loss, whatever its error.
-        errors = torch.where(torch.isfinite(best.loss), best.error, torch.inf)
-        losses = (errors / self._n_observations).sqrt().tolist()
+        errors = np.where(np.isfinite(best.loss), best.error, np.inf)
+        losses = np.sqrt(errors / self._n_observations).tolist()
         return [
-            Scored(tokens, loss, best.constants[i, :, : tokens.count(FITTED)].clone())
+            Scored(tokens, loss, best.constants[i, :, : tokens.count(FITTED)].copy())
             for i, (tokens, loss) in enumerate(zip(formulas, losses, strict=True))
         ]
 
-    def _joint_fit(self, batch: Batch, start: torch.Tensor, n_steps: int) -> Fit:
+    def _joint_fit(self, program: Program, start: Floats, n_steps: int) -> Fit:
         """Fit the constants of all groups together; what is not admissible is undefined."""
-        fit = fit_constants(self._problem, batch, start, n_steps, self._settings.decay)
+        fit = fit_constants(self._problem, program, start, n_steps, self._settings.decay)
         for group in range(self._problem.n_groups):
-            fit.loss[~self._admissible(batch, fit.constants[:, group], group)] = torch.inf
+            fit.loss[~self._admissible(program, fit.constants[:, group], group)] = np.inf
         return fit
 
-    def _best_starts(
-        self, formulas: Sequence[Tokens], width: int, n_starts: int, n_steps: int
-    ) -> torch.Tensor:
+    def _best_starts(self, program: Program, n_starts: int, n_steps: int) -> Floats:
         """Find good constants for each group by itself, from several random starts.
 
         Groups meet only in the residual. Looking for them one by one needs a lucky start
@@ -162,28 +157,24 @@ class AdditiveObjective:
         Returns:
             Constants, shape ``(B, K, C)``.
         """
-        if width == 0:
-            n_starts = 1
-        batch = Batch(list(formulas) * n_starts, self._variables)
+        repeated = program.repeat(n_starts)
+        every = np.arange(len(program))
         best = []
         for group, problem in enumerate(self._one_by_one):
-            start = self._random_start((batch.n_formulas, 1, width))
-            fit = fit_constants(problem, batch, start, n_steps, self._settings.decay)
-            fit.loss[~self._admissible(batch, fit.constants[:, 0], group)] = torch.inf
-            winner = fit.loss.view(n_starts, -1).argmin(dim=0)
-            per_start = fit.constants[:, 0].view(n_starts, len(formulas), width)
-            best.append(per_start[winner, torch.arange(len(formulas))])
-        return torch.stack(best, dim=1)
+            start = self._random_start((len(repeated), 1, program.width))
+            fit = fit_constants(problem, repeated, start, n_steps, self._settings.decay)
+            constants = fit.constants[:, 0]
+            fit.loss[~self._admissible(repeated, constants, group)] = np.inf
+            winner = fit.loss.reshape(n_starts, -1).argmin(axis=0)
+            best.append(constants.reshape(n_starts, len(program), -1)[winner, every])
+        return np.stack(best, axis=1)
 
-    def _random_start(self, shape: tuple[int, int, int]) -> torch.Tensor:
+    def _random_start(self, shape: tuple[int, int, int]) -> Floats:
         """Constants of either sign around 1, the size that data in natural units ask for."""
-        normal = torch.randn(shape, generator=self._generator, dtype=torch.float64)
-        sign = torch.where(torch.rand(shape, generator=self._generator) < 0.5, -1.0, 1.0)
-        return sign * (0.8 * normal).exp()
+        sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
+        return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
 
 
-def _stack(constants: Sequence[torch.Tensor], width: int) -> torch.Tensor:
+def _stack(constants: Sequence[Floats], width: int) -> Floats:
     """Stack constants of different lengths into ``(B, K, width)``, filled with 0."""
-    return torch.stack(
-        [torch.nn.functional.pad(values, (0, width - values.shape[1])) for values in constants]
-    )
+    return np.stack([np.pad(c, ((0, 0), (0, width - c.shape[1]))) for c in constants])
