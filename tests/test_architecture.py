@@ -19,6 +19,7 @@ ALLOWED = {
     "segvae": {"errors", "isolation", "expressions"},
     "benchmark": {"errors", "defects"},
     "algorithms": {"errors", "isolation", "expressions", "defects", "segvae"},
+    "trials": {"errors", "isolation", "expressions", "segvae"},
     "running": {"errors", "benchmark", "algorithms"},
     "reporting": {"errors", "benchmark", "algorithms", "running"},
     "cli": {"errors", "benchmark", "algorithms", "running", "reporting"},

@@ -1,0 +1,57 @@
+"""The recovery trials: what counts as found."""
+
+import numpy as np
+import pytest
+
+from matbench_segvae.expressions import parse
+from matbench_segvae.trials import NGUYEN, attempt, rounded
+
+
+@pytest.mark.parametrize(
+    ("number", "truth"),
+    [
+        (4, lambda x: x**6 + x**5 + x**4 + x**3 + x**2 + x),
+        (7, lambda x: np.log(x + 1) + np.log(x**2 + 1)),
+        (11, lambda x, y: x**y),
+        (12, lambda x, y: x**4 - x**3 + y**2 / 2 - y),
+    ],
+)
+def test_the_suite_holds_the_published_formulas(number, truth):
+    problem = NGUYEN[number - 1]
+    points = problem.points(np.random.default_rng(0))
+    assert points.shape == (20, len(problem.variables))
+    np.testing.assert_allclose(problem.values(points), truth(*points.T), rtol=1e-12)
+
+
+def finder(selected, *others):
+    expressions = [parse(text) for text in (selected, *others)]
+    return lambda points, values, variables, seed: (expressions[0], expressions)
+
+
+def test_an_equal_formula_counts_however_it_is_written():
+    found = attempt(NGUYEN[0], finder("x*(x*(x + 1) + 1)"), noise=0.0, seed=0)
+    assert found.strict
+    assert found.front
+
+
+def test_a_formula_on_the_front_that_was_not_selected_counts_for_the_front_only():
+    found = attempt(NGUYEN[7], finder("x/2", "sqrt(x)"), noise=0.0, seed=0)
+    assert not found.strict
+    assert found.front
+
+
+def test_a_near_miss_counts_only_under_noise_and_only_once_rounded():
+    near = finder("2.0004*sin(x)*cos(y)")
+    assert not attempt(NGUYEN[9], near, noise=0.0, seed=0).strict
+    assert attempt(NGUYEN[9], near, noise=0.1, seed=0).strict
+    assert not attempt(NGUYEN[9], finder("2.1*sin(x)*cos(y)"), noise=0.1, seed=0).strict
+
+
+def test_a_formula_undefined_on_the_range_is_not_found():
+    assert not attempt(NGUYEN[0], finder("log(x)"), noise=0.0, seed=0).strict
+
+
+def test_only_constants_next_to_simple_numbers_are_rounded():
+    text = "0.49995*x + 3.1412*y - 0.7123 + 1.3334*x**2"
+    constants = rounded(parse(text)).constants
+    np.testing.assert_allclose(constants, [0.5, np.pi, 0.7123, 4 / 3])
