@@ -1,13 +1,32 @@
 """Readable formulas beside graph networks on Matbench.
 
 Importing the package is light: torch and matbench are loaded by the parts that need
-them, :mod:`matbench_segvae.segvae` and :mod:`matbench_segvae.benchmark`.
+them, :mod:`matbench_segvae.segvae` and :mod:`matbench_segvae.benchmark`, and by the first
+use of :class:`SEGVAERegressor`.
 """
 
 from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
 
 from matbench_segvae.errors import UserError
 
-__all__ = ["UserError", "__version__"]
+if TYPE_CHECKING:
+    from matbench_segvae.segvae.regressor import SEGVAERegressor
+
+__all__ = ["SEGVAERegressor", "UserError", "__version__"]
 
 __version__ = version("matbench_segvae")
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    """Load the estimator, and torch with it, when it is first asked for."""
+    if name == "SEGVAERegressor":
+        from matbench_segvae.segvae.regressor import SEGVAERegressor
+
+        return SEGVAERegressor
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """The public names, the one not yet loaded among them."""
+    return sorted({*globals(), *__all__})

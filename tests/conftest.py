@@ -8,6 +8,15 @@ import pytest
 SIBLING_MIRROR = Path(__file__).parents[2] / "shared" / "data"
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory):
+    """Keep downloads and pretrained networks out of the user's cache."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("MATBENCH_SEGVAE_CACHE", str(tmp_path_factory.mktemp("cache")))
+    yield
+    patch.undo()
+
+
 @pytest.fixture(scope="session")
 def mirror():
     """The folder with the published data files, if there is one on this machine."""

@@ -22,7 +22,7 @@ ALLOWED = {
     "trials": {"errors", "isolation", "expressions", "segvae"},
     "running": {"errors", "benchmark", "algorithms"},
     "reporting": {"errors", "benchmark", "algorithms", "running"},
-    "cli": {"errors", "benchmark", "algorithms", "running", "reporting"},
+    "cli": {"errors", "segvae", "trials", "benchmark", "algorithms", "running", "reporting"},
 }
 
 

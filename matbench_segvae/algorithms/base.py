@@ -49,8 +49,8 @@ class FoldContext:
         target: Name of the target column.
         unit: Unit of the target.
         seed: The only source of randomness an algorithm may use.
-        scratch: An empty folder that is removed after the fold; nothing may be
-            written anywhere else.
+        scratch: An empty folder that is removed after the fold; nothing else may be
+            written to, but for a cache that changes no result.
         report: Takes one line of progress, such as the best formula so far.
     """
 

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from functools import lru_cache
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
@@ -39,10 +37,9 @@ from matbench_segvae.segvae import (
     FitSettings,
     Scored,
     SearchSettings,
-    pretrain,
+    pretrained,
     search,
 )
-from matbench_segvae.segvae.module import SEGVAEModule
 
 PAIR_GRAMMAR = Grammar(
     variables=VARIABLES,
@@ -67,7 +64,7 @@ class PairLawSettings:
         patience: Relative gain in validation error that justifies a longer formula.
     """
 
-    search: SearchSettings = field(default_factory=SearchSettings)
+    search: SearchSettings = field(default_factory=lambda: SearchSettings(epochs=15, samples=2000))
     fit: FitSettings = field(default_factory=FitSettings)
     validation_folds: int = 5
     patience: float = 0.02
@@ -86,19 +83,6 @@ class FrontEntry:
     scored: Scored
     fit: LawFit
     validation_mae: float
-
-
-@lru_cache(maxsize=4)
-def _pretrained_weights(settings: SearchSettings, seed: int) -> dict[str, torch.Tensor]:
-    """Weights of a network pretrained on the pair grammar; folds share them."""
-    return dict(pretrain(PAIR_GRAMMAR, settings, seed).state_dict())
-
-
-def pretrained(settings: SearchSettings, seed: int) -> SEGVAEModule:
-    """A copy of the network pretrained on the pair grammar."""
-    module = SEGVAEModule(len(PAIR_GRAMMAR.tokens), settings.network, settings.training)
-    module.load_state_dict(_pretrained_weights(settings, seed))
-    return module
 
 
 class SEGVAEPairLaw:
@@ -196,7 +180,7 @@ class SEGVAEPairLaw:
         objective = AdditiveObjective(
             robust, VARIABLES, self.settings.fit, context.seed, admissible=smooth
         )
-        module = pretrained(self.settings.search, context.seed)
+        module = pretrained(PAIR_GRAMMAR, self.settings.search, context.seed)
         found = search(
             PAIR_GRAMMAR, objective, module, self.settings.search, context.seed, context.report
         )

@@ -160,12 +160,12 @@ INTEGERS: Mapping[str, float] = MappingProxyType({str(n): float(n) for n in rang
 """Whole numbers that a formula may hold as they are."""
 
 NAMED_CONSTANTS: Mapping[str, float] = MappingProxyType(
-    {**INTEGERS, "pi": float(np.pi), "e": float(np.e)}
+    {"-1": -1.0, **INTEGERS, "pi": float(np.pi), "e": float(np.e)}
 )
 """Constants that are tokens of their own and are never fitted."""
 
 SYMBOLIC_CONSTANTS: Mapping[str, sp.Expr] = MappingProxyType(
-    {**{name: sp.Integer(name) for name in INTEGERS}, "pi": sp.pi, "e": sp.E}
+    {**{name: sp.Integer(name) for name in ("-1", *INTEGERS)}, "pi": sp.pi, "e": sp.E}
 )
 """The same constants as sympy knows them."""
 

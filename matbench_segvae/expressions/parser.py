@@ -22,7 +22,7 @@ def parse(text: str, variables: Sequence[str] | None = None) -> Expression:
 
     Python's own parser builds the syntax tree; only arithmetic, the known operators,
     names and numbers are let through and nothing is evaluated. A whole number from 1 to
-    10 becomes that token, any other number a fitted constant with this value.
+    10, or -1, becomes that token, any other number a fitted constant with this value.
 
     Args:
         text: The formula in infix notation, as :meth:`Expression.to_string` prints it.
@@ -66,6 +66,8 @@ def _read(
             return [FITTED], [float(value)]
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
             return [FITTED], [-value]
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(value))) if value == 1:
+            return ["-1"], []
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return join("neg", operand)
         case ast.Name(id=name):

@@ -35,6 +35,22 @@ class FormulaMask:
         return torch.from_numpy(self.after(ids.cpu().numpy())).to(ids.device)
 
 
+def complete_rows(grammar: Grammar, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which rows are one complete formula, shape ``(B,)``.
+
+    Args:
+        grammar: The language.
+        ids: Ids, shape ``(B, T)``; what comes after a row's first end token does not count.
+    """
+    written = np.logical_and.accumulate(ids != 0, axis=1)
+    missing = 1 + np.cumsum(np.where(written, grammar.arities[ids] - 1, 0), axis=1)
+    before_last = np.pad(written[:, 1:], ((0, 0), (0, 1)))
+    too_early = ((missing <= 0) & before_last).any(axis=1)
+    fitted = ((ids == grammar.ids.get(FITTED, -1)) & written).sum(axis=1)
+    complete = written[:, 0] & (missing[:, -1] == 0) & ~too_early
+    return np.asarray(complete & (fitted <= grammar.max_fitted), dtype=np.bool_)
+
+
 def random_formulas(
     grammar: Grammar, n_formulas: int, seed: int, max_rounds: int = 200
 ) -> NDArray[np.int64]:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import lightning as L
 import torch
-from torch.nn import functional as F
 
 from matbench_segvae.segvae.network import ExpressionVAE, NetworkSettings
 
@@ -36,24 +35,28 @@ class SEGVAEModule(L.LightningModule):
         self.network = ExpressionVAE(n_tokens, network)
         self.training_settings = training
 
-    def _loss(self, ids: torch.Tensor) -> torch.Tensor:
-        """Reconstruction cross-entropy per formula plus the weighted KL divergence."""
-        logits, mean, log_variance = self.network(ids)
-        # The first end token is learned too, the filling behind it is not.
-        counts = torch.cat([torch.ones_like(ids[:, :1]), ids[:, :-1]], dim=1) != 0
-        entropy = F.cross_entropy(logits.flatten(0, 1), ids.flatten(), reduction="none")
-        reconstruction = (entropy.view_as(ids) * counts).sum(1).mean()
+    def _shared_step(self, ids: torch.Tensor, prefix: str) -> torch.Tensor:
+        """Reconstruction cross-entropy per formula plus the weighted KL divergence.
+
+        Args:
+            ids: Ids, shape ``(B, T)``.
+            prefix: Of the names under which the parts are logged, per epoch.
+        """
+        reconstruction, mean, log_variance = self.network.reconstruction(ids)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
-        self.log("reconstruction", reconstruction)
-        self.log("divergence", divergence)
-        total: torch.Tensor = reconstruction + self.training_settings.kl_weight * divergence
-        return total
+        loss: torch.Tensor = reconstruction + self.training_settings.kl_weight * divergence
+        figures = {"reconstruction": reconstruction, "divergence": divergence, "loss": loss}
+        named = {prefix + name: value for name, value in figures.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(ids))
+        return loss
 
     def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
         """One step on a batch of ids, shape ``(B, T)``."""
-        loss = self._loss(batch)
-        self.log("loss", loss, prog_bar=True)
-        return loss
+        return self._shared_step(batch, "")
+
+    def validation_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
+        """The loss of a batch that is not learned, shape ``(B, T)``."""
+        return self._shared_step(batch, "validation_")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam."""

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
+
+from matbench_segvae.segvae.lstm import LSTM, Packing
 
 # Given the ids written so far, shape (B, t), says which may come next, shape (B, n_tokens).
 NextTokens = Callable[[torch.Tensor], torch.Tensor]
@@ -47,47 +50,71 @@ class ExpressionVAE(nn.Module):
         self.settings = settings
         self.embedding = nn.Embedding(n_tokens, settings.embedding)
         self.dropout = nn.Dropout(settings.dropout)
-        self.encoder = nn.LSTM(
-            settings.embedding, settings.hidden, batch_first=True, bidirectional=True
-        )
+        self.forward_encoder = LSTM(settings.embedding, settings.hidden)
+        self.backward_encoder = LSTM(settings.embedding, settings.hidden)
         self.to_mean = nn.Linear(2 * settings.hidden, settings.latent)
         self.to_log_variance = nn.Linear(2 * settings.hidden, settings.latent)
-        self.decoder = nn.LSTM(
-            settings.embedding + settings.latent, settings.hidden, batch_first=True
-        )
+        self.decoder = LSTM(settings.embedding + settings.latent, settings.hidden)
         self.to_logits = nn.Linear(settings.hidden, n_tokens)
 
     def encode(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Mean and log-variance of the latent vector, shape ``(B, latent)`` each."""
-        lengths = (ids != 0).sum(1).clamp(min=1).cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(
-            self.dropout(self.embedding(ids)), lengths, batch_first=True, enforce_sorted=False
-        )
-        _, (state, _) = self.encoder(packed)  # state: (2, B, hidden)
-        both = torch.cat([state[0], state[1]], dim=1)
+        lengths = (ids != 0).sum(1).clamp(min=1)
+        packing = Packing.of(lengths)
+        mirrored = lengths[packing.rows] - 1 - packing.steps
+        states = [
+            encoder(self.dropout(self.embedding(ids[packing.rows, steps])), packing.sizes)
+            for encoder, steps in (
+                (self.forward_encoder, packing.steps),
+                (self.backward_encoder, mirrored),
+            )
+        ]
+        both = torch.cat([state[packing.last] for state in states], dim=1)
         return self.to_mean(both), self.to_log_variance(both)
 
     def decode(self, ids: torch.Tensor, latent: torch.Tensor) -> torch.Tensor:
         """Logits of every token given the ones before it, shape ``(B, T, n_tokens)``."""
-        before = torch.cat([torch.zeros_like(ids[:, :1]), ids[:, :-1]], dim=1)
-        steps = self.dropout(self.embedding(before))
-        inputs = torch.cat([steps, latent[:, None].expand(-1, ids.shape[1], -1)], dim=2)
-        hidden, _ = self.decoder(inputs)
-        logits: torch.Tensor = self.to_logits(hidden)
+        n_rows, length = ids.shape
+        packing = Packing.of(torch.full((n_rows,), length, device=ids.device))
+        logits = ids.new_empty(n_rows, length, self.to_logits.out_features, dtype=latent.dtype)
+        logits[packing.rows, packing.steps] = self._logits(ids, latent, packing)
+        return logits
+
+    def _logits(self, ids: torch.Tensor, latent: torch.Tensor, packing: Packing) -> torch.Tensor:
+        """Logits of the packed tokens, shape ``(N, n_tokens)``."""
+        before = functional.pad(ids[:, :-1], (1, 0))[packing.rows, packing.steps]
+        inputs = torch.cat([self.dropout(self.embedding(before)), latent[packing.rows]], dim=1)
+        logits: torch.Tensor = self.to_logits(self.decoder(inputs, packing.sizes))
         return logits
 
     def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Logits, mean and log-variance for a batch of sequences."""
         mean, log_variance = self.encode(ids)
-        latent = mean + torch.randn_like(mean) * (0.5 * log_variance).exp()
-        return self.decode(ids, latent), mean, log_variance
+        return self.decode(ids, _draw(mean, log_variance)), mean, log_variance
+
+    def reconstruction(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Cross-entropy of writing formulas anew from their latent vectors.
+
+        The first end token counts, the filling behind it does not, and is not computed:
+        most formulas are much shorter than the longest.
+
+        Returns:
+            Sum over a formula's tokens, averaged over the batch; mean and log-variance of
+            the latent vectors, shape ``(B, latent)`` each.
+        """
+        mean, log_variance = self.encode(ids)
+        packing = Packing.of(((ids != 0).sum(1) + 1).clamp(max=ids.shape[1]))
+        logits = self._logits(ids, _draw(mean, log_variance), packing)
+        targets = ids[packing.rows, packing.steps]
+        entropy = functional.cross_entropy(logits, targets, reduction="sum")
+        return entropy / len(ids), mean, log_variance
 
     @torch.no_grad()
     def sample(
         self,
         latent: torch.Tensor,
         max_length: int,
-        allowed: NextTokens,
+        allowed: NextTokens | None = None,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
         """Write one formula for each latent vector, token by token.
@@ -95,22 +122,33 @@ class ExpressionVAE(nn.Module):
         Args:
             latent: Latent vectors, shape ``(B, latent)``.
             max_length: Number of tokens to write.
-            allowed: Which tokens may follow; the others get probability 0.
-            generator: Source of randomness.
+            allowed: Which tokens may follow; the others get probability 0. Without it
+                every token may, and what is written need not be a formula.
+            generator: Source of randomness, on the device of the latent vectors.
 
         Returns:
             Ids, shape ``(B, max_length)``.
         """
         ids = torch.zeros(len(latent), 0, dtype=torch.long, device=latent.device)
-        token = ids.new_zeros(len(latent), 1)
-        state = None
+        token = ids.new_zeros(len(latent))
+        ended = torch.zeros_like(token, dtype=torch.bool)
+        hidden = latent.new_zeros(len(latent), self.settings.hidden)
+        state = (hidden, hidden)
         for _ in range(max_length):
-            step = torch.cat([self.embedding(token), latent[:, None]], dim=2)
-            hidden, state = self.decoder(step, state)
-            logits = self.to_logits(hidden[:, 0])
-            logits = logits.masked_fill(~allowed(ids), -torch.inf)
-            token = torch.multinomial(logits.softmax(1), 1, generator=generator)
-            ids = torch.cat([ids, token], dim=1)
-            if not token.any():
+            state = self.decoder.step(torch.cat([self.embedding(token), latent], dim=1), state)
+            logits = self.to_logits(state[0])
+            if allowed is not None:
+                logits = logits.masked_fill(~allowed(ids), -torch.inf)
+            token = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
+            # What has ended stays so, mask or none.
+            ended |= token == 0
+            token = token.masked_fill(ended, 0)
+            ids = torch.cat([ids, token[:, None]], dim=1)
+            if ended.all():
                 break
-        return nn.functional.pad(ids, (0, max_length - ids.shape[1]))
+        return functional.pad(ids, (0, max_length - ids.shape[1]))
+
+
+def _draw(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:
+    """Latent vectors from normal distributions."""
+    return mean + torch.randn_like(mean) * (0.5 * log_variance).exp()

@@ -2,139 +2,43 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import lightning as L
 import torch
-from torch.utils.data import DataLoader
+from lightning.pytorch.callbacks import Callback
 
-from matbench_segvae.expressions import Expression, Grammar, canonical, pareto_front
-from matbench_segvae.isolation import isolated, silent_trainer
-from matbench_segvae.segvae.corpus import FormulaMask, random_formulas
-from matbench_segvae.segvae.module import SEGVAEModule, TrainingSettings
-from matbench_segvae.segvae.network import NetworkSettings
-from matbench_segvae.segvae.objective import Objective, Scored, Tokens
-
-Report = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class SearchSettings:
-    """How the network is pretrained and how long the search goes on.
-
-    Attributes:
-        corpus_size: Random formulas to pretrain on.
-        pretraining_epochs: Passes over them.
-        epochs: Rounds of sampling and retraining.
-        samples: Formulas sampled in a round.
-        kept_share: Share of a round's formulas that joins the elite.
-        memory: Rounds after which a round's elite is forgotten.
-        passes: Times the network sees the elite in a round.
-        network: Sizes of the network.
-        training: How the network learns.
-    """
-
-    corpus_size: int = 10_000
-    pretraining_epochs: int = 10
-    epochs: int = 12
-    samples: int = 1000
-    kept_share: float = 0.05
-    memory: int = 5
-    passes: int = 4
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions import Grammar
+from matbench_segvae.isolation import isolated
+from matbench_segvae.segvae.data import Report, SearchData
+from matbench_segvae.segvae.module import SEGVAEModule
+from matbench_segvae.segvae.objective import Objective, Scored
+from matbench_segvae.segvae.pretraining import identity_of_search
+from matbench_segvae.segvae.pretraining import pretrain as pretrain
+from matbench_segvae.segvae.settings import SearchSettings as SearchSettings
+from matbench_segvae.segvae.training import (
+    SeededSteps,
+    TrainerOptions,
+    build_trainer,
+    run_trainer,
+)
 
 
-def pretrain(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEModule:
-    """Train a new network on random formulas of a grammar.
+class _Rounds(Callback):
+    """Logs the figures of each round and ends the search where it is good enough."""
 
-    Args:
-        grammar: The language of the formulas.
-        settings: Sizes and lengths.
-        seed: Seed of the formulas, the initial weights and the training.
-    """
-    corpus = torch.from_numpy(random_formulas(grammar, settings.corpus_size, seed))
-    with isolated(seed):
-        module = SEGVAEModule(len(grammar.tokens), settings.network, settings.training)
-        loader: DataLoader[torch.Tensor] = DataLoader(
-            corpus,  # type: ignore[arg-type]  # a tensor is a sequence of its rows
-            batch_size=settings.training.batch_size,
-            shuffle=True,
-        )
-        silent_trainer(settings.pretraining_epochs, accelerator="cpu").fit(module, loader)
-    return module
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        data = _search_data(trainer)
+        pl_module.log_dict(data.metrics)
+        trainer.should_stop |= data.finished
 
 
-class SearchLoop(L.LightningDataModule):
-    """Feeds the network, every epoch anew, with the best formulas it has written.
-
-    Lightning asks for a new loader at the start of each epoch; that is where a round of
-    the search takes place.
-
-    Attributes:
-        best: Best score of every formula met, up to the order of commutative arguments.
-        n_sampled: Formulas the network has written so far.
-    """
-
-    def __init__(
-        self,
-        grammar: Grammar,
-        objective: Objective,
-        settings: SearchSettings,
-        seed: int,
-        report: Report,
-    ) -> None:
-        super().__init__()
-        self.best: dict[Tokens, Scored] = {}
-        self.n_sampled = 0
-        self._grammar = grammar
-        self._objective = objective
-        self._settings = settings
-        self._report = report
-        self._mask = FormulaMask(grammar)
-        self._generator = torch.Generator().manual_seed(seed)
-        self._elite: deque[list[Scored]] = deque(maxlen=settings.memory)
-
-    def train_dataloader(self) -> DataLoader[torch.Tensor]:
-        """Run one round and hand out the elite."""
-        assert self.trainer is not None
-        module = self.trainer.lightning_module
-        assert isinstance(module, SEGVAEModule)
-        self._round(module)
-        elite = {scored.tokens: None for kept in self._elite for scored in kept}
-        ids = [torch.from_numpy(self._grammar.encode(tokens)) for tokens in elite]
-        return DataLoader(
-            ids * self._settings.passes,  # type: ignore[arg-type]  # a list is a dataset
-            batch_size=self._settings.training.batch_size,
-            shuffle=True,
-        )
-
-    def _round(self, module: SEGVAEModule) -> None:
-        """Sample, discard, score and keep."""
-        formulas = self._sample(module)
-        new = [tokens for tokens in formulas if tokens not in self.best]
-        for scored in self._objective.score(new) if new else []:
-            self.best[scored.tokens] = scored
-        ranked = sorted((self.best[tokens] for tokens in formulas), key=lambda s: s.loss)
-        n_kept = max(1, round(self._settings.kept_share * self._settings.samples))
-        self._elite.append(ranked[:n_kept])
-        leader = min(self.best.values(), key=lambda s: s.loss)
-        self._report(f"{leader.loss:.4g}  {Expression(leader.tokens)}")
-
-    def _sample(self, module: SEGVAEModule) -> list[Tokens]:
-        """Different formulas from the latent prior that satisfy the grammar."""
-        module.eval()
-        shape = (self._settings.samples, self._settings.network.latent)
-        latent = torch.randn(shape, generator=self._generator).to(module.device)
-        ids = module.network.sample(
-            latent, self._grammar.max_length, self._mask, self._generator
-        ).tolist()
-        module.train()
-        self.n_sampled += len(ids)
-        unique = dict.fromkeys(canonical(self._grammar.decode(row)) for row in ids)
-        return [tokens for tokens in unique if self._grammar.keeps(tokens)]
+def _search_data(trainer: L.Trainer) -> SearchData:
+    data: Any = getattr(trainer, "datamodule", None)
+    assert isinstance(data, SearchData)
+    return data
 
 
 def search(
@@ -144,28 +48,77 @@ def search(
     settings: SearchSettings,
     seed: int,
     report: Report = lambda _: None,
+    trainer_options: TrainerOptions | None = None,
+    checkpoint: Path | None = None,
 ) -> list[Scored]:
     """Look for formulas with a small loss.
 
+    Each epoch's ``best_loss``, ``front_size``, ``formulas`` (scored so far), ``valid_share``
+    and ``unique_share`` of the samples, ``reconstruction``, ``divergence`` and ``loss`` of
+    the network, ``sampling_seconds`` and ``scoring_seconds`` go to the trainer's loggers.
+
     Args:
         grammar: The language of the formulas.
-        objective: Fits and scores them.
+        objective: Fits and scores them. If it has ``state_dict`` and ``load_state_dict``,
+            checkpoints hold its state.
         module: A pretrained network; it is trained further.
         settings: Sizes and lengths.
         seed: Seed of sampling and retraining.
         report: Takes a line about the best formula after each round.
+        trainer_options: Arguments of :class:`lightning.Trainer` to go beside or in place of
+            ours, which write and print nothing: loggers, callbacks such as
+            ``ModelCheckpoint``, ``accelerator``, ``max_time``, ``default_root_dir``.
+        checkpoint: A checkpoint of the same search to go on from. ``epochs``,
+            ``target_loss``, ``patience`` and ``max_seconds`` may have changed since; the
+            time is counted over all parts.
 
     Returns:
         The Pareto front of complexity against loss, simplest first.
+
+    Raises:
+        UserError: If the checkpoint cannot be read or belongs to another search.
+        KeyboardInterrupt: If the user interrupted; checkpoints stay.
     """
-    loop = SearchLoop(grammar, objective, settings, seed, report)
+
+    def identity() -> str:
+        return identity_of_search(grammar, settings, seed)
+
+    data = SearchData(grammar, objective, settings, seed, report, identity)
+    if checkpoint is not None:
+        _check(checkpoint, identity())
     with isolated(seed):
-        trainer = silent_trainer(
-            settings.epochs, accelerator="cpu", reload_dataloaders_every_n_epochs=1
+        trainer = build_trainer(
+            settings.epochs,
+            [SeededSteps(seed), _Rounds()],
+            trainer_options,
+            settings.max_seconds,
         )
-        trainer.fit(module, loop)
-    return pareto_front(
-        loop.best.values(),
-        complexity=lambda scored: Expression(scored.tokens).complexity,
-        loss=lambda scored: scored.loss,
-    )
+        run_trainer(trainer, module, data, checkpoint)
+    return data.memory.front()
+
+
+def _check(checkpoint: Path, identity: str) -> None:
+    """Refuse a checkpoint that is damaged, not of a search, or of another one."""
+    try:
+        content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+        found = content[SearchData.__qualname__]["identity"]
+        loop = content["loops"]["fit_loop"]
+        epochs = loop["epoch_progress"]["current"]
+        between = loop["epoch_loop.batch_progress"]["is_last_batch"]
+        between &= epochs["processed"] < epochs["ready"]
+    except Exception as error:  # a damaged file can raise nearly anything
+        raise UserError(
+            f"{checkpoint} is not a checkpoint of a search ({type(error).__name__}): "
+            "give one that search() wrote, or none to begin anew"
+        ) from error
+    if found != identity:
+        raise UserError(
+            f"{checkpoint} belongs to a search with another grammar, other settings or another "
+            "seed: resume with those it was begun with"
+        )
+    if between:
+        # Lightning then takes the next epoch for the rest of this one if its length differs.
+        raise UserError(
+            f"{checkpoint} was written after the last step of an epoch but before its end: "
+            "give another one, best of those that ModelCheckpoint(every_n_epochs=1) writes"
+        )

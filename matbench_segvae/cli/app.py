@@ -7,16 +7,16 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from matbench_segvae.cli.bench import bench_app
+from matbench_segvae.cli.common import console, print_records, whole_number
+from matbench_segvae.cli.data import data_app
+from matbench_segvae.cli.table import fit_command, predict_command
 from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
@@ -42,8 +42,10 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-data_app = typer.Typer(help="The data sets behind the tasks.", rich_markup_mode=None)
+app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
+app.command("fit")(fit_command)
+app.command("predict")(predict_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -96,20 +98,6 @@ def _root(
         print(context.get_help())
 
 
-@data_app.callback(invoke_without_command=True)
-def _data_root(context: typer.Context) -> None:
-    if context.invoked_subcommand is None:
-        print(context.get_help())
-
-
-def _whole_number(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        # typer's own message does not name the bad value.
-        raise typer.BadParameter(f"'{text}' is not a whole number") from None
-
-
 @app.command("run")
 def run_command(
     task: Annotated[
@@ -127,7 +115,7 @@ def run_command(
         list[int] | None,
         typer.Option(
             help="Fold number, repeatable. Default: all folds.",
-            parser=_whole_number,
+            parser=whole_number,
             metavar="INTEGER",
         ),
     ] = None,
@@ -148,14 +136,14 @@ def run_command(
     from matbench_segvae.reporting import ConsoleObserver, print_run, write_submissions
     from matbench_segvae.running import prepare_tasks, quiet_matbench, run
 
-    console = _console()
+    terminal = console()
     tasks = _distinct(task or [DEFAULT_TASK])
     algorithms = _distinct(algorithm or DEFAULT_ALGORITHMS)
     with quiet_matbench():
         counts = [len(set(fold or t.folds)) for t in prepare_tasks(tasks, fold).values()]
     total = len(algorithms) * sum(counts)
     try:
-        with ConsoleObserver(console, total) as observer:
+        with ConsoleObserver(terminal, total) as observer:
             report = run(tasks, algorithms, fold or None, seed, out, overwrite, observer)
     except KeyboardInterrupt:
         print(
@@ -164,7 +152,7 @@ def run_command(
         )
         raise typer.Exit(INTERRUPTED) from None
     submissions = write_submissions(out, algorithms, report.tasks)
-    print_run(console, report, submissions)
+    print_run(terminal, report, submissions)
     _complain(report, explicit=algorithm is not None)
 
 
@@ -181,7 +169,7 @@ def leaderboard_command(
 
     scores = read_results(directory)
     board = rank(scores)
-    print_leaderboard(_console(), board, units_of(board))
+    print_leaderboard(console(), board, units_of(board))
     if plot is not None:
         from matbench_segvae.reporting.picture import draw_parity
 
@@ -196,7 +184,7 @@ def tasks_command() -> None:
     summaries = [task_summary(name) for name in task_names()]
     for benchmark in dict.fromkeys(summary.benchmark for summary in summaries):
         rows = [summary.as_row() for summary in summaries if summary.benchmark == benchmark]
-        _print_records(benchmark, rows)
+        print_records(benchmark, rows)
 
 
 @app.command("algorithms")
@@ -204,72 +192,10 @@ def algorithms_command() -> None:
     """List the installed algorithms."""
     from matbench_segvae.algorithms.registry import algorithm_origins
 
-    _print_records(
+    print_records(
         "algorithms",
         [{"algorithm": name, "from": origin} for name, origin in algorithm_origins().items()],
     )
-
-
-_DataNames = Annotated[
-    list[str] | None, typer.Argument(metavar="[NAME]...", help="Data files. Default: all.")
-]
-
-
-@data_app.command("list")
-def data_list_command() -> None:
-    """List the data files, and where they are."""
-    from matbench_segvae.benchmark import status
-
-    rows = [
-        {
-            "name": row.file.name,
-            "place": row.place,
-            "sha256": {True: "right", False: "WRONG", None: ""}[row.intact],
-            "description": f"{row.file.description} [{row.file.licence}]",
-        }
-        for row in status()
-    ]
-    _print_records("data", rows)
-
-
-@data_app.command("fetch")
-def data_fetch_command(names: _DataNames = None) -> None:
-    """Get data files: from the mirror or the cache, else by download."""
-    from matbench_segvae.benchmark import CATALOGUE, fetch
-
-    for name in names or CATALOGUE:
-        print(f"{name}: {fetch(name)}")
-
-
-@data_app.command("verify")
-def data_verify_command(names: _DataNames = None) -> None:
-    """Check the sha256 of data files; by default of all that are on this machine."""
-    from matbench_segvae.benchmark import status, verify
-
-    present = [row.file.name for row in status() if row.place != "absent"]
-    for name in names or present:
-        print(f"{name}: {verify(name)} is right")
-    if not names and not present:
-        print("no data file is on this machine")
-
-
-@data_app.command("build")
-def data_build_command(
-    name: Annotated[str, typer.Argument(help="What to compute: xtb-mos2.")],
-    out: Annotated[Path, typer.Option(help="Folder of the finished parts.", metavar="DIR")] = Path(
-        "xtb-mos2"
-    ),
-) -> None:
-    """Compute the embedded data set again; it can be interrupted and goes on where it was."""
-    if name != "xtb-mos2":
-        raise UserError(f"unknown data set '{name}': only xtb-mos2 can be computed")
-    from matbench_segvae.benchmark.xtb import build
-
-    print(build(out, report=print))
-
-
-def _console() -> Console:
-    return Console(highlight=False)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -285,19 +211,3 @@ def _complain(report: RunReport, explicit: bool) -> None:
         raise UserError(
             "; ".join(f"{p.algorithm} on {p.task}: {p.message}" for p in report.problems)
         )
-
-
-def _print_records(title: str, records: Sequence[Mapping[str, str]]) -> None:
-    """Print a table; on a narrow terminal names stay whole and the rest wraps."""
-    table = Table(
-        title=title, title_style="bold", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
-    )
-    for name in records[0] if records else ():
-        table.add_column(name, overflow="fold", no_wrap=name in ("task", "name", "algorithm"))
-    for record in records:
-        table.add_row(*(Text(value) for value in record.values()))
-    _console().print(table)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

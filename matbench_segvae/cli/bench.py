@@ -1,0 +1,83 @@
+"""The commands ``matbench-segvae bench …``: how fast the engine is and what it recovers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
+
+
+@bench_app.command("throughput")
+def throughput_command(
+    preset: Annotated[str, typer.Option(help="default or paper.", metavar="NAME")] = "default",
+    rounds: Annotated[int, typer.Option(help="Rounds of the search.", min=1)] = 8,
+    seed: Annotated[int, typer.Option(help="Seed of table and search.", min=0)] = 0,
+) -> None:
+    """Formulas per second on a table of 743 rows and 4 features, and where the time goes."""
+    from matbench_segvae.trials.throughput import measure_preset
+
+    found = measure_preset(preset, seed, rounds)
+    rows = {
+        "formulas sampled": f"{found.sampled}",
+        "of them valid": f"{found.valid_share:.1%}",
+        "scored, constants fitted": f"{found.scored}",
+        "seconds, all rounds": f"{found.seconds:.1f}",
+        "sampled per second of sampling": f"{found.sampled_per_second:.0f}",
+        "scored per second of scoring": f"{found.fitted_per_second:.0f}",
+        "scored per second, all in all": f"{found.scored_per_second:.0f}",
+        "share of sampling": f"{found.sampling_share:.1%}",
+        "share of fitting and scoring": f"{found.scoring_share:.1%}",
+        "share of training and the rest": f"{found.training_share:.1%}",
+        "peak memory, MB": f"{found.peak_megabytes:.0f}",
+    }
+    table = Table(title=f"{preset}, {found.rows} rows x {found.features}", box=SIMPLE_HEAD)
+    table.add_column("what")
+    table.add_column("figure", justify="right")
+    for what, figure in rows.items():
+        table.add_row(what, figure)
+    Console(highlight=False).print(table)
+
+
+@bench_app.command("recovery")
+def recovery_command(
+    suite: Annotated[str, typer.Option(help="Name of the suite.", metavar="NAME")] = "nguyen",
+    noise: Annotated[float, typer.Option(help="Noise, in units of RMS(y).", min=0)] = 0.0,
+    seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 10,
+    preset: Annotated[str, typer.Option(help="default or paper.", metavar="NAME")] = "default",
+    time_limit: Annotated[float, typer.Option(help="Seconds per search.", min=1)] = 60.0,
+    out: Annotated[
+        Path, typer.Option(help="File of finished searches; the same file goes on.")
+    ] = Path("recovery.jsonl"),
+) -> None:
+    """Share of known formulas found, under the strict and the front rule."""
+    from matbench_segvae.trials.suite import finder, run_suite, summarise
+
+    attempts = run_suite(
+        suite,
+        finder(preset, time_limit),
+        noise,
+        seeds,
+        out,
+        lambda a: print(
+            f"{a.problem} seed {a.seed}: strict {'yes' if a.strict else 'no'}, "
+            f"front {'yes' if a.front else 'no'}, {a.seconds:.1f} s  {a.formula}"
+        ),
+    )
+    table = Table(title=f"{suite}, noise {noise:g}, preset {preset}", box=SIMPLE_HEAD)
+    for header in ("problem", "searches", "strict", "front", "median s"):
+        table.add_column(header, justify="left" if header == "problem" else "right")
+    found = summarise(attempts)
+    for r in found:
+        table.add_row(
+            r.problem, str(r.attempts), f"{r.strict:.0%}", f"{r.front:.0%}", f"{r.seconds:.1f}"
+        )
+    strict = sum(r.strict for r in found) / len(found)
+    front = sum(r.front for r in found) / len(found)
+    table.add_row("all", str(len(attempts)), f"{strict:.1%}", f"{front:.1%}", "")
+    Console(highlight=False).print(table)

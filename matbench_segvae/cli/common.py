@@ -1,0 +1,41 @@
+"""What the commands share: the console, plain tables, numbers read from words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def console(*, stderr: bool = False) -> Console:
+    """A console that colours nothing by itself."""
+    return Console(highlight=False, stderr=stderr)
+
+
+def print_records(title: str, records: Sequence[Mapping[str, str]]) -> None:
+    """Print a table; on a narrow terminal names stay whole and the rest wraps."""
+    table = Table(
+        title=title, title_style="bold", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+    )
+    for name in records[0] if records else ():
+        table.add_column(name, overflow="fold", no_wrap=name in ("task", "name", "algorithm"))
+    for record in records:
+        table.add_row(*(Text(value) for value in record.values()))
+    console().print(table)
+
+
+def whole_number(text: str) -> int:
+    """Read a whole number.
+
+    Raises:
+        typer.BadParameter: If it is none.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        # typer's own message does not name the bad value.
+        raise typer.BadParameter(f"'{text}' is not a whole number") from None

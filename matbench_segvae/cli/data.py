@@ -1,0 +1,77 @@
+"""``matbench-segvae data``: the files behind the tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from matbench_segvae.cli.common import print_records
+from matbench_segvae.errors import UserError
+
+data_app = typer.Typer(help="The data sets behind the tasks.", rich_markup_mode=None)
+
+
+@data_app.callback(invoke_without_command=True)
+def _data_root(context: typer.Context) -> None:
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+_DataNames = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME]...", help="Data files. Default: all.")
+]
+
+
+@data_app.command("list")
+def data_list_command() -> None:
+    """List the data files, and where they are."""
+    from matbench_segvae.benchmark import status
+
+    rows = [
+        {
+            "name": row.file.name,
+            "place": row.place,
+            "sha256": {True: "right", False: "WRONG", None: ""}[row.intact],
+            "description": f"{row.file.description} [{row.file.licence}]",
+        }
+        for row in status()
+    ]
+    print_records("data", rows)
+
+
+@data_app.command("fetch")
+def data_fetch_command(names: _DataNames = None) -> None:
+    """Get data files: from the mirror or the cache, else by download."""
+    from matbench_segvae.benchmark import CATALOGUE, fetch
+
+    for name in names or CATALOGUE:
+        print(f"{name}: {fetch(name)}")
+
+
+@data_app.command("verify")
+def data_verify_command(names: _DataNames = None) -> None:
+    """Check the sha256 of data files; by default of all that are on this machine."""
+    from matbench_segvae.benchmark import status, verify
+
+    present = [row.file.name for row in status() if row.place != "absent"]
+    for name in names or present:
+        print(f"{name}: {verify(name)} is right")
+    if not names and not present:
+        print("no data file is on this machine")
+
+
+@data_app.command("build")
+def data_build_command(
+    name: Annotated[str, typer.Argument(help="What to compute: xtb-mos2.")],
+    out: Annotated[Path, typer.Option(help="Folder of the finished parts.", metavar="DIR")] = Path(
+        "xtb-mos2"
+    ),
+) -> None:
+    """Compute the embedded data set again; it can be interrupted and goes on where it was."""
+    if name != "xtb-mos2":
+        raise UserError(f"unknown data set '{name}': only xtb-mos2 can be computed")
+    from matbench_segvae.benchmark.xtb import build
+
+    print(build(out, report=print))

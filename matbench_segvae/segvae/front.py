@@ -1,0 +1,101 @@
+"""Making the front: candidates fitted, put in the user's units and ordered."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matbench_segvae.expressions import FITTED, Expression, pareto_front
+from matbench_segvae.segvae.equations import Equation, values_of
+from matbench_segvae.segvae.linear import linear_forms
+from matbench_segvae.segvae.losses import Loss, huber
+from matbench_segvae.segvae.polish import LinearFit, polish
+from matbench_segvae.segvae.scaling import in_original_units
+from matbench_segvae.segvae.table_search import Candidate, Table
+
+Array = NDArray[np.float64]
+
+
+class FrontMaker:
+    """Turns candidates of the search into the front the user sees.
+
+    Attributes:
+        scaled: The rows as the search sees them, features divided by their scales.
+        loss: What the formulas are fitted under; Huber's gets its width from residuals.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        scales: Array,
+        names: Mapping[str, str],
+        loss_name: str,
+    ) -> None:
+        """Set up.
+
+        Args:
+            table: The rows, features in the user's units.
+            scales: What the search divided each feature by, shape ``(V,)``.
+            names: What the search calls each feature, to its name for the user.
+            loss_name: The loss asked for.
+        """
+        self._table = table
+        self.scaled = Table(table.points / scales, table.target, table.weights)
+        self._scales = dict(zip(names, scales.tolist(), strict=True))
+        self._names = dict(names)
+        # Huber's width is known once residuals are: a robust fit comes first.
+        self.loss = Loss("absolute" if loss_name == "huber" else loss_name)
+        self._wants_huber = loss_name == "huber"
+
+    def polished(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, LinearFit]]:
+        """Fit every candidate under the loss; those undefined on the rows are left out."""
+        fits = self._fits(candidates)
+        if self._wants_huber and fits:
+            least = min((fit for _, fit in fits), key=lambda fit: fit.loss)
+            self.loss = huber(least.residuals, self._table.spread)
+            fits = self._fits([candidate for candidate, _ in fits])
+        return fits
+
+    def front(self, fits: Sequence[tuple[Candidate, LinearFit]]) -> tuple[Equation, ...]:
+        """The Pareto front of the fits and of a constant, simplest first."""
+        equations = [self._constant()]
+        for candidate, fit in fits:
+            equations += self._equations(candidate, fit)
+        floor = self.loss.comparable(self._table.spread)
+        return tuple(pareto_front(equations, lambda e: e.complexity, lambda e: max(e.loss, floor)))
+
+    def _fits(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, LinearFit]]:
+        fits = []
+        for candidate in candidates:
+            fit = polish(self.scaled, candidate, tuple(self._names), self.loss)
+            if fit is not None:
+                fits.append((Candidate(candidate.tokens, fit.constants), fit))
+        return fits
+
+    def _constant(self) -> Equation:
+        """The best constant: the simplest formula there is."""
+        target, weights = self._table.target, self._table.weights
+        value = float(np.average(target, weights=weights))
+        if self.loss.name != "squared":
+            order = np.argsort(target)
+            share = np.cumsum(weights[order])
+            value = float(target[order][np.searchsorted(share, 0.5 * share[-1])])
+        return self._judged(Expression((FITTED,), (value,)))
+
+    def _equations(self, candidate: Candidate, fit: LinearFit) -> list[Equation]:
+        """Write ``offset + factor*f`` as formulas of the original features."""
+        inner = in_original_units(Expression(candidate.tokens, fit.constants), self._scales)
+        tokens = tuple(self._names.get(token, token) for token in inner.tokens)
+        factor = fit.factor * inner.factor
+        forms = linear_forms(tokens, inner.constants, fit.offset, factor)
+        return [self._judged(form) for form in forms]
+
+    def _judged(self, expression: Expression) -> Equation:
+        values = values_of(expression, self._table.points, tuple(self._names.values()))
+        residuals = self._table.target - values
+        finite = bool(np.isfinite(residuals).all())
+        loss = self.loss.mean(residuals, self._table.weights) if finite else math.inf
+        return Equation(expression, loss)

@@ -1,0 +1,187 @@
+"""Pretraining on random formulas, and a cache on disk of the networks that came out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import Any
+
+import numpy as np
+import torch
+from platformdirs import user_cache_dir
+
+from matbench_segvae.expressions import Grammar
+from matbench_segvae.isolation import isolated
+from matbench_segvae.segvae.corpus import random_formulas
+from matbench_segvae.segvae.data import CorpusData
+from matbench_segvae.segvae.module import SEGVAEModule
+from matbench_segvae.segvae.settings import SearchSettings
+from matbench_segvae.segvae.training import (
+    SeededSteps,
+    TrainerOptions,
+    build_trainer,
+    run_trainer,
+)
+
+Weights = dict[str, torch.Tensor]
+
+# To be raised when the network, its training or the corpus changes.
+_FORMAT = 3
+_PRETRAINING = ("corpus_size", "validation_size", "pretraining_epochs", "network", "training")
+# May change when a search is resumed: they only say when it ends.
+_ENDS = ("epochs", "target_loss", "patience", "max_seconds")
+# Folds and seeds of one run come back to few networks.
+_MOST_IN_PROCESS = 4
+_in_process: dict[tuple[str, str], Weights] = {}
+
+
+def pretrain(
+    grammar: Grammar,
+    settings: SearchSettings,
+    seed: int,
+    trainer_options: TrainerOptions | None = None,
+) -> SEGVAEModule:
+    """Train a new network on random formulas of a grammar.
+
+    Each epoch's ``loss``, ``reconstruction`` and ``divergence``, and ``validation_loss`` on
+    formulas held back, go to the trainer's loggers.
+
+    Args:
+        grammar: The language of the formulas.
+        settings: Sizes and lengths.
+        seed: Seed of the formulas, the initial weights and the training.
+        trainer_options: Arguments of :class:`lightning.Trainer` to go beside or in place
+            of ours, which write and print nothing.
+    """
+    data = CorpusData(grammar, settings, seed)
+    with isolated(seed):
+        module = SEGVAEModule(len(grammar.tokens), settings.network, settings.training)
+        trainer = build_trainer(settings.pretraining_epochs, [SeededSteps(seed)], trainer_options)
+        run_trainer(trainer, module, data)
+    return module
+
+
+def pretrained(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEModule:
+    """A network trained as :func:`pretrain` does, from the cache if it was trained before.
+
+    The cache is the folder ``networks`` in the user's cache folder, or in the folder that
+    ``MATBENCH_SEGVAE_CACHE`` names. A file in it that is damaged, or not what its name
+    says, is written anew; where nothing can be written, there is no cache.
+
+    Args:
+        grammar: The language of the formulas.
+        settings: Sizes and lengths; those of the search itself do not matter.
+        seed: Seed of the formulas, the initial weights and the training.
+    """
+    identity = _identity(grammar, {name: asdict(settings)[name] for name in _PRETRAINING}, seed)
+    folder = _folder()
+    name = hashlib.sha256(identity.encode()).hexdigest()
+    path = folder / f"{name}.pt"
+    weights = _in_process.get((str(folder), identity)) or _read(path, identity)
+    module = SEGVAEModule(len(grammar.tokens), settings.network, settings.training)
+    if weights is None or not _fit(weights, module):
+        weights = _copy(pretrain(grammar, settings, seed).state_dict())
+        _write(path, identity, weights)
+    _in_process.pop((str(folder), identity), None)
+    while len(_in_process) >= _MOST_IN_PROCESS:
+        del _in_process[next(iter(_in_process))]
+    _in_process[str(folder), identity] = weights
+    module.load_state_dict(weights)
+    return module
+
+
+def identity_of_search(grammar: Grammar, settings: SearchSettings, seed: int) -> str:
+    """What makes one search differ from another, apart from when it ends: a sha256."""
+    chosen = {name: value for name, value in asdict(settings).items() if name not in _ENDS}
+    return hashlib.sha256(_identity(grammar, chosen, seed).encode()).hexdigest()
+
+
+def _identity(grammar: Grammar, settings: dict[str, Any], seed: int) -> str:
+    """Everything that a network depends on, as JSON with one spelling."""
+    content = {
+        "format": _FORMAT,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "seed": seed,
+        "settings": settings,
+        "tokens": list(grammar.tokens),
+        "variables": list(grammar.variables),
+        "max_length": grammar.max_length,
+        "max_fitted": grammar.max_fitted,
+        "predicates": _predicates(grammar),
+    }
+    return json.dumps(content, sort_keys=True, separators=(",", ":"))
+
+
+def _predicates(grammar: Grammar) -> list[str]:
+    """Name of each predicate and a digest of what it says about some random formulas.
+
+    A name alone does not tell ``no_nesting_of("sin")`` from ``no_nesting_of("exp")``.
+    """
+    if not grammar.predicates:
+        return []
+    free = replace(grammar, predicates=())
+    formulas = [free.decode(row) for row in random_formulas(free, 500, seed=0, max_rounds=20)]
+    described = []
+    for predicate in grammar.predicates:
+        name = getattr(predicate, "__qualname__", type(predicate).__qualname__)
+        answers = bytes(bool(predicate(tokens)) for tokens in formulas)
+        described.append(f"{name} {hashlib.sha256(answers).hexdigest()}")
+    return described
+
+
+def _folder() -> Path:
+    return (
+        Path(os.environ.get("MATBENCH_SEGVAE_CACHE") or user_cache_dir(__package__.split(".")[0]))
+        / "networks"
+    )
+
+
+def _copy(weights: Weights) -> Weights:
+    return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
+
+
+def _fit(weights: Weights, module: SEGVAEModule) -> bool:
+    """Whether weights have the names and shapes of a network."""
+    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    return expected == {name: tensor.shape for name, tensor in weights.items()}
+
+
+def _digest(identity: str, weights: Weights) -> str:
+    """Sha256 of an identity and all weights."""
+    sha = hashlib.sha256(identity.encode())
+    for name in sorted(weights):
+        sha.update(name.encode())
+        sha.update(weights[name].contiguous().numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _read(path: Path, identity: str) -> Weights | None:
+    """Weights from a file, if it is whole and what its name says."""
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        weights: Weights = content["weights"]
+        whole = content["identity"] == identity and content["sha256"] == _digest(identity, weights)
+    except Exception:  # a damaged file can raise nearly anything; so can one of another kind
+        return None
+    return weights if whole else None
+
+
+def _write(path: Path, identity: str, weights: Weights) -> None:
+    """Write a file whole or not at all; where nothing can be written, do nothing."""
+    content = {"identity": identity, "weights": weights, "sha256": _digest(identity, weights)}
+    with suppress(OSError, RuntimeError):  # torch reports a full disk as RuntimeError
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
+            partial = Path(file.name)
+            try:
+                torch.save(content, file)
+                file.close()
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)

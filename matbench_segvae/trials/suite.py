@@ -1,0 +1,136 @@
+"""Running a recovery suite: every problem with every seed, kept as they finish."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions import Expression
+from matbench_segvae.segvae.regressor import SEGVAERegressor
+from matbench_segvae.trials.nguyen import NGUYEN, RecoveryProblem
+from matbench_segvae.trials.recovery import Attempt, Finder, attempt
+
+SUITES: dict[str, tuple[RecoveryProblem, ...]] = {"nguyen": NGUYEN}
+"""Recovery suites by name."""
+
+
+@dataclass(frozen=True)
+class Recovery:
+    """How often a problem was recovered.
+
+    Attributes:
+        problem: Name of the problem.
+        attempts: Number of searches.
+        strict: Share recovered under the strict rule.
+        front: Share recovered under the front rule.
+        seconds: Median time of a search.
+    """
+
+    problem: str
+    attempts: int
+    strict: float
+    front: float
+    seconds: float
+
+
+def finder(preset: str, time_limit: float) -> Finder:
+    """A search with the estimator's settings for a preset.
+
+    Args:
+        preset: Name of the preset.
+        time_limit: Seconds a search may take.
+    """
+
+    def find(
+        points: NDArray[np.float64],
+        values: NDArray[np.float64],
+        variables: tuple[str, ...],
+        seed: int,
+    ) -> tuple[Expression, Iterable[Expression]]:
+        import pandas as pd
+
+        model = SEGVAERegressor(preset=preset, time_limit=time_limit, random_state=seed)
+        model.fit(pd.DataFrame(points, columns=list(variables)), values)
+        front = [equation.expression for equation in model.front_]
+        return front[model.best_index_], front
+
+    return find
+
+
+def run_suite(
+    suite: str,
+    find: Finder,
+    noise: float,
+    seeds: int,
+    store: Path,
+    report: Callable[[Attempt], None] = lambda _: None,
+) -> list[Attempt]:
+    """Run every problem of a suite with every seed; what is stored is not run again.
+
+    Args:
+        suite: Name of the suite.
+        find: The search.
+        noise: Standard deviation of the noise in units of the values' root mean square.
+        seeds: Number of seeds, from 0.
+        store: File that gets a JSON line per finished search; the same file goes on.
+        report: Hears of each finished search.
+
+    Raises:
+        UserError: If there is no such suite or the file cannot be used.
+    """
+    if suite not in SUITES:
+        raise UserError(f"unknown suite '{suite}': choose from {', '.join(SUITES)}")
+    done = {(a.problem, a.seed, a.noise): a for a in _read(store)}
+    attempts = []
+    for problem in SUITES[suite]:
+        for seed in range(seeds):
+            result = done.get((problem.name, seed, noise))
+            if result is None:
+                result = attempt(problem, find, noise, seed)
+                _append(store, result)
+            attempts.append(result)
+            report(result)
+    return attempts
+
+
+def summarise(attempts: Sequence[Attempt]) -> list[Recovery]:
+    """Rates and median times by problem, in the order of the attempts."""
+    names = dict.fromkeys(a.problem for a in attempts)
+    return [_recovery(name, [a for a in attempts if a.problem == name]) for name in names]
+
+
+def _recovery(name: str, attempts: Sequence[Attempt]) -> Recovery:
+    return Recovery(
+        name,
+        len(attempts),
+        statistics.fmean(a.strict for a in attempts),
+        statistics.fmean(a.front for a in attempts),
+        statistics.median(a.seconds for a in attempts),
+    )
+
+
+def _read(store: Path) -> list[Attempt]:
+    if not store.exists():
+        return []
+    try:
+        lines = store.read_text(encoding="utf-8").splitlines()
+        return [Attempt(**json.loads(line)) for line in lines]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(
+            f"'{store}' holds no searches to go on from ({error}): name another file"
+        ) from error
+
+
+def _append(store: Path, result: Attempt) -> None:
+    try:
+        with store.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(result)) + "\n")
+    except OSError as error:
+        raise UserError(f"cannot write '{store}': {error.strerror}") from error
