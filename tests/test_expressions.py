@@ -190,9 +190,9 @@ def test_predicates_know_nesting_and_constants():
     assert no_trigonometric_nesting(parse("sin(x)*y + x*cos(y)").tokens)
     assert not no_constant_subtree(parse("x + exp(2.5)").tokens)
     assert no_constant_subtree(parse("2.5*x").tokens)
-    for text in ("2.5*x", "x/(y*2.5)", "x*(2.5*exp(y))", "neg(x + 2.5)"):
+    for text in ("2.5*x", "x/(y*2.5)", "x*(2.5*exp(y))", "neg(x + 2.5)", "(2.5*x)**2/y"):
         assert not no_free_factor(parse(text).tokens), text
-    for text in ("x*exp(2.5*y)", "x + 2.5", "(x + 2.5)*(y - 2.5)", "(2.5*x)**2/y"):
+    for text in ("x*exp(2.5*y)", "x + 2.5", "(x + 2.5)*(y - 2.5)", "(2.5*x + y)**2/y"):
         assert no_free_factor(parse(text).tokens), text
 
 

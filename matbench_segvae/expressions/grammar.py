@@ -93,6 +93,8 @@ def no_free_factor(tokens: Sequence[str]) -> bool:
             break
         elif token in ("mul", "div"):
             factors += 1
+        elif token in ("square", "cube", "inv"):
+            continue  # a factor inside comes out as its power
         elif token in (FITTED, "neg"):
             return False
         else:
