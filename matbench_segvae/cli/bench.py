@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.table import Table
+
+from matbench_segvae.cli.common import console
 
 bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
 
@@ -41,7 +42,7 @@ def throughput_command(
     table.add_column("figure", justify="right")
     for what, figure in rows.items():
         table.add_row(what, figure)
-    Console(highlight=False).print(table)
+    console().print(table)
 
 
 @bench_app.command("recovery")
@@ -80,4 +81,4 @@ def recovery_command(
     strict = sum(r.strict for r in found) / len(found)
     front = sum(r.front for r in found) / len(found)
     table.add_row("all", str(len(attempts)), f"{strict:.1%}", f"{front:.1%}", "")
-    Console(highlight=False).print(table)
+    console().print(table)

@@ -16,8 +16,7 @@ from matbench_segvae.segvae.data import Report, SearchData
 from matbench_segvae.segvae.module import SEGVAEModule
 from matbench_segvae.segvae.objective import Objective, Scored
 from matbench_segvae.segvae.pretraining import identity_of_search
-from matbench_segvae.segvae.pretraining import pretrain as pretrain
-from matbench_segvae.segvae.settings import SearchSettings as SearchSettings
+from matbench_segvae.segvae.settings import SearchSettings
 from matbench_segvae.segvae.training import (
     SeededSteps,
     TrainerOptions,
