@@ -40,7 +40,7 @@ def planted_problem():
 
 def quick_search(seed=0):
     objective = AdditiveObjective(planted_problem(), ("r",), FitSettings(), seed)
-    return search(GRAMMAR, objective, pretrain(GRAMMAR, QUICK, seed), QUICK, seed)
+    return search(GRAMMAR, objective, pretrain(GRAMMAR, QUICK, seed), QUICK, seed).front()
 
 
 def test_random_formulas_are_valid_different_and_repeatable():

@@ -149,7 +149,7 @@ class PairLaw:
     @property
     def complexity(self) -> int:
         """Nodes of the whole law: every formula with its factor, every defect energy."""
-        formulas = sum(formula.complexity + 2 for formula in self.pair_formulas.values())
+        formulas = sum(len(formula) + 2 for formula in self.pair_formulas.values())
         return formulas + len(self.defect_energies)
 
     def lines(self, digits: int = 4) -> list[str]:

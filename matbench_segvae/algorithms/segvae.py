@@ -184,7 +184,7 @@ class SEGVAEPairLaw:
         found = search(
             PAIR_GRAMMAR, objective, module, self.settings.search, context.seed, context.report
         )
-        return self._judge(found, robust, smooth, context.seed)
+        return self._judge(found.front(), robust, smooth, context.seed)
 
     def _judge(
         self, found: Sequence[Scored], problem: AdditiveProblem, smooth: SmoothLaw, seed: int

@@ -31,6 +31,15 @@ def arity(token: str) -> int:
     return OPERATORS[token].arity if token in OPERATORS else 0
 
 
+def complexity_of(tokens: Sequence[str]) -> int:
+    """Complexity of a formula: the sum over its nodes.
+
+    A leaf counts 1, a fitted constant 2: it takes more to write than a variable or a whole
+    number, and it can be had to suit noise, which they cannot.
+    """
+    return sum(OPERATORS[t].complexity if t in OPERATORS else 1 + (t == FITTED) for t in tokens)
+
+
 def subtree_starts(tokens: Sequence[str]) -> list[list[int]]:
     """Positions of each token's arguments in a complete prefix sequence.
 
@@ -54,13 +63,27 @@ def subtree_starts(tokens: Sequence[str]) -> list[list[int]]:
 
 def canonical(tokens: Sequence[str]) -> tuple[str, ...]:
     """The same formula with the arguments of commutative operators in a fixed order."""
-    stack: list[tuple[str, ...]] = []
-    for token in reversed(tokens):
-        arguments = [stack.pop() for _ in range(arity(token))]
-        if token in OPERATORS and OPERATORS[token].commutative:
-            arguments.sort(key=lambda argument: (len(argument), argument))
-        stack.append((token, *(part for argument in arguments for part in argument)))
-    return stack[0]
+    return tuple(tokens[position] for position in canonical_order(tokens))
+
+
+def canonical_order(tokens: Sequence[str]) -> list[int]:
+    """Positions of a formula's tokens in the order that :func:`canonical` puts them in."""
+    stack: list[tuple[tuple[str, ...], list[int]]] = []
+    for position in range(len(tokens) - 1, -1, -1):
+        token = tokens[position]
+        operator = OPERATORS.get(token)
+        if operator is None:
+            stack.append(((token,), [position]))
+            continue
+        arguments = [stack.pop() for _ in range(operator.arity)]
+        if operator.commutative:
+            arguments.sort(key=lambda argument: (len(argument[0]), argument[0]))
+        key, order = (token,), [position]
+        for part, positions in arguments:
+            key += part
+            order += positions
+        stack.append((key, order))
+    return stack[0][1]
 
 
 @dataclass(frozen=True)
@@ -100,8 +123,8 @@ class Expression:
 
     @property
     def complexity(self) -> int:
-        """Sum over all nodes; 1 for a leaf, an operator's own weight otherwise."""
-        return sum(OPERATORS[t].complexity if t in OPERATORS else 1 for t in self.tokens)
+        """Sum over all nodes, see :func:`complexity_of`."""
+        return complexity_of(self.tokens)
 
     def with_constants(self, constants: Sequence[float]) -> Expression:
         """The same formula with other values of its fitted constants."""

@@ -21,7 +21,9 @@ Predicate = Callable[[Sequence[str]], bool]
 """A priori knowledge: says of the tokens of a formula whether it may be kept."""
 
 _TRIGONOMETRIC = frozenset({"sin", "cos"})
-_EXPONENTIAL = frozenset({"exp", "log", "tanh"})
+# A logarithm inside an exponential is a power, so the two may meet.
+_EXPONENTIAL = frozenset({"exp", "tanh"})
+_LOGARITHMIC = frozenset({"log"})
 # f(g(x)) = x, or an operator that undoes or repeats its own argument's work.
 _POINTLESS = frozenset(
     {("exp", "log"), ("log", "exp"), ("neg", "neg"), ("inv", "inv"), ("square", "sqrt")}
@@ -108,6 +110,7 @@ DEFAULT_PREDICATES: tuple[Predicate, ...] = (
     no_pointless_pair,
     no_nesting_of(_TRIGONOMETRIC),
     no_nesting_of(_EXPONENTIAL),
+    no_nesting_of(_LOGARITHMIC),
     no_self_cancelling,
 )
 

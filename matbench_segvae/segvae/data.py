@@ -11,7 +11,10 @@ import numpy as np
 import torch
 
 from matbench_segvae.expressions import Expression, Grammar, canonical
+from matbench_segvae.expressions.compiled import Floats
+from matbench_segvae.segvae.changes import Changes
 from matbench_segvae.segvae.corpus import FormulaMask, complete_rows, random_formulas
+from matbench_segvae.segvae.duplicates import Duplicates
 from matbench_segvae.segvae.memory import Memory
 from matbench_segvae.segvae.module import SEGVAEModule
 from matbench_segvae.segvae.objective import Objective, Tokens
@@ -19,6 +22,8 @@ from matbench_segvae.segvae.settings import SearchSettings
 from matbench_segvae.segvae.training import derived_seed
 
 Report = Callable[[str], None]
+
+_TIDYING = 3  # rounds without a simpler formula that is as good
 
 
 class Batches:
@@ -119,7 +124,7 @@ class SearchData(L.LightningDataModule):
         identity: Callable[[], str] = str,
     ) -> None:
         super().__init__()
-        self.memory = Memory(grammar, settings.memory)
+        self.memory = Memory(grammar, settings.memory, settings.champions, settings.target_loss)
         self.n_sampled = 0
         self.metrics: dict[str, float] = {}
         self._grammar = grammar
@@ -129,16 +134,21 @@ class SearchData(L.LightningDataModule):
         self._report = report
         self._identity = identity
         self._mask = FormulaMask(grammar) if settings.masked else None
+        self._changes = Changes(grammar, self.memory.best)
+        self._duplicates = Duplicates(grammar.variables)
         # State of the objective before the round that is under way, if one is.
         self._before_round: Any = None
 
     @property
     def finished(self) -> bool:
-        """Whether the loss is small enough or has not become smaller for long enough."""
+        """Whether the loss is small enough or has not become smaller for long enough.
+
+        A formula that is good enough is given some rounds to become simpler.
+        """
         settings, leader = self._settings, self.memory.leader
-        if leader is not None and leader.loss <= settings.target_loss:
-            return True
         idle = self.memory.rounds - self.memory.improved
+        if leader is not None and leader.loss <= settings.target_loss and idle >= _TIDYING:
+            return True
         return settings.patience is not None and idle >= settings.patience
 
     def train_dataloader(self) -> Batches:
@@ -158,21 +168,25 @@ class SearchData(L.LightningDataModule):
         return Batches(rows, self._settings.training.batch_size, seed)
 
     def _round(self, module: SEGVAEModule) -> None:
-        """Sample, discard, score and keep."""
+        """Sample, change, discard, score and keep."""
         self._before_round = self._objective_state()
         started = time.perf_counter()
-        formulas = self._sample(module)
-        sampled = time.perf_counter()
+        changed = self._changed()
+        n_changed = round(self._settings.changed_share * self._settings.samples) if changed else 0
+        sampled = self._sample(module, self._settings.samples - n_changed)
+        formulas = list(dict.fromkeys([*sampled, *changed]))
         new = [tokens for tokens in formulas if tokens not in self.memory.best]
-        self.memory.add(formulas, self._objective.score(new) if new else [])
+        new = self._duplicates.new(new)
+        written = time.perf_counter()
+        self.memory.add(formulas, self._objective.score(new, changed) if new else [])
         self._before_round = None
         leader = self.memory.leader
         self.metrics |= {
             "best_loss": leader.loss if leader else float("inf"),
             "front_size": float(len(self.memory.front())),
             "formulas": float(len(self.memory.best)),
-            "sampling_seconds": sampled - started,
-            "scoring_seconds": time.perf_counter() - sampled,
+            "sampling_seconds": written - started,
+            "scoring_seconds": time.perf_counter() - written,
         }
         self._report(
             f"{leader.loss:.4g}  {Expression(leader.tokens)}"
@@ -180,31 +194,44 @@ class SearchData(L.LightningDataModule):
             else "no formula so far is defined on the data"
         )
 
-    def _sample(self, module: SEGVAEModule) -> list[Tokens]:
-        """Different formulas that satisfy the grammar."""
+    def _changed(self) -> dict[Tokens, Floats]:
+        """Changes to the front and the elite, with constants to start from."""
+        n_drawn = round(self._settings.changed_share * self._settings.samples)
+        front = self.memory.front()
+        if not n_drawn or not front:
+            return {}
+        seed = derived_seed(self._seed, "changes", self.memory.rounds)
+        drawn = self._changes.drawn(self.memory.stock(), n_drawn, np.random.default_rng(seed))
+        return self._changes.shorter([*front, *self.memory.plain_front()]) | drawn
+
+    def _sample(self, module: SEGVAEModule, n_samples: int) -> list[Tokens]:
+        """Different formulas that satisfy the grammar, written by the network."""
         seed = derived_seed(self._seed, "sample", self.memory.rounds)
         generator = torch.Generator(module.device).manual_seed(seed)
         was_training = module.training
         module.eval()
-        latent = self._latent(module, generator)
+        latent = self._latent(module, n_samples, generator)
         ids = module.network.sample(latent, self._grammar.max_length, self._mask, generator)
         module.train(was_training)
         rows = ids.cpu().numpy()
         complete = rows[complete_rows(self._grammar, rows)]
         unique = dict.fromkeys(canonical(self._grammar.decode(row)) for row in complete.tolist())
         self.n_sampled += len(rows)
+        self.metrics["sampled"] = float(self.n_sampled)
         self.metrics["valid_share"] = len(complete) / len(rows)
         self.metrics["unique_share"] = len(unique) / len(rows)
         return [tokens for tokens in unique if self._grammar.keeps(tokens)]
 
     @torch.no_grad()
-    def _latent(self, module: SEGVAEModule, generator: torch.Generator) -> torch.Tensor:
-        """Latent vectors from the prior and around those of the elite, ``(samples, latent)``."""
+    def _latent(
+        self, module: SEGVAEModule, n_samples: int, generator: torch.Generator
+    ) -> torch.Tensor:
+        """Latent vectors from the prior and around those of the elite, ``(n, latent)``."""
         settings, device = self._settings, module.device
-        shape = (settings.samples, settings.network.latent)
+        shape = (n_samples, settings.network.latent)
         latent = torch.randn(shape, generator=generator, device=device)
         elite = self._elite()
-        n_local = round(settings.local_share * settings.samples) if elite else 0
+        n_local = round(settings.local_share * n_samples) if elite else 0
         if n_local:
             mean, _ = module.network.encode(self._encode(elite).to(device))
             chosen = torch.randint(len(elite), (n_local,), generator=generator, device=device)
@@ -213,7 +240,7 @@ class SearchData(L.LightningDataModule):
 
     def _elite(self) -> list[Tokens]:
         n_kept = max(1, round(self._settings.kept_share * self._settings.samples))
-        return self.memory.elite(n_kept, self._settings.champions)
+        return self.memory.elite(n_kept)
 
     def _substitutes(self) -> list[Tokens]:
         """Random formulas to learn from where no sample was one."""
@@ -245,6 +272,9 @@ class SearchData(L.LightningDataModule):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take back what :meth:`state_dict` gave."""
         self.memory.load_state_dict(state["memory"])
+        self._duplicates = Duplicates(self._grammar.variables)
+        self._duplicates.new(list(self.memory.best))
+        self._changes = Changes(self._grammar, self.memory.best)
         self.n_sampled = int(state["n_sampled"])
         self.metrics = dict(state["metrics"])
         load = getattr(self._objective, "load_state_dict", None)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matbench_segvae.expressions import FITTED, Expression, pareto_front
+from matbench_segvae.expressions.operators import NAMED_CONSTANTS
 from matbench_segvae.segvae.equations import Equation, values_of
 from matbench_segvae.segvae.linear import linear_forms
 from matbench_segvae.segvae.losses import Loss, huber
@@ -17,6 +18,9 @@ from matbench_segvae.segvae.scaling import in_original_units
 from matbench_segvae.segvae.table_search import Candidate, Table
 
 Array = NDArray[np.float64]
+
+
+_ROUNDINGS = 4  # times that constants are tried as whole numbers
 
 
 class FrontMaker:
@@ -59,13 +63,36 @@ class FrontMaker:
             fits = self._fits([candidate for candidate, _ in fits])
         return fits
 
-    def front(self, fits: Sequence[tuple[Candidate, LinearFit]]) -> tuple[Equation, ...]:
-        """The Pareto front of the fits and of a constant, simplest first."""
-        equations = [self._constant()]
-        for candidate, fit in fits:
-            equations += self._equations(candidate, fit)
+    def fronts(
+        self, fits: Sequence[tuple[Candidate, LinearFit]]
+    ) -> tuple[tuple[Equation, ...], tuple[Equation, ...]]:
+        """The Pareto front of the fits and of a constant, simplest first.
+
+        Returns:
+            The front, and another one of the formulas without any fitted number.
+        """
+        made: list[tuple[Equation, Candidate | None]] = [(self._constant(), None)]
+        plain = []
+        new = list(fits)
+        for _ in range(_ROUNDINGS):
+            for candidate, fit in new:
+                made += [(equation, candidate) for equation in self._equations(candidate, fit)]
+            plain += [(e, c) for e, c in made if FITTED not in e.expression.tokens]
+            made = self._pareto(made)
+            # Numbers next to whole ones read better as such, if the data do not object.
+            known = {candidate.tokens for candidate, _ in new}
+            survivors = dict.fromkeys(candidate for _, candidate in made if candidate)
+            rounded = [r for candidate in survivors for r in _rounded(candidate)]
+            new = self._fits([r for r in rounded if r.tokens not in known])
+            if not new:
+                break
+        return tuple(e for e, _ in made), tuple(e for e, _ in self._pareto(plain))
+
+    def _pareto(
+        self, made: Sequence[tuple[Equation, Candidate | None]]
+    ) -> list[tuple[Equation, Candidate | None]]:
         floor = self.loss.comparable(self._table.spread)
-        return tuple(pareto_front(equations, lambda e: e.complexity, lambda e: max(e.loss, floor)))
+        return pareto_front(made, lambda m: m[0].complexity, lambda m: max(m[0].loss, floor))
 
     def _fits(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, LinearFit]]:
         fits = []
@@ -90,7 +117,8 @@ class FrontMaker:
         inner = in_original_units(Expression(candidate.tokens, fit.constants), self._scales)
         tokens = tuple(self._names.get(token, token) for token in inner.tokens)
         factor = fit.factor * inner.factor
-        forms = linear_forms(tokens, inner.constants, fit.offset, factor)
+        mean = float(np.average(self._table.target - fit.residuals, weights=self._table.weights))
+        forms = linear_forms(tokens, inner.constants, fit.offset, factor, mean)
         return [self._judged(form) for form in forms]
 
     def _judged(self, expression: Expression) -> Equation:
@@ -99,3 +127,16 @@ class FrontMaker:
         finite = bool(np.isfinite(residuals).all())
         loss = self.loss.mean(residuals, self._table.weights) if finite else math.inf
         return Equation(expression, loss)
+
+
+def _rounded(candidate: Candidate) -> list[Candidate]:
+    """The formula with one of its constants replaced by the next whole number."""
+    found = []
+    places = [i for i, token in enumerate(candidate.tokens) if token == FITTED]
+    for number, (place, value) in enumerate(zip(places, candidate.constants, strict=True)):
+        token = str(round(value)) if math.isfinite(value) else ""
+        if token in NAMED_CONSTANTS:
+            tokens = (*candidate.tokens[:place], token, *candidate.tokens[place + 1 :])
+            rest = candidate.constants[:number] + candidate.constants[number + 1 :]
+            found.append(Candidate(tokens, rest))
+    return found

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import pairwise
 
 from matbench_segvae.expressions import FITTED, Expression
 from matbench_segvae.expressions.expression import subtree_starts
-from matbench_segvae.expressions.operators import NAMED_CONSTANTS
+from matbench_segvae.expressions.operators import INTEGERS, NAMED_CONSTANTS
 from matbench_segvae.segvae.tidy import tidy
 
 Tokens = tuple[str, ...]
 _Formula = tuple[Tokens, tuple[float, ...]]
 
+_LARGEST_WHOLE = max(map(int, INTEGERS))
+
 
 def linear_forms(
-    tokens: Tokens, constants: tuple[float, ...], offset: float, factor: float
+    tokens: Tokens, constants: tuple[float, ...], offset: float, factor: float, mean: float
 ) -> Iterator[Expression]:
-    """Ways to write ``offset + factor*f``: with the offset or not, with the factor or not.
+    """Ways to write ``offset + factor*f``: as fitted, as whole numbers, or left out.
 
     The last one is exact; which of them is worth its constants is for the data to say.
 
@@ -26,11 +30,35 @@ def linear_forms(
         constants: Values of its fitted constants.
         offset: Value of ``b``.
         factor: Value of ``a``.
+        mean: Mean of ``b + a*f`` over the data. It stays where it is when the factor
+            changes: the offset is then the best one for least squares.
     """
     formula, offset, factor = _strip((tokens, constants), offset, factor)
-    sign = -1.0 if factor < 0 else 1.0
-    for b, a in ((0.0, sign), (0.0, factor), (offset, sign), (offset, factor)):
-        yield tidy(Expression(*_shifted(b, a, formula)))
+    for a in dict.fromkeys([_Number(math.copysign(1, factor), True), *_spellings(factor)]):
+        shift = (factor - a.value) / factor * (mean - offset) if factor else 0.0
+        for b in dict.fromkeys([_Number(0.0, True), *_spellings(offset + shift)]):
+            yield tidy(Expression(*_shifted(b, a, formula)))
+
+
+@dataclass(frozen=True)
+class _Number:
+    """A number, to be written as a whole one or with all its digits."""
+
+    value: float
+    whole: bool = False
+
+    def written(self, sign: float = 1.0) -> _Formula:
+        """The number, or its negative, as a formula."""
+        value = sign * self.value
+        return ((str(round(value)),), ()) if self.whole else ((FITTED,), (value,))
+
+
+def _spellings(value: float) -> list[_Number]:
+    """A number as the next whole one, if there is a token for that, and as it is."""
+    exact = _Number(value)
+    if not 0.5 <= abs(value) < _LARGEST_WHOLE + 0.5:
+        return [exact]
+    return [_Number(float(round(value)) or math.copysign(1.0, value), True), exact]
 
 
 def _split(formula: _Formula) -> list[_Formula]:
@@ -81,38 +109,48 @@ def _strip(formula: _Formula, offset: float, factor: float) -> tuple[_Formula, f
     return formula, offset, factor
 
 
-def _scaled(factor: float, formula: _Formula) -> _Formula:
+def _scaled(factor: _Number, formula: _Formula) -> _Formula:
     """``factor*f`` with the constant as far left as it reads best: ``2.5*x/y``."""
     tokens, constants = formula
     number = _number(formula)
-    if factor == 1.0:
+    if factor.value == 1.0:
         return formula
     if number is not None:
-        return (FITTED,), (factor * number,)
+        return (FITTED,), (factor.value * number,)
     if tokens[0] in ("mul", "div"):
         left, right = _split(formula)
         first = _scaled(factor, left)
         return (tokens[0], *first[0], *right[0]), (*first[1], *right[1])
+    written = factor.written()
     if tokens[0] == "inv":
         inner = _split(formula)[0]
-        return ("div", FITTED, *inner[0]), (factor, *inner[1])
-    return ("mul", FITTED, *tokens), (factor, *constants)
+        return ("div", *written[0], *inner[0]), (*written[1], *inner[1])
+    return ("mul", *written[0], *tokens), (*written[1], *constants)
 
 
-def _shifted(offset: float, factor: float, formula: _Formula) -> _Formula:
+def _shifted(offset: _Number, factor: _Number, formula: _Formula) -> _Formula:
     """``offset + factor*f`` without what adds nothing."""
     number = _number(formula)
     if number is not None:
-        return (FITTED,), (offset + factor * number,)
-    if offset == 0.0:
-        if factor == -1.0:
-            return ("neg", *formula[0]), formula[1]
+        return (FITTED,), (offset.value + factor.value * number,)
+    negative = factor.value < 0
+    size = _Number(abs(factor.value), factor.whole)
+    if offset.value == 0.0:
+        if negative and factor.whole:
+            tokens, constants = _scaled(size, formula)
+            return ("neg", *tokens), constants
         return _scaled(factor, formula)
-    if factor < 0:
-        tokens, constants = _scaled(-factor, formula)
-        return ("sub", FITTED, *tokens), (offset, *constants)
-    tokens, constants = _scaled(factor, formula)
-    if tokens[0] in ("add", "sub"):  # a + b + 1.5, not 1.5 + (a + b)
-        sign = "add" if offset > 0 else "sub"
-        return (sign, *tokens, FITTED), (*constants, abs(offset))
-    return ("add", FITTED, *tokens), (offset, *constants)
+    tokens, constants = _scaled(size, formula)
+    if negative and offset.whole and offset.value < 0:
+        last = offset.written(-1.0)
+        return ("sub", "neg", *tokens, *last[0]), constants
+    if negative:
+        first = offset.written()
+        return ("sub", *first[0], *tokens), (*first[1], *constants)
+    if tokens[0] in ("add", "sub") or (offset.whole and offset.value < 0):
+        # a + b + 1.5, not 1.5 + (a + b)
+        sign = "add" if offset.value > 0 else "sub"
+        last = offset.written(math.copysign(1.0, offset.value))
+        return (sign, *tokens, *last[0]), (*constants, *last[1])
+    first = offset.written()
+    return ("add", *first[0], *tokens), (*first[1], *constants)

@@ -175,15 +175,16 @@ class LSTM(nn.Module):
         return hidden
 
     def step(
-        self, inputs: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]
+        self, projected: torch.Tensor, state: tuple[torch.Tensor, torch.Tensor]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Hidden state and cell after one more step, shape ``(B, n_hidden)`` each.
 
         Args:
-            inputs: Shape ``(B, n_inputs)``.
+            projected: The inputs' share of the gates, :attr:`from_input` of the inputs, shape
+                ``(B, 4 * n_hidden)``.
             state: Hidden state and cell before it.
         """
-        gates = torch.addmm(self.from_input(inputs), state[0], self.from_hidden.t())
+        gates = torch.addmm(projected, state[0], self.from_hidden.t())
         out, into, forget, candidate = gates.chunk(4, dim=1)
         cell = forget.sigmoid() * state[1] + into.sigmoid() * candidate.tanh()
         return out.sigmoid() * cell.tanh(), cell

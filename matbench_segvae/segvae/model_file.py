@@ -30,6 +30,7 @@ class Model:
         columns: Column names if the training table had some.
         variables: What each column is called in formulas, to column name.
         front: The formulas, simplest first.
+        plain_front: Those of a front without any fitted number.
         chosen: Position of the one that predicts.
         loss: What the formulas were fitted under.
         floor: Loss below which differences are rounding.
@@ -40,6 +41,7 @@ class Model:
     columns: tuple[str, ...] | None
     variables: Mapping[str, str]
     front: tuple[Equation, ...]
+    plain_front: tuple[Equation, ...]
     chosen: int
     loss: Loss
     floor: float
@@ -59,10 +61,8 @@ def write_model(model: Model, path: Path) -> None:
         "variables": dict(model.variables),
         "chosen": model.chosen,
         # Formulas in full digits: reading them back gives the same constants.
-        "front": [
-            {"complexity": e.complexity, "loss": e.loss, "formula": e.expression.to_string()}
-            for e in model.front
-        ],
+        "front": _written(model.front),
+        "plain_front": _written(model.plain_front),
         "loss": asdict(model.loss),
         "floor": model.floor,
         "uncertainty": asdict(model.uncertainty),
@@ -103,9 +103,12 @@ def read_model(path: Path) -> Model:
 
 def _model(content: dict[str, Any]) -> Model:
     variables = {str(name): str(column) for name, column in content["variables"].items()}
-    front = tuple(
-        Equation(parse(entry["formula"], tuple(variables)), _number(entry["loss"]))
-        for entry in content["front"]
+    front, plain_front = (
+        tuple(
+            Equation(parse(entry["formula"], tuple(variables)), _number(entry["loss"]))
+            for entry in content[name]
+        )
+        for name in ("front", "plain_front")
     )
     chosen = content["chosen"]
     members = tuple(content["uncertainty"]["members"])
@@ -122,6 +125,7 @@ def _model(content: dict[str, Any]) -> Model:
         columns=None if columns is None else tuple(map(str, columns)),
         variables=variables,
         front=front,
+        plain_front=plain_front,
         chosen=chosen,
         loss=Loss(content["loss"]["name"], _number(content["loss"]["width"])),
         floor=_number(content["floor"]),
@@ -131,6 +135,13 @@ def _model(content: dict[str, Any]) -> Model:
             members,
         ),
     )
+
+
+def _written(front: tuple[Equation, ...]) -> list[dict[str, Any]]:
+    return [
+        {"complexity": e.complexity, "loss": e.loss, "formula": e.expression.to_string()}
+        for e in front
+    ]
 
 
 def _number(value: object) -> float:

@@ -129,24 +129,30 @@ class ExpressionVAE(nn.Module):
         Returns:
             Ids, shape ``(B, max_length)``.
         """
-        ids = torch.zeros(len(latent), 0, dtype=torch.long, device=latent.device)
-        token = ids.new_zeros(len(latent))
-        ended = torch.zeros_like(token, dtype=torch.bool)
+        ids = torch.zeros(len(latent), max_length, dtype=torch.long, device=latent.device)
+        # What a token and what a latent vector add to the gates is the same at every step.
+        weight, bias = self.decoder.from_input.weight, self.decoder.from_input.bias
+        of_token, of_latent = weight.split([self.settings.embedding, latent.shape[1]], dim=1)
+        by_token = torch.addmm(bias, self.embedding.weight, of_token.t())
+        by_latent = latent @ of_latent.t()
         hidden = latent.new_zeros(len(latent), self.settings.hidden)
-        state = (hidden, hidden)
-        for _ in range(max_length):
-            state = self.decoder.step(torch.cat([self.embedding(token), latent], dim=1), state)
-            logits = self.to_logits(state[0])
+        cell = hidden
+        rows = torch.arange(len(latent), device=latent.device)
+        token = ids.new_zeros(len(latent))
+        for step in range(max_length):
+            hidden, cell = self.decoder.step(by_token[token] + by_latent, (hidden, cell))
+            logits = self.to_logits(hidden)
             if allowed is not None:
-                logits = logits.masked_fill(~allowed(ids), -torch.inf)
+                logits = logits.masked_fill(~allowed(ids[rows, :step]), -torch.inf)
             token = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
-            # What has ended stays so, mask or none.
-            ended |= token == 0
-            token = token.masked_fill(ended, 0)
-            ids = torch.cat([ids, token[:, None]], dim=1)
-            if ended.all():
+            ids[rows, step] = token
+            # Most formulas are short: go on with those that have not ended.
+            going = token != 0
+            if not going.any():
                 break
-        return functional.pad(ids, (0, max_length - ids.shape[1]))
+            rows, token, by_latent = rows[going], token[going], by_latent[going]
+            hidden, cell = hidden[going], cell[going]
+        return ids
 
 
 def _draw(mean: torch.Tensor, log_variance: torch.Tensor) -> torch.Tensor:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -35,18 +36,29 @@ class Scored:
         loss: Root mean squared error, weighted, beyond what free values at the points would
             leave; infinite if the formula is not defined on the data or not admissible.
         constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
+        plain: The same error of a formula without fitted constants if it is taken as it
+            stands or negative, with neither offset nor factor; infinite where that is not
+            asked for.
     """
 
     tokens: Tokens
     loss: float
     constants: Floats
+    plain: float = float("inf")
 
 
 class Objective(Protocol):
     """Scores formulas; the search knows nothing else about the data."""
 
-    def score(self, formulas: Sequence[Tokens]) -> list[Scored]:
-        """Fit and score formulas, in the order given."""
+    def score(
+        self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
+    ) -> list[Scored]:
+        """Fit and score formulas, in the order given.
+
+        Args:
+            formulas: The formulas.
+            hints: Constants to start from for some of them, shape ``(K, C)``, NaN for none.
+        """
 
 
 @dataclass(frozen=True)
@@ -56,6 +68,8 @@ class FitSettings:
     Attributes:
         screening_starts: Random starts for every formula and group.
         screening_steps: Steps from each of them, and of the joint fit after them.
+        screening_rows: Rows of a table that random starts are tried on. Losses are always
+            those of all rows.
         polished_share: Share of the formulas that are fitted again, harder.
         polishing_starts: Random starts for those, beside where screening ended.
         polishing_steps: Steps from each of them, and of the joint fit after them.
@@ -65,6 +79,7 @@ class FitSettings:
 
     screening_starts: int = 3
     screening_steps: int = 6
+    screening_rows: int = 128
     polished_share: float = 0.1
     polishing_starts: int = 10
     polishing_steps: int = 20
@@ -85,28 +100,67 @@ class AdditiveObjective:
         settings: FitSettings,
         seed: int,
         admissible: Admissible = everything,
+        plain_target: Floats | None = None,
     ) -> None:
+        """Set up.
+
+        Args:
+            problem: The data.
+            variables: Names of the columns of its points.
+            settings: How hard to fit.
+            seed: Source of the random starts.
+            admissible: Says which fits may be kept.
+            plain_target: Of a table, what formulas without fitted constants are compared with
+                as they stand, shape ``(N,)``; in other units than the problem's target.
+        """
+        self._plain_target = plain_target
         self._admissible = admissible
         self._problem = problem
         self._variables = tuple(variables)
         self._settings = settings
         self._rng = np.random.default_rng(seed)
         self._n_observations = len(problem.target)
-        self._one_by_one = problem.one_by_one()
+        self._one_by_one = _sampled(problem, settings.screening_rows, seed).one_by_one()
 
-    def score(self, formulas: Sequence[Tokens]) -> list[Scored]:
+    def score(
+        self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
+    ) -> list[Scored]:
         """Fit and score formulas: all of them briefly, the most promising ones harder."""
         settings = self._settings
-        scored = self._fit(formulas, settings.screening_starts, settings.screening_steps)
+        given = [(hints or {}).get(tokens) for tokens in formulas]
+        scored = self._fit(formulas, settings.screening_starts, settings.screening_steps, given)
         n_polished = max(1, round(settings.polished_share * len(scored)))
         order = sorted(range(len(scored)), key=lambda i: scored[i].loss)[:n_polished]
         before = [scored[i] for i in order]
         after = self._fit(
-            [s.tokens for s in before], settings.polishing_starts, settings.polishing_steps, before
+            [s.tokens for s in before],
+            settings.polishing_starts,
+            settings.polishing_steps,
+            [given[i] for i in order],
+            before,
         )
         for position, old, new in zip(order, before, after, strict=True):
             scored[position] = min(old, new, key=lambda s: s.loss)
-        return scored
+        return scored if self._plain_target is None else self._with_plain(scored)
+
+    def _with_plain(self, scored: Sequence[Scored]) -> list[Scored]:
+        """Add the errors of formulas that are taken as they stand."""
+        found = list(scored)
+        target, weights = self._plain_target, self._problem.weights
+        places = [
+            i for i, s in enumerate(found) if math.isfinite(s.loss) and FITTED not in s.tokens
+        ]
+        if target is None or not places:
+            return found
+        program = Program.compile([found[i].tokens for i in places], self._variables)
+        values = program.values(self._problem.points, np.empty((len(places), 0)))
+        spread = np.sqrt(np.cov(target, aweights=weights, ddof=0))
+        with np.errstate(over="ignore"):
+            errors = [np.average((target - s * values) ** 2, axis=1, weights=weights)
+                      for s in (1, -1)]  # fmt: skip
+        for place, error in zip(places, np.sqrt(np.minimum(*errors)) / spread, strict=True):
+            found[place] = replace(found[place], plain=float(error))
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """Where the source of random starts stands, in plain types."""
@@ -121,15 +175,18 @@ class AdditiveObjective:
         formulas: Sequence[Tokens],
         n_starts: int,
         n_steps: int,
+        hints: Sequence[Floats | None],
         previous: Sequence[Scored] = (),
     ) -> list[Scored]:
         """Fit each formula from random starts, and from where it was before if given."""
         program = Program.compile(formulas, self._variables)
-        starts = [self._best_starts(program, n_starts, n_steps)]
+        starts = [self._best_starts(program, n_starts, n_steps, hints)]
+        # One group needs no joint fit, only the loss on all of its rows.
+        lengths = {0} if self._problem.n_groups == 1 and not previous else {0, n_steps}
         if previous:
             starts.append(_stack([s.constants for s in previous], program.width))
         # The starts are candidates too: a joint step may leave what is admissible.
-        fits = [self._joint_fit(program, start, n) for start in starts for n in (0, n_steps)]
+        fits = [self._joint_fit(program, start, n) for start in starts for n in sorted(lengths)]
         best = fits[0]
         for fit in fits[1:]:
             best = fit.where(fit.loss < best.loss, best)
@@ -148,11 +205,13 @@ class AdditiveObjective:
             fit.loss[~self._admissible(program, fit.constants[:, group], group)] = np.inf
         return fit
 
-    def _best_starts(self, program: Program, n_starts: int, n_steps: int) -> Floats:
+    def _best_starts(
+        self, program: Program, n_starts: int, n_steps: int, hints: Sequence[Floats | None]
+    ) -> Floats:
         """Find good constants for each group by itself, from several random starts.
 
         Groups meet only in the residual. Looking for them one by one needs a lucky start
-        for each, not for all at once.
+        for each, not for all at once. A hint takes the place of one random start.
 
         Returns:
             Constants, shape ``(B, K, C)``.
@@ -162,6 +221,10 @@ class AdditiveObjective:
         best = []
         for group, problem in enumerate(self._one_by_one):
             start = self._random_start((len(repeated), 1, program.width))
+            for row, hint in enumerate(hints):
+                if hint is not None:
+                    known = np.flatnonzero(np.isfinite(hint[group]))
+                    start[row, 0, known] = hint[group, known]
             fit = fit_constants(problem, repeated, start, n_steps, self._settings.decay)
             constants = fit.constants[:, 0]
             fit.loss[~self._admissible(repeated, constants, group)] = np.inf
@@ -173,6 +236,18 @@ class AdditiveObjective:
         """Constants of either sign around 1, the size that data in natural units ask for."""
         sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
         return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
+
+
+def _sampled(problem: AdditiveProblem, n_rows: int, seed: int) -> AdditiveProblem:
+    """A long table with some of its rows only; any other problem as it is.
+
+    Enough to tell good starts from bad ones, at a fraction of the time.
+    """
+    n_all = len(problem.target)
+    if problem.mixing is not None or n_all <= n_rows:
+        return problem
+    rows = np.random.default_rng(seed).choice(n_all, n_rows, replace=False)
+    return problem.subset(np.sort(rows))
 
 
 def _stack(constants: Sequence[Floats], width: int) -> Floats:

@@ -19,7 +19,7 @@ from matbench_segvae.expressions.grammar import (
     no_pointless_pair,
     no_self_cancelling,
 )
-from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS
+from matbench_segvae.expressions.operators import FITTED
 from matbench_segvae.segvae.equations import SELECTIONS
 from matbench_segvae.segvae.losses import LOSSES
 from matbench_segvae.segvae.presets import PresetName, paper_grammar
@@ -32,22 +32,23 @@ PREDICATES: Mapping[str, Predicate] = {
     "no_pointless_pair": no_pointless_pair,
     "no_self_cancelling": no_self_cancelling,
     "no_nested_trigonometric": no_nesting_of(("sin", "cos")),
-    "no_nested_exponential": no_nesting_of(("exp", "log", "tanh")),
+    "no_nested_exponential": no_nesting_of(("exp", "tanh")),
+    "no_nested_logarithm": no_nesting_of(("log",)),
     "no_free_factor": no_free_factor,
 }
 """A priori knowledge by name."""
 
 
 def no_free_term(tokens: Sequence[str]) -> bool:
-    """Predicate: no constant added to the whole, for where its offset is free."""
+    """Predicate: no fitted constant added to the whole, for where its offset is free."""
     if tokens[0] not in ("add", "sub"):
         return True
     missing, end = 1, 1
     while missing:  # to the end of the first argument
         missing += arity(tokens[end]) - 1
         end += 1
-    sides = tokens[1:end], tokens[end:]
-    return not any(len(s) == 1 and (s[0] == FITTED or s[0] in NAMED_CONSTANTS) for s in sides)
+    sides = tuple(tokens[1:end]), tuple(tokens[end:])
+    return (FITTED,) not in sides
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import least_squares
 
 from matbench_segvae.expressions import Expression
+from matbench_segvae.expressions.compiled import Program
+from matbench_segvae.expressions.fitting import AdditiveProblem, fit_constants
 from matbench_segvae.segvae.losses import Loss
 from matbench_segvae.segvae.table_search import Candidate, Table
 
@@ -16,8 +17,7 @@ Array = NDArray[np.float64]
 
 _ROUNDS = 15  # of reweighting
 _SETTLED = 1e-5  # relative gain in loss at which reweighting ends
-_EVALUATIONS = 40  # of the formula in one round, per constant
-_UNDEFINED = 1e6  # residual, in spreads of the target, where a formula has no value
+_STEPS = 200  # of Levenberg and Marquardt's method in one round, at most
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,7 @@ class _Model:
         self.table = table
         self._judge = table
         self._formula = Expression(candidate.tokens)
+        self._program = Program.compile([candidate.tokens], variables)
         self._columns = {name: table.points[:, i] for i, name in enumerate(variables)}
 
     def _values(self, constants: Array) -> Array:
@@ -99,35 +100,14 @@ class _Model:
         factor = float(weights @ (unit * (target - mean)) / (weights @ unit**2)) / size
         return mean - factor * middle, factor
 
-    def _residuals(self, constants: Array) -> Array:
-        """Weighted residuals, large but finite where the formula is not defined."""
-        large = _UNDEFINED * max(self.table.spread, 1e-300)
-        values = self._values(constants)
-        if not np.isfinite(values).all():
-            return np.full(len(values), large)
-        offset, factor = self._solve(values)
-        rest = self.table.target - offset - factor * values
-        return np.asarray(np.sqrt(self.table.weights) * np.nan_to_num(rest, nan=large))
-
     def descend(self, start: Array) -> Array:
-        """Constants after a local search by Levenberg and Marquardt's method."""
+        """Constants after a local search under the table's weighted squares."""
         if start.size == 0:
             return start
-        try:
-            with np.errstate(all="ignore"):
-                found = least_squares(
-                    self._residuals,
-                    start,
-                    jac="3-point",
-                    x_scale="jac",
-                    ftol=1e-14,
-                    xtol=1e-14,
-                    gtol=1e-14,
-                    max_nfev=_EVALUATIONS,
-                )
-        except (ValueError, np.linalg.LinAlgError):
-            return start  # the derivative left the finite numbers
-        return np.asarray(found.x)
+        table = self.table
+        problem = AdditiveProblem.table(table.points, table.target, table.weights)
+        fit = fit_constants(problem, self._program, start[None, None], _STEPS)
+        return np.asarray(fit.constants[0, 0]) if np.isfinite(fit.loss[0]) else start
 
     def fit_at(self, constants: Array, loss: Loss) -> LinearFit | None:
         """The fit with these constants, judged by the loss under the table's own weights."""

@@ -57,6 +57,7 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
         masked=False,
         champions=0,
         local_share=0.0,
+        changed_share=0.0,
     )
 
 

@@ -86,7 +86,6 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         epochs: Rounds of the search; the preset's by default.
         time_limit: Seconds after which no round is begun, none by default. It counts from
             the call of ``fit``; at least one round takes place.
-        refine: Whether to end the search with small changes to the formulas of the front.
         search_settings: All about the network and the search, instead of the preset.
         fit_settings: How hard constants are fitted.
         warm_start: Go on from the formulas and the network of the previous ``fit``.
@@ -96,6 +95,8 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
 
     Attributes:
         front_: The formulas, simplest first.
+        plain_front_: Formulas without any fitted number, simplest first. One may be beaten
+            by a formula of :attr:`front_` that is no longer, but owes it to its numbers.
         best_index_: Position of the one that predicts.
         variables_: Column names by the names that stand for them in formulas.
         uncertainty_: Gives predictions their standard deviation.
@@ -117,7 +118,6 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         preset: str = "default",
         epochs: int | None = None,
         time_limit: float | None = None,
-        refine: bool = True,
         search_settings: SearchSettings | None = None,
         fit_settings: FitSettings | None = None,
         warm_start: bool = False,
@@ -134,7 +134,6 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         self.preset = preset
         self.epochs = epochs
         self.time_limit = time_limit
-        self.refine = refine
         self.search_settings = search_settings
         self.fit_settings = fit_settings
         self.warm_start = warm_start
@@ -247,6 +246,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             columns=None if names is None else tuple(names),
             variables=self.variables_,
             front=self.front_,
+            plain_front=self.plain_front_,
             chosen=self.best_index_,
             loss=self.loss_,
             floor=self._floor,
@@ -270,7 +270,8 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             estimator.feature_names_in_ = np.array(model.columns, dtype=object)
         estimator.n_features_in_ = len(model.variables)
         estimator.variables_ = dict(model.variables)
-        estimator.front_, estimator.best_index_ = model.front, model.chosen
+        estimator.front_, estimator.plain_front_ = model.front, model.plain_front
+        estimator.best_index_ = model.chosen
         estimator.loss_, estimator._floor = model.loss, model.floor
         estimator.uncertainty_ = model.uncertainty
         return estimator
@@ -316,13 +317,13 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             deadline=deadline,
             seed=seed,
             report=_to_stderr if self.verbose else _to_nowhere,
-            refined=self.refine,
             keep_network=self.warm_start,
         )
 
     def _settle(self, table: Table, result: TableResult) -> None:
         """Choose a formula and scale the spread of the others."""
-        self.front_, self.loss_, self._memory = result.front, result.loss, result.memory
+        self.front_, self.plain_front_ = result.front, result.plain
+        self.loss_, self._memory = result.loss, result.memory
         # Losses below the floor are rounding; it is positive so that it has a logarithm.
         self._floor = max(result.loss.comparable(table.spread), 1e-300)
         self.best_index_ = choose(self.front_, self._floor, self.model_selection)

@@ -13,8 +13,9 @@ from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Grammar
 from matbench_segvae.isolation import isolated
 from matbench_segvae.segvae.data import Report, SearchData
+from matbench_segvae.segvae.memory import Memory
 from matbench_segvae.segvae.module import SEGVAEModule
-from matbench_segvae.segvae.objective import Objective, Scored
+from matbench_segvae.segvae.objective import Objective
 from matbench_segvae.segvae.pretraining import identity_of_search
 from matbench_segvae.segvae.settings import SearchSettings
 from matbench_segvae.segvae.training import (
@@ -49,7 +50,7 @@ def search(
     report: Report = lambda _: None,
     trainer_options: TrainerOptions | None = None,
     checkpoint: Path | None = None,
-) -> list[Scored]:
+) -> Memory:
     """Look for formulas with a small loss.
 
     Each epoch's ``best_loss``, ``front_size``, ``formulas`` (scored so far), ``valid_share``
@@ -72,7 +73,7 @@ def search(
             time is counted over all parts.
 
     Returns:
-        The Pareto front of complexity against loss, simplest first.
+        What the search remembers: the Pareto front among other things.
 
     Raises:
         UserError: If the checkpoint cannot be read or belongs to another search.
@@ -93,7 +94,7 @@ def search(
             settings.max_seconds,
         )
         run_trainer(trainer, module, data, checkpoint)
-    return data.memory.front()
+    return data.memory
 
 
 def _check(checkpoint: Path, identity: str) -> None:

@@ -17,7 +17,7 @@ class SearchSettings:
         corpus_size: Random formulas to pretrain on.
         pretraining_epochs: Passes over them.
         epochs: Most rounds of sampling and retraining.
-        samples: Formulas sampled in a round.
+        samples: Formulas written in a round.
         kept_share: Elite of the recent rounds, as a share of the samples in them.
         memory: Rounds that count as recent.
         passes: Times the network sees the elite in a round.
@@ -30,6 +30,8 @@ class SearchSettings:
         local_share: Share of the samples drawn around the latent vectors of the elite
             instead of from the prior.
         local_noise: Standard deviation of the noise around them.
+        changed_share: Share of a round's formulas that are small changes to the best ones
+            instead of samples of the network; none in the first round.
         target_loss: The search ends once a loss is not above this.
         patience: Rounds without a better loss after which the search ends; ``None`` for
             no such end.
@@ -46,7 +48,7 @@ class SearchSettings:
     samples: int = 1000
     kept_share: float = 0.05
     memory: int = 5
-    passes: int = 4
+    passes: int = 1
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     validation_size: int = 500
@@ -54,6 +56,7 @@ class SearchSettings:
     champions: int = 20
     local_share: float = 0.4
     local_noise: float = 0.5
+    changed_share: float = 0.5
     target_loss: float = 0.0
     patience: int | None = None
     max_seconds: float | None = None
@@ -65,6 +68,9 @@ class SearchSettings:
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         _require(0 < self.kept_share <= 1, "kept_share", self.kept_share, "above 0, at most 1")
         _require(0 <= self.local_share <= 1, "local_share", self.local_share, "from 0 to 1")
+        _require(
+            0 <= self.changed_share < 1, "changed_share", self.changed_share, "from 0 to below 1"
+        )
         _require(self.local_noise >= 0, "local_noise", self.local_noise, "at least 0")
         if self.patience is not None:
             _require(self.patience >= 1, "patience", self.patience, "at least 1, or None")

@@ -58,7 +58,6 @@ class TableTask:
         deadline: Moment of :func:`time.monotonic` to stop at, none for no limit.
         seed: Source of all randomness.
         report: Takes a line after each round.
-        refined: Whether to end a search with small changes to its formulas.
         keep_network: Whether to remember the network for a warm start.
     """
 
@@ -71,7 +70,6 @@ class TableTask:
     deadline: float | None
     seed: int
     report: Callable[[str], None] = field(default=lambda _: None)
-    refined: bool = True
     keep_network: bool = False
 
 
@@ -81,11 +79,13 @@ class TableResult:
 
     Attributes:
         front: The formulas in the table's units, simplest first.
+        plain: Those of a front without any fitted number.
         loss: What was minimised.
         memory: What another fit can go on from.
     """
 
     front: tuple[Equation, ...]
+    plain: tuple[Equation, ...]
     loss: Loss
     memory: Memory | None
 
@@ -120,7 +120,7 @@ def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResu
     maker = FrontMaker(table, scales, task.names, task.loss)
     varies = np.ptp(table.points, axis=0).any()
     if not varies or table.spread <= _CONSTANT * np.abs(table.target).max():
-        return TableResult(maker.front([]), maker.loss, None)
+        return TableResult(*maker.fronts([]), maker.loss, None)
     n_fits = 0 if memory is None else memory.n_fits
     search = TableSearch(
         task.grammar,
@@ -128,12 +128,11 @@ def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResu
         task.fitting,
         task.seed + n_fits,
         None if memory is None else memory.network,
-        task.refined,
     )
     known = () if memory is None else memory.candidates
     candidates = _search(search, task, maker, known)
     fits = maker.polished(candidates)
-    front = maker.front(fits)
+    front, plain = maker.fronts(fits)
     kept = Memory(
         task.grammar.tokens,
         scales,
@@ -141,7 +140,7 @@ def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResu
         search.weights() if task.keep_network else None,
         n_fits + 1,
     )
-    return TableResult(front, maker.loss, kept)
+    return TableResult(front, plain, maker.loss, kept)
 
 
 def _search(
@@ -160,7 +159,7 @@ def _search(
         late = task.deadline is not None and time.monotonic() >= task.deadline
         if number and (late or epochs == 0):
             break
-        found = search.run(table, epochs, task.deadline, task.report)
+        found = search.run(table, maker.scaled.target, epochs, task.deadline, task.report)
         candidates |= {candidate.tokens: candidate for candidate in found}
         if number + 1 < len(halves):
             fits = maker.polished(list(candidates.values()))

@@ -20,7 +20,6 @@ from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.segvae.module import SEGVAEModule
 from matbench_segvae.segvae.objective import AdditiveObjective, FitSettings
 from matbench_segvae.segvae.pretraining import pretrained
-from matbench_segvae.segvae.refine import refine
 from matbench_segvae.segvae.search import search
 from matbench_segvae.segvae.settings import SearchSettings
 
@@ -31,7 +30,6 @@ Weights = dict[str, torch.Tensor]
 _PERFECT = 1e-10  # root mean squared error, in spreads of the target, at which to stop
 _NETWORK_SEED = 0  # one network for all searches in a language, so that it can be kept
 _LEAST_SECONDS = 1e-3  # for the one round that always takes place
-_ROUNDS = 10  # of small changes at the end, at most
 _PROBES = 128  # random points of the data's box at which a formula has to be defined
 _ROUNDING = 1e-10  # span of a formula's values that is next to nothing
 
@@ -91,7 +89,6 @@ class TableSearch:
         fit_settings: FitSettings,
         seed: int,
         weights: Weights | None = None,
-        refined: bool = True,
     ) -> None:
         """Make the network.
 
@@ -101,13 +98,11 @@ class TableSearch:
             fit_settings: How hard constants are fitted.
             seed: Source of all randomness.
             weights: Of a network trained before; none to pretrain one.
-            refined: Whether to end a search with small changes to its formulas.
         """
         self.grammar = grammar
         self.settings = settings
         self.seed = seed
         self._fit_settings = fit_settings
-        self._refined = refined
         self._module = _network(grammar, settings, weights)
 
     def weights(self) -> Weights:
@@ -115,18 +110,26 @@ class TableSearch:
         return {name: value.detach().clone() for name, value in self._module.state_dict().items()}
 
     def run(
-        self, table: Table, epochs: int, deadline: float | None, report: Callable[[str], None]
+        self,
+        table: Table,
+        plain_target: Array,
+        epochs: int,
+        deadline: float | None,
+        report: Callable[[str], None],
     ) -> list[Candidate]:
         """Search formulas for a table.
 
         Args:
             table: The rows, features of ordinary size.
+            plain_target: The target in the user's units.
             epochs: Rounds of the search.
             deadline: Moment of :func:`time.monotonic` after which no round is begun.
             report: Takes a line about the best formula after each round.
 
         Returns:
-            The Pareto front of complexity against loss, simplest first.
+            The Pareto fronts of complexity against loss of formulas without constants, with
+            one constant and so on, and of those without taken as they stand: which are on the
+            front of all is only known once they have their offset and factor, or none.
         """
         problem = AdditiveProblem.table(table.points, table.target, table.weights)
         objective = AdditiveObjective(
@@ -135,6 +138,7 @@ class TableSearch:
             self._fit_settings,
             self.seed,
             _Sound(table, self.seed),
+            plain_target,
         )
         settings = replace(
             self.settings,
@@ -144,18 +148,10 @@ class TableSearch:
         )
         self.seed += 1  # another search has to draw other formulas
         found = search(self.grammar, objective, self._module, settings, self.seed, report)
-        if self._refined:
-            found = refine(
-                found,
-                self.grammar,
-                objective,
-                _ROUNDS,
-                settings.samples,
-                self.seed,
-                deadline,
-                settings.target_loss,
-            )
-        return [Candidate(s.tokens, tuple(s.constants.ravel().tolist())) for s in found]
+        promising = {s.tokens: s for s in [*found.fronts(), *found.plain_front()]}
+        return [
+            Candidate(s.tokens, tuple(s.constants.ravel().tolist())) for s in promising.values()
+        ]
 
 
 def _sooner(seconds: float | None, deadline: float | None) -> float | None:

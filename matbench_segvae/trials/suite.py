@@ -58,7 +58,7 @@ def finder(preset: str, time_limit: float) -> Finder:
 
         model = SEGVAERegressor(preset=preset, time_limit=time_limit, random_state=seed)
         model.fit(pd.DataFrame(points, columns=list(variables)), values)
-        front = [equation.expression for equation in model.front_]
+        front = [equation.expression for equation in (*model.front_, *model.plain_front_)]
         return front[model.best_index_], front
 
     return find

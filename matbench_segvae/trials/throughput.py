@@ -121,7 +121,7 @@ def measure_throughput(
         rows=_ROWS,
         features=_FEATURES,
         seconds=seconds,
-        sampled=settings.samples * len(figures),
+        sampled=round(figures[-1]["sampled"]),
         valid_share=float(np.mean([f["valid_share"] for f in figures])),
         scored=round(figures[-1]["formulas"]),
         sampling_share=sum(f["sampling_seconds"] for f in figures) / seconds,
