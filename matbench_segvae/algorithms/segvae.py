@@ -65,7 +65,7 @@ class PairLawSettings:
     """
 
     search: SearchSettings = field(default_factory=lambda: SearchSettings(epochs=15, samples=2000))
-    fit: FitSettings = field(default_factory=FitSettings)
+    fit: FitSettings = field(default_factory=lambda: FitSettings(decay=5e-5))
     validation_folds: int = 5
     patience: float = 0.02
 

@@ -36,6 +36,7 @@ def throughput_command(
         "share of fitting and scoring": f"{found.scoring_share:.1%}",
         "share of training and the rest": f"{found.training_share:.1%}",
         "peak memory, MB": f"{found.peak_megabytes:.0f}",
+        "of it, loaded libraries, MB": f"{found.library_megabytes:.0f}",
     }
     table = Table(title=f"{preset}, {found.rows} rows x {found.features}", box=SIMPLE_HEAD)
     table.add_column("what")
@@ -67,7 +68,8 @@ def recovery_command(
         out,
         lambda a: print(
             f"{a.problem} seed {a.seed}: strict {'yes' if a.strict else 'no'}, "
-            f"front {'yes' if a.front else 'no'}, {a.seconds:.1f} s  {a.formula}"
+            f"front {'yes' if a.front else 'no'}, {a.seconds:.1f} s  {a.formula}",
+            flush=True,
         ),
     )
     table = Table(title=f"{suite}, noise {noise:g}, preset {preset}", box=SIMPLE_HEAD)

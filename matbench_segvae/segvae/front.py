@@ -37,6 +37,7 @@ class FrontMaker:
         scales: Array,
         names: Mapping[str, str],
         loss_name: str,
+        linear: bool = True,
     ) -> None:
         """Set up.
 
@@ -45,7 +46,9 @@ class FrontMaker:
             scales: What the search divided each feature by, shape ``(V,)``.
             names: What the search calls each feature, to its name for the user.
             loss_name: The loss asked for.
+            linear: Whether formulas get an offset and a factor.
         """
+        self._linear = linear
         self._table = table
         self.scaled = Table(table.points / scales, table.target, table.weights)
         self._scales = dict(zip(names, scales.tolist(), strict=True))
@@ -116,6 +119,8 @@ class FrontMaker:
         """Write ``offset + factor*f`` as formulas of the original features."""
         inner = in_original_units(Expression(candidate.tokens, fit.constants), self._scales)
         tokens = tuple(self._names.get(token, token) for token in inner.tokens)
+        if not self._linear:
+            return [self._judged(Expression(tokens, inner.constants))]
         factor = fit.factor * inner.factor
         mean = float(np.average(self._table.target - fit.residuals, weights=self._table.weights))
         forms = linear_forms(tokens, inner.constants, fit.offset, factor, mean)

@@ -128,8 +128,12 @@ class Memory:
         return [scored for n in sorted(self._fronts) for scored in self._fronts[n]]
 
     def plain_front(self) -> list[Scored]:
-        """The Pareto front of formulas without fitted numbers, taken as they stand."""
+        """The Pareto front of formulas without any fitted number."""
         return self._pareto(_flat(self._plain_shelves), loss=_plain)
+
+    def plain(self) -> list[Scored]:
+        """The best few formulas of every complexity without any fitted number."""
+        return _flat(self._plain_shelves)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as tensors and numbers that ``torch.load(weights_only=True)`` reads."""

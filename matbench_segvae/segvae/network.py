@@ -32,8 +32,8 @@ class NetworkSettings:
         dropout: Share of embedding entries dropped in training.
     """
 
-    embedding: int = 64
-    hidden: int = 96
+    embedding: int = 32
+    hidden: int = 64
     latent: int = 32
     dropout: float = 0.1
 

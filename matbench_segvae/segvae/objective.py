@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from matbench_segvae.expressions import FITTED
 from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem, Fit, fit_constants
+from matbench_segvae.expressions.operators import INTEGERS
 
 Tokens = tuple[str, ...]
 
@@ -22,12 +23,15 @@ Tokens = tuple[str, ...]
 Admissible = Callable[[Program, Floats, int], NDArray[np.bool_]]
 
 
+_LARGEST_WHOLE = max(map(int, INTEGERS))
+
+
 def everything(program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
     """Admit all formulas."""
     return np.ones(len(program), dtype=np.bool_)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Scored:
     """A formula with its loss and the constants that gave it.
 
@@ -36,9 +40,8 @@ class Scored:
         loss: Root mean squared error, weighted, beyond what free values at the points would
             leave; infinite if the formula is not defined on the data or not admissible.
         constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
-        plain: The same error of a formula without fitted constants if it is taken as it
-            stands or negative, with neither offset nor factor; infinite where that is not
-            asked for.
+        plain: The same error of a formula without fitted constants if offset and factor are
+            whole numbers too, in spreads of the target; infinite where that is not asked for.
     """
 
     tokens: Tokens
@@ -82,8 +85,8 @@ class FitSettings:
     screening_rows: int = 128
     polished_share: float = 0.1
     polishing_starts: int = 10
-    polishing_steps: int = 20
-    decay: float = 5e-5
+    polishing_steps: int = 15
+    decay: float = 0.0
 
 
 class AdditiveObjective:
@@ -110,8 +113,8 @@ class AdditiveObjective:
             settings: How hard to fit.
             seed: Source of the random starts.
             admissible: Says which fits may be kept.
-            plain_target: Of a table, what formulas without fitted constants are compared with
-                as they stand, shape ``(N,)``; in other units than the problem's target.
+            plain_target: Of a table, the target in the units in which offset and factor may
+                be whole numbers, shape ``(N,)``.
         """
         self._plain_target = plain_target
         self._admissible = admissible
@@ -144,7 +147,7 @@ class AdditiveObjective:
         return scored if self._plain_target is None else self._with_plain(scored)
 
     def _with_plain(self, scored: Sequence[Scored]) -> list[Scored]:
-        """Add the errors of formulas that are taken as they stand."""
+        """Add the errors of formulas without any fitted number."""
         found = list(scored)
         target, weights = self._plain_target, self._problem.weights
         places = [
@@ -154,11 +157,7 @@ class AdditiveObjective:
             return found
         program = Program.compile([found[i].tokens for i in places], self._variables)
         values = program.values(self._problem.points, np.empty((len(places), 0)))
-        spread = np.sqrt(np.cov(target, aweights=weights, ddof=0))
-        with np.errstate(over="ignore"):
-            errors = [np.average((target - s * values) ** 2, axis=1, weights=weights)
-                      for s in (1, -1)]  # fmt: skip
-        for place, error in zip(places, np.sqrt(np.minimum(*errors)) / spread, strict=True):
+        for place, error in zip(places, _plain_errors(values, target, weights), strict=True):
             found[place] = replace(found[place], plain=float(error))
         return found
 
@@ -180,16 +179,14 @@ class AdditiveObjective:
     ) -> list[Scored]:
         """Fit each formula from random starts, and from where it was before if given."""
         program = Program.compile(formulas, self._variables)
-        starts = [self._best_starts(program, n_starts, n_steps, hints)]
-        # One group needs no joint fit, only the loss on all of its rows.
-        lengths = {0} if self._problem.n_groups == 1 and not previous else {0, n_steps}
+        # The start is a candidate too: a joint step may leave what is admissible.
+        best = self._joint_fit(program, self._best_starts(program, n_starts, n_steps, hints), 0)
         if previous:
-            starts.append(_stack([s.constants for s in previous], program.width))
-        # The starts are candidates too: a joint step may leave what is admissible.
-        fits = [self._joint_fit(program, start, n) for start in starts for n in sorted(lengths)]
-        best = fits[0]
-        for fit in fits[1:]:
-            best = fit.where(fit.loss < best.loss, best)
+            before = _stack([s.constants for s in previous], program.width)
+            best = _better(best, self._joint_fit(program, before, 0))
+        # A table that was screened needs no more than its loss on all rows.
+        if previous or self._problem.n_groups > 1:
+            best = _better(best, self._joint_fit(program, best.constants, n_steps))
         # What is not admissible has an infinite loss, whatever its error.
         errors = np.where(np.isfinite(best.loss), best.error, np.inf)
         losses = np.sqrt(errors / self._n_observations).tolist()
@@ -236,6 +233,87 @@ class AdditiveObjective:
         """Constants of either sign around 1, the size that data in natural units ask for."""
         sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
         return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
+
+
+class DirectObjective:
+    """Scores formulas without fitted constants by what they say as they stand.
+
+    Args:
+        points: Shape ``(N, V)``.
+        target: Shape ``(N,)``.
+        weights: Of the rows, shape ``(N,)``.
+        variables: Names of the columns of the points.
+        admissible: Says which formulas may be kept.
+    """
+
+    def __init__(
+        self,
+        points: Floats,
+        target: Floats,
+        weights: Floats,
+        variables: Sequence[str],
+        admissible: Admissible = everything,
+    ) -> None:
+        self._points, self._target = points, target
+        self._share = weights / weights.sum()
+        self._variables = tuple(variables)
+        self._admissible = admissible
+
+    def score(
+        self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
+    ) -> list[Scored]:
+        """Score formulas; hints do not matter.
+
+        Raises:
+            ValueError: If a formula has constants to be fitted.
+        """
+        if any(FITTED in tokens for tokens in formulas):
+            raise ValueError("formulas with fitted constants need another objective")
+        program = Program.compile(formulas, self._variables)
+        none = np.empty((len(formulas), 0))
+        with np.errstate(over="ignore"):
+            rest = program.values(self._points, none) - self._target
+            errors = np.sqrt(np.square(rest) @ self._share)
+        kept = np.isfinite(errors) & self._admissible(program, none, 0)
+        losses = np.where(kept, errors, np.inf).tolist()
+        no_constants = np.empty((1, 0))
+        return [
+            Scored(tokens, loss, no_constants, loss)
+            for tokens, loss in zip(formulas, losses, strict=True)
+        ]
+
+
+def _better(first: Fit, second: Fit) -> Fit:
+    """For each formula the fit with the smaller loss."""
+    return second.where(second.loss < first.loss, first)
+
+
+def _plain_errors(values: Floats, target: Floats, weights: Floats) -> Floats:
+    """Errors of ``b + a*f`` with the best whole ``a`` and ``b``, or 1 and 0, for each formula.
+
+    Args:
+        values: Of the formulas, shape ``(B, N)``.
+        target: Shape ``(N,)``.
+        weights: Shape ``(N,)``.
+
+    Returns:
+        Root mean squared errors in spreads of the target, shape ``(B,)``.
+    """
+    share = weights / weights.sum()
+    around = target - target @ share
+    mean = (values @ share)[:, None]
+    squares = np.square(values - mean) @ share
+    with np.errstate(all="ignore"):
+        factor = ((values - mean) @ (share * around) / squares)[:, None]
+        sign = np.where(factor < 0, -1.0, 1.0)
+        errors = []
+        for a in (sign, sign * np.clip(np.round(np.abs(factor)), 1, _LARGEST_WHOLE)):
+            rest = target - a * values
+            offset = np.round(rest @ share)[:, None]
+            for b in (0.0, np.clip(offset, -_LARGEST_WHOLE, _LARGEST_WHOLE)):
+                errors.append(np.square(rest - b) @ share)
+        best = np.sqrt(np.min(errors, axis=0) / (np.square(around) @ share))
+    return np.asarray(np.where(np.isfinite(best), best, np.inf))
 
 
 def _sampled(problem: AdditiveProblem, n_rows: int, seed: int) -> AdditiveProblem:

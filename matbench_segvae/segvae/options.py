@@ -19,7 +19,7 @@ from matbench_segvae.expressions.grammar import (
     no_pointless_pair,
     no_self_cancelling,
 )
-from matbench_segvae.expressions.operators import FITTED
+from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS
 from matbench_segvae.segvae.equations import SELECTIONS
 from matbench_segvae.segvae.losses import LOSSES
 from matbench_segvae.segvae.presets import PresetName, paper_grammar
@@ -40,15 +40,29 @@ PREDICATES: Mapping[str, Predicate] = {
 
 
 def no_free_term(tokens: Sequence[str]) -> bool:
-    """Predicate: no fitted constant added to the whole, for where its offset is free."""
+    """Predicate: no constant added to the whole, for where its offset is free."""
     if tokens[0] not in ("add", "sub"):
         return True
     missing, end = 1, 1
     while missing:  # to the end of the first argument
         missing += arity(tokens[end]) - 1
         end += 1
-    sides = tuple(tokens[1:end]), tuple(tokens[end:])
-    return (FITTED,) not in sides
+    return not any(
+        len(side) == 1 and _is_constant(side[0]) for side in (tokens[1:end], tokens[end:])
+    )
+
+
+def _is_constant(token: str) -> bool:
+    return token == FITTED or token in NAMED_CONSTANTS
+
+
+def no_free_multiple(tokens: Sequence[str]) -> bool:
+    """Predicate: no whole number as a factor of the whole, for where its scale is free."""
+    # Arguments stand in canonical order, the shorter one first.
+    return tokens[0] != "mul" or not _is_constant(tokens[1])
+
+
+_FREE: tuple[Predicate, ...] = (no_free_factor, no_free_multiple, no_free_term)
 
 
 @dataclass(frozen=True)
@@ -62,6 +76,7 @@ class Language:
         max_length: Most tokens.
         max_fitted: Most fitted constants.
         predicates: Names of predicates, and functions of a formula's tokens.
+        scaled: Whether offset and factor of the whole are left to the fit.
     """
 
     preset: str
@@ -70,9 +85,10 @@ class Language:
     max_length: int | None
     max_fitted: int | None
     predicates: Sequence[str | Predicate] | None
+    scaled: bool = True
 
     def grammar(self, names: Mapping[str, str]) -> Grammar:
-        """The grammar; offset and factor of the whole are left to the fit.
+        """The grammar.
 
         Args:
             names: Variables of the grammar, to the names that the user's predicates know.
@@ -85,8 +101,14 @@ class Language:
                 raise UserError(f"{what}={getattr(self, what)!r}: give a list of names")
         if self.operators is not None and len(self.operators) == 0:
             raise UserError("operators=(): name at least one, such as 'add'")
+        if self.max_fitted and not self.scaled:
+            raise UserError(
+                f"max_fitted={self.max_fitted}: formulas are taken as they stand, without fitted "
+                "constants; choose 0 or None, or a preset or search_settings with scaled=True"
+            )
         base = paper_grammar(tuple(names)) if self.preset == "paper" else Grammar(tuple(names))
-        fitted = (base.max_fitted if base.fitted_constants else 0, self.max_fitted)
+        has_fitted = base.fitted_constants and self.scaled
+        fitted = (base.max_fitted if has_fitted else 0, self.max_fitted)
         n_fitted = fitted[0] if fitted[1] is None else fitted[1]
         given = base.predicates if self.predicates is None else self.predicates
         return replace(
@@ -96,7 +118,10 @@ class Language:
             fitted_constants=n_fitted > 0,
             max_length=base.max_length if self.max_length is None else self.max_length,
             max_fitted=n_fitted,
-            predicates=(*(_predicate(g, names) for g in given), no_free_factor, no_free_term),
+            predicates=(
+                *(_predicate(g, names) for g in given),
+                *(_FREE if self.scaled else ()),
+            ),
         )
 
 

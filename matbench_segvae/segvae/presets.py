@@ -24,8 +24,10 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
     ``"paper"`` is the method of Popov, Lazarev, Belavin, Derkach and Ustyuzhanin, PeerJ
     Computer Science 9:e1241 (2023): 40,000 random formulas and 10,000 to validate on, 50
     epochs; then 5,000 samples an epoch from the prior, not masked, of which those that are
-    formulas are scored, and the best 5 % of the last five epochs are learned. ``"default"``
-    masks the samples, keeps champions, and samples around good formulas as well.
+    formulas are scored as they stand, and the best 5 % of the last five epochs are learned
+    once; how many such epochs there are is our choice. ``"default"`` masks the samples,
+    fits constants, factor and offset, keeps champions, samples around good formulas as
+    well, and tries small changes to them.
 
     Args:
         name: ``"default"`` or ``"paper"``.
@@ -55,6 +57,8 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
             learning_rate=5e-4, betas=(0.5, 0.999), kl_weight=0.5, batch_size=256
         ),
         masked=False,
+        deduplicated=False,
+        scaled=False,
         champions=0,
         local_share=0.0,
         changed_share=0.0,

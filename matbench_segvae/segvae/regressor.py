@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -62,8 +61,8 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
 
     A variational autoencoder writes formulas ``f(x)``; their constants are fitted, the best
     formulas retrain the network, and what remains is a Pareto front of complexity against
-    loss. Offset and factor come free: every formula reads ``b + a*f(x)``, in the units of
-    the table.
+    loss. Offset and factor come free, as fitted or whole numbers: formulas read
+    ``b + a*f(x)``, in the units of the table.
 
     Args:
         operators: Names of the operators, see :data:`~matbench_segvae.expressions.OPERATORS`;
@@ -81,11 +80,12 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         model_selection: Which formula predicts. ``"best"``: the highest score among those
             within 1.5 times the least loss; ``"accuracy"``: the least loss; ``"score"``:
             the highest score.
-        preset: ``"default"``, or ``"paper"`` for the published language, sizes and
-            lengths (with offset and factor free all the same).
+        preset: ``"default"``, or ``"paper"`` for the published method: its language, sizes
+            and lengths, and formulas taken as they stand, with neither offset nor factor.
         epochs: Rounds of the search; the preset's by default.
-        time_limit: Seconds after which no round is begun, none by default. It counts from
-            the call of ``fit``; at least one round takes place.
+        time_limit: Seconds after which no round is begun, none by default; at least one
+            round takes place. The pretraining of a network for a new language, about a
+            minute, does not count.
         search_settings: All about the network and the search, instead of the preset.
         fit_settings: How hard constants are fitted.
         warm_start: Go on from the formulas and the network of the previous ``fit``.
@@ -154,16 +154,13 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             UserError: If a parameter has a value that is not allowed.
             ValueError: If the data are not finite numbers of matching shapes.
         """
-        deadline = None
         check_choices(self.get_params(deep=False))
-        if self.time_limit is not None:
-            deadline = time.monotonic() + self.time_limit
         points, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
         weights = _row_weights(sample_weight, points)
         table = distinct_rows(points, np.asarray(target, dtype=np.float64), weights)
         self.variables_ = formula_names(self._columns())
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        task = self._task(seed, deadline)
+        task = self._task(seed)
         result = fit_table(task, table, self._memory_for(task.grammar.tokens))
         self._settle(table, result)
         return self
@@ -291,10 +288,14 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
     def _values(self, equation: Equation, points: Array) -> Array:
         return values_of(equation.expression, points, tuple(self.variables_))
 
-    def _task(self, seed: int, deadline: float | None) -> TableTask:
+    def _task(self, seed: int) -> TableTask:
         """The parameters as the search takes them."""
         # Names by position, so that tables of as many columns share a pretrained network.
         names = {f"x{i}": name for i, name in enumerate(self.variables_)}
+        named = cast(PresetName, self.preset)
+        search = settings_or(
+            self.search_settings, SearchSettings, lambda: preset(named), "search_settings"
+        )
         language = Language(
             self.preset,
             self.operators,
@@ -302,10 +303,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             self.max_length,
             self.max_fitted,
             self.predicates,
-        )
-        named = cast(PresetName, self.preset)
-        search = settings_or(
-            self.search_settings, SearchSettings, lambda: preset(named), "search_settings"
+            search.scaled,
         )
         return TableTask(
             grammar=language.grammar(names),
@@ -314,7 +312,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             fitting=settings_or(self.fit_settings, FitSettings, FitSettings, "fit_settings"),
             loss=self.loss,
             epochs=self.epochs or search.epochs,
-            deadline=deadline,
+            time_limit=self.time_limit,
             seed=seed,
             report=_to_stderr if self.verbose else _to_nowhere,
             keep_network=self.warm_start,

@@ -26,6 +26,10 @@ class SearchSettings:
         validation_size: Further random formulas, to measure the pretraining on.
         masked: Whether the grammar's mask keeps every sample a complete formula. Without
             it samples that are not formulas are thrown away.
+        deduplicated: Whether formulas that only say in other words what was said before are
+            thrown away, told by their values. The same words are never scored twice.
+        scaled: Whether formulas for a table get a factor and an offset. Without, they are
+            compared with the target as they stand and hold no fitted constants.
         champions: Best formulas of all rounds that stay in the elite however old they are.
         local_share: Share of the samples drawn around the latent vectors of the elite
             instead of from the prior.
@@ -44,15 +48,17 @@ class SearchSettings:
 
     corpus_size: int = 10_000
     pretraining_epochs: int = 10
-    epochs: int = 12
-    samples: int = 1000
-    kept_share: float = 0.05
+    epochs: int = 60
+    samples: int = 2000
+    kept_share: float = 0.02
     memory: int = 5
     passes: int = 1
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     validation_size: int = 500
     masked: bool = True
+    deduplicated: bool = True
+    scaled: bool = True
     champions: int = 20
     local_share: float = 0.4
     local_noise: float = 0.5

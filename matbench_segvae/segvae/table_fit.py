@@ -55,7 +55,7 @@ class TableTask:
         fitting: How hard constants are fitted.
         loss: Name of the loss.
         epochs: Rounds of the search.
-        deadline: Moment of :func:`time.monotonic` to stop at, none for no limit.
+        time_limit: Seconds to search for, none for no limit.
         seed: Source of all randomness.
         report: Takes a line after each round.
         keep_network: Whether to remember the network for a warm start.
@@ -67,7 +67,7 @@ class TableTask:
     fitting: FitSettings
     loss: str
     epochs: int
-    deadline: float | None
+    time_limit: float | None
     seed: int
     report: Callable[[str], None] = field(default=lambda _: None)
     keep_network: bool = False
@@ -116,8 +116,9 @@ def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResu
         table: The rows.
         memory: Of an earlier fit with the same language, to go on from.
     """
-    scales = powers_of_ten(table.points) if memory is None else memory.scales
-    maker = FrontMaker(table, scales, task.names, task.loss)
+    scales = powers_of_ten(table.points) if task.search.scaled else np.ones(table.points.shape[1])
+    scales = scales if memory is None else memory.scales
+    maker = FrontMaker(table, scales, task.names, task.loss, task.search.scaled)
     varies = np.ptp(table.points, axis=0).any()
     if not varies or table.spread <= _CONSTANT * np.abs(table.target).max():
         return TableResult(*maker.fronts([]), maker.loss, None)
@@ -155,11 +156,12 @@ def _search(
     table = _standardised(rows)
     halves = [task.epochs] if task.loss == "squared" else [-(-task.epochs // 2), task.epochs // 2]
     candidates = {candidate.tokens: candidate for candidate in known}
+    deadline = None if task.time_limit is None else time.monotonic() + task.time_limit
     for number, epochs in enumerate(halves):
-        late = task.deadline is not None and time.monotonic() >= task.deadline
+        late = deadline is not None and time.monotonic() >= deadline
         if number and (late or epochs == 0):
             break
-        found = search.run(table, maker.scaled.target, epochs, task.deadline, task.report)
+        found = search.run(table, maker.scaled.target, epochs, deadline, task.report)
         candidates |= {candidate.tokens: candidate for candidate in found}
         if number + 1 < len(halves):
             fits = maker.polished(list(candidates.values()))

@@ -18,7 +18,12 @@ from matbench_segvae.expressions import Grammar
 from matbench_segvae.expressions.compiled import Program
 from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.segvae.module import SEGVAEModule
-from matbench_segvae.segvae.objective import AdditiveObjective, FitSettings
+from matbench_segvae.segvae.objective import (
+    AdditiveObjective,
+    DirectObjective,
+    FitSettings,
+    Objective,
+)
 from matbench_segvae.segvae.pretraining import pretrained
 from matbench_segvae.segvae.search import search
 from matbench_segvae.segvae.settings import SearchSettings
@@ -128,30 +133,33 @@ class TableSearch:
 
         Returns:
             The Pareto fronts of complexity against loss of formulas without constants, with
-            one constant and so on, and of those without taken as they stand: which are on the
-            front of all is only known once they have their offset and factor, or none.
+            one constant and so on, and the best few of those without: which are on the front of
+            all is only known once they have their offset and factor, or none.
         """
-        problem = AdditiveProblem.table(table.points, table.target, table.weights)
-        objective = AdditiveObjective(
-            problem,
-            self.grammar.variables,
-            self._fit_settings,
-            self.seed,
-            _Sound(table, self.seed),
-            plain_target,
-        )
+        objective = self._objective(table, plain_target)
+        spread = table.spread if self.settings.scaled else float(np.std(plain_target))
         settings = replace(
             self.settings,
             epochs=epochs,
             max_seconds=_sooner(self.settings.max_seconds, deadline),
-            target_loss=max(self.settings.target_loss, _PERFECT * table.spread),
+            target_loss=max(self.settings.target_loss, _PERFECT * spread),
         )
         self.seed += 1  # another search has to draw other formulas
         found = search(self.grammar, objective, self._module, settings, self.seed, report)
-        promising = {s.tokens: s for s in [*found.fronts(), *found.plain_front()]}
+        promising = {s.tokens: s for s in [*found.fronts(), *found.plain()]}
         return [
             Candidate(s.tokens, tuple(s.constants.ravel().tolist())) for s in promising.values()
         ]
+
+    def _objective(self, table: Table, plain_target: Array) -> Objective:
+        """What formulas are asked for."""
+        variables, sound = self.grammar.variables, _Sound(table, self.seed)
+        if not self.settings.scaled:
+            return DirectObjective(table.points, plain_target, table.weights, variables, sound)
+        problem = AdditiveProblem.table(table.points, table.target, table.weights)
+        return AdditiveObjective(
+            problem, variables, self._fit_settings, self.seed, sound, plain_target
+        )
 
 
 def _sooner(seconds: float | None, deadline: float | None) -> float | None:

@@ -11,6 +11,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 
 from matbench_segvae.expressions import Grammar
+from matbench_segvae.expressions.compiled import Floats
 from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.segvae import (
     AdditiveObjective,
@@ -21,6 +22,7 @@ from matbench_segvae.segvae import (
     pretrained,
     search,
 )
+from matbench_segvae.segvae.objective import DirectObjective, Objective
 
 _ROWS, _FEATURES = 743, 4
 
@@ -38,7 +40,9 @@ class Throughput:
         scored: Different formulas whose constants were fitted.
         sampling_share: Share of the time that went into sampling.
         scoring_share: Share that went into fitting constants and scoring.
-        peak_megabytes: Largest memory of the process so far.
+        peak_megabytes: Largest memory of the process so far, in units of 1e6 bytes.
+        library_megabytes: The same before the search: what Python, torch, Lightning and the
+            others take by being loaded.
     """
 
     rows: int
@@ -50,6 +54,7 @@ class Throughput:
     sampling_share: float
     scoring_share: float
     peak_megabytes: float
+    library_megabytes: float
 
     @property
     def scored_per_second(self) -> float:
@@ -99,17 +104,20 @@ def measure_throughput(
         seed: Seed of the table and the search.
         rounds: Rounds to run; one more comes first, to compile, and is not counted.
     """
+    libraries = _peak_megabytes()
     settings = replace(settings or SearchSettings(), epochs=rounds)
     grammar = grammar or Grammar(tuple(f"x{i}" for i in range(_FEATURES)))
-    problem = _table(seed)
+    points, values = _table(seed)
+    objective = _objective(points, values, grammar, settings, seed)
     module = pretrained(grammar, settings, seed)
-    warm_up = AdditiveObjective(problem, grammar.variables, FitSettings(), seed)
+    compiled = AdditiveProblem.table(points, values, np.ones(_ROWS))
+    warm_up = AdditiveObjective(compiled, grammar.variables, FitSettings(), seed)
     warm_up.score([("exp", "mul", "c", grammar.variables[0])])
     recorder = _Recorder()
     start = time.perf_counter()
     search(
         grammar,
-        AdditiveObjective(problem, grammar.variables, FitSettings(), seed),
+        objective,
         module,
         settings,
         seed,
@@ -127,6 +135,7 @@ def measure_throughput(
         sampling_share=sum(f["sampling_seconds"] for f in figures) / seconds,
         scoring_share=sum(f["scoring_seconds"] for f in figures) / seconds,
         peak_megabytes=_peak_megabytes(),
+        library_megabytes=libraries,
     )
 
 
@@ -142,12 +151,23 @@ def measure_preset(name: str, seed: int = 0, rounds: int = 8) -> Throughput:
     return measure_throughput(settings, grammar, seed, rounds)
 
 
-def _table(seed: int) -> AdditiveProblem:
-    """A smooth function of four features with a little noise."""
+def _table(seed: int) -> tuple[Floats, Floats]:
+    """A smooth function of four features with a little noise: points and values."""
     rng = np.random.default_rng(seed)
     points = rng.uniform(0.5, 5, (_ROWS, _FEATURES))
     values = points[:, 0] * np.exp(-points[:, 1]) + np.cos(points[:, 2]) / points[:, 3]
-    return AdditiveProblem.table(points, values + 0.01 * rng.normal(size=_ROWS), np.ones(_ROWS))
+    return points, values + 0.01 * rng.normal(size=_ROWS)
+
+
+def _objective(
+    points: Floats, values: Floats, grammar: Grammar, settings: SearchSettings, seed: int
+) -> Objective:
+    """What formulas are asked for: with constants, or as they stand."""
+    weights = np.ones(len(values))
+    if not settings.scaled:
+        return DirectObjective(points, values, weights, grammar.variables)
+    problem = AdditiveProblem.table(points, values, weights)
+    return AdditiveObjective(problem, grammar.variables, FitSettings(), seed, plain_target=values)
 
 
 def _peak_megabytes() -> float:
@@ -158,4 +178,4 @@ def _peak_megabytes() -> float:
         return float("nan")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     # Linux counts in KiB, macOS in bytes.
-    return peak / (1 << 20 if sys.platform == "darwin" else 1 << 10)
+    return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
