@@ -56,3 +56,12 @@ def silent_trainer(max_epochs: int, **options: Any) -> lightning.Trainer:  # noq
         enable_model_summary=False,
         **options,
     )
+
+
+def use_one_core() -> None:
+    """Keep this process to one core, for where several of them work side by side."""
+    import numba
+    import torch
+
+    torch.set_num_threads(1)
+    numba.set_num_threads(1)

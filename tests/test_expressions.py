@@ -19,6 +19,7 @@ from matbench_segvae.expressions import (
     parse,
 )
 from matbench_segvae.expressions.compiled import Program
+from matbench_segvae.expressions.expression import canonical_order, complexity_of
 from matbench_segvae.expressions.grammar import no_constant_subtree, no_free_factor, no_nesting_of
 from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, apply
 
@@ -181,6 +182,30 @@ def test_a_sequence_that_is_not_one_formula_is_refused():
 def test_canonical_order_joins_what_commutation_separates():
     assert canonical(parse("x*y + exp(x)").tokens) == canonical(parse("exp(x) + y*x").tokens)
     assert canonical(parse("x - y").tokens) != canonical(parse("y - x").tokens)
+
+
+def test_a_fitted_number_is_twice_as_complex_as_a_whole_one():
+    for text, complexity in (("x", 1), ("2*x", 3), ("2.0*x", 4), ("exp(-0.3*x) + 1.5", 8)):
+        assert parse(text).complexity == complexity_of(parse(text).tokens) == complexity
+    assert complexity_of(("c",)) == 2  # whether or not it has a value yet
+
+
+@given(expressions())
+@settings(max_examples=100, deadline=None)
+def test_canonical_order_only_moves_tokens_and_settles(expression):
+    order = canonical_order(expression.tokens)
+    assert sorted(order) == list(range(len(expression)))
+    once = canonical(expression.tokens)
+    assert once == tuple(expression.tokens[i] for i in order)
+    assert canonical(once) == once
+
+
+def test_by_default_powers_may_be_written_and_towers_may_not():
+    keeps = Grammar(VARIABLES, operators=(*Grammar(VARIABLES).operators, "tanh")).keeps
+    for text in ("exp(y*log(x))", "exp(2*log(x + y))", "log(1 + exp(x))", "exp(x)*exp(y)"):
+        assert keeps(parse(text).tokens), text
+    for text in ("exp(x + exp(y))", "tanh(exp(x))", "log(x + log(y))", "exp(log(x))", "x - x"):
+        assert not keeps(parse(text).tokens), text
 
 
 def test_predicates_know_nesting_and_constants():

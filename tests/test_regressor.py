@@ -1,9 +1,10 @@
 """The estimator as a user of scikit-learn meets it."""
 
+import dataclasses
 import json
 import pickle
 import time
-from itertools import pairwise
+from itertools import pairwise, product
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from matbench_segvae import SEGVAERegressor, UserError
 from matbench_segvae.expressions import OPERATORS, parse
-from matbench_segvae.segvae import FitSettings, NetworkSettings, SearchSettings
+from matbench_segvae.expressions.operators import FITTED
+from matbench_segvae.segvae import FitSettings, NetworkSettings, SearchSettings, preset
+from matbench_segvae.segvae.front import FrontMaker
+from matbench_segvae.segvae.linear import linear_forms
+from matbench_segvae.segvae.table_search import Candidate, Table
 
 QUICK = SearchSettings(
     corpus_size=500,
@@ -36,6 +41,9 @@ TINY = SearchSettings(
     epochs=1,
     samples=60,
     network=NetworkSettings(embedding=8, hidden=16, latent=4),
+)
+BRIEF = FitSettings(
+    screening_starts=1, screening_steps=2, polished_share=0.1, polishing_starts=1, polishing_steps=2
 )
 LANGUAGE = {"operators": ("add", "sub", "mul", "square", "exp"), "max_length": 9}
 
@@ -64,9 +72,7 @@ def fitted():
     return quick(max_fitted=2).fit(frame, planted(noise=0.3)[1]), frame
 
 
-@parametrize_with_checks(
-    [SEGVAERegressor(search_settings=TINY, fit_settings=FitSettings(1, 2, 0.1, 1, 2), max_length=5)]
-)
+@parametrize_with_checks([SEGVAERegressor(search_settings=TINY, fit_settings=BRIEF, max_length=5)])
 def test_scikit_learn_conventions(estimator, check):
     check(estimator)
 
@@ -100,10 +106,161 @@ def test_without_noise_the_formula_is_exact_and_short():
     points, target = planted()
     best = quick().fit(points, target).get_best()
     assert best.loss < 1e-18
-    assert best.complexity == 6
+    assert best.formula == "2.5*x0**2 - 3"  # -3 is a whole number, 2.5 is not
+    assert best.complexity == 7
     expected = parse("2.5*x0**2 - 3.0").sympy()
     difference = sp.Poly(best.sympy - expected, *expected.free_symbols)
     assert max(abs(c) for c in difference.coeffs()) < 1e-9
+
+
+def table_of(target, **columns):
+    """A table and what makes its front, with columns in ordinary units."""
+    points = np.stack(list(columns.values()), axis=1)
+    table = Table(points, target, np.ones(len(target)))
+    return FrontMaker(table, np.ones(len(columns)), {name: name for name in columns}, "squared")
+
+
+def fronts_of(target, candidates, **columns):
+    """Texts of both fronts that candidates give."""
+    maker = table_of(target, **columns)
+    fits = maker.polished([Candidate(parse(f).tokens, c) for f, c in candidates.items()])
+    return [[str(e.expression) for e in front] for front in maker.fronts(fits)]
+
+
+def test_numbers_next_to_whole_ones_are_written_as_such():
+    x, y = np.random.default_rng(0).uniform(0, 1, (2, 30))
+    front, plain = fronts_of(2 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
+    assert front[-1] == plain[-1] == "2*sin(x)*cos(y)"
+    front, plain = fronts_of(3 - x, {"x": ()}, x=x)
+    assert front[-1] == plain[-1] == "3 - x"
+    front, plain = fronts_of(np.exp(2 * x) + y, {"exp(0.5*x) + y": (1.9,)}, x=x, y=y)
+    assert front[-1] == plain[-1] == "exp(2*x) + y"
+    front, plain = fronts_of(1 / (x + 3) ** 2, {"1/(x + 0.5)**2": (2.5,)}, x=x)
+    assert front[-1] == plain[-1] == "1/(x + 3)**2"
+
+
+def test_other_numbers_stay_as_they_are():
+    x, y = np.random.default_rng(0).uniform(0, 1, (2, 30))
+    front, plain = fronts_of(2.3 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
+    assert front[-1] == "2.3*sin(x)*cos(y)"
+    assert "2*sin(x)*cos(y)" in plain  # the best that can be had without
+    front, _ = fronts_of(np.exp(1.9 * x) + y, {"exp(0.5*x) + y": (1.7,)}, x=x, y=y)
+    assert front[-1] == "exp(1.9*x) + y"
+    front, _ = fronts_of(20 * np.sin(x), {"sin(x)": ()}, x=x)
+    assert front[-1] == "20.0*sin(x)"  # there is a whole number up to 10 only
+
+
+def test_under_noise_whole_numbers_win_only_where_they_describe_the_data():
+    x = np.linspace(0, 3, 400)
+    noise = 0.1 * np.random.default_rng(0).normal(size=400)
+    maker = table_of(2 * np.sin(x) + noise, x=x)
+    front, _ = maker.fronts(maker.polished([Candidate(("sin", "x"), ())]))
+    by_size = {e.complexity: e for e in front}
+    assert str(by_size[4].expression) == "2*sin(x)"
+    fitted = [e for e in front if FITTED in e.expression.tokens and e.complexity > 4]
+    assert all(e.loss < by_size[4].loss for e in fitted)
+
+
+OFFSETS = (0.0, 3.0, -3.0, 0.2, -7.7, 4e5)
+FACTORS = (1.0, -1.0, 2.0, -2.0, 2.6, -0.3, 40.0)
+
+
+def is_whole(number):
+    return number == round(number) and abs(number) <= 10
+
+
+@pytest.mark.parametrize("text", ["sin(x)", "x/y", "x - y", "1/y", "2/y", "inv(y)", "x*exp(y)"])
+def test_all_ways_to_write_offset_and_factor_keep_the_formula(text):
+    columns = dict(zip("xy", np.random.default_rng(0).uniform(0.5, 2, (2, 20)), strict=True))
+    formula = parse(text)
+    inner = formula(columns)
+    for offset, factor in product(OFFSETS, FACTORS):
+        values = offset + factor * inner
+        forms = list(linear_forms(formula.tokens, (), offset, factor, values.mean()))
+        np.testing.assert_allclose(forms[-1](columns), values, rtol=1e-12)
+        for form in forms:
+            slope, shift = np.polyfit(inner, form(columns), 1)
+            np.testing.assert_allclose(form(columns), shift + slope * inner, rtol=1e-9)
+            assert slope * factor > 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("sin(x)", "x/y", "x - y", "inv(y)", "x*exp(y)"),
+        pytest.param("1/y", marks=pytest.mark.xfail(reason="2*(1/y) is written 2.0/y")),
+        pytest.param("2/y", marks=pytest.mark.xfail(reason="2*(2/y) is written 4.0/y")),
+    ],
+)
+def test_whole_offsets_and_factors_can_be_written_without_fitted_numbers(text):
+    columns = dict(zip("xy", np.random.default_rng(0).uniform(0.5, 2, (2, 20)), strict=True))
+    formula = parse(text)
+    for offset, factor in product(filter(is_whole, OFFSETS), filter(is_whole, FACTORS)):
+        values = offset + factor * formula(columns)
+        forms = linear_forms(formula.tokens, (), offset, factor, values.mean())
+        plain = [form for form in forms if FITTED not in form.tokens]
+        assert any(np.allclose(form(columns), values, rtol=1e-12) for form in plain)
+
+
+def test_whole_numbers_come_out_of_a_search():
+    rng = np.random.default_rng(0)
+    points = rng.uniform(0, 3, (40, 2))
+    target = 2 * np.sin(points[:, 0]) * np.cos(points[:, 1]) - 4
+    settings = dataclasses.replace(QUICK, epochs=10, samples=300)
+    model = SEGVAERegressor(
+        ("add", "mul", "sin", "cos"), ("1", "2"), max_length=7, search_settings=settings
+    ).fit(points, target)
+    for front in (model.front_, model.plain_front_):
+        tokens = sorted(front[-1].expression.tokens)
+        assert tokens == ["2", "4", "cos", "mul", "mul", "sin", "sub", "x0", "x1"]
+        assert front[-1].loss < 1e-25
+    assert model.predict([[1.0, 2.0]])[0] == pytest.approx(2 * np.sin(1) * np.cos(2) - 4)
+
+
+def test_the_plain_front_holds_formulas_without_fitted_numbers(fitted):
+    model, frame = fitted
+    plain = model.plain_front_
+    assert plain and not any(FITTED in e.expression.tokens for e in plain)
+    assert all(one.complexity < other.complexity for one, other in pairwise(plain))
+    assert all(one.loss > other.loss for one, other in pairwise(plain))
+    target = planted(noise=0.3)[1]
+    columns = {name: frame[column].to_numpy() for name, column in model.variables_.items()}
+    for equation in plain:
+        assert equation.loss == pytest.approx(np.mean((equation.expression(columns) - target) ** 2))
+    # The front may be ahead by its numbers, but not behind.
+    for equation in plain:
+        assert min(e.loss for e in model.front_ if e.complexity <= equation.complexity) <= (
+            equation.loss * (1 + 1e-3)
+        )
+
+
+PAPER = dataclasses.replace(
+    preset("paper", latent=8),
+    corpus_size=500,
+    validation_size=10,
+    pretraining_epochs=2,
+    epochs=3,
+    samples=300,
+    network=NetworkSettings(embedding=16, hidden=32, latent=8),
+    masked=True,  # so small a network writes hardly any formula unaided
+)
+
+
+def test_the_published_method_takes_formulas_as_they_stand():
+    points, _ = planted()
+    target = 2.5 * points[:, 0] ** 2 + 0.7
+    model = SEGVAERegressor(
+        ("add", "mul"), ("1", "2"), preset="paper", search_settings=PAPER, max_length=9
+    ).fit(points, target)
+    assert model.score(points, target) > 0.5
+    columns = {"x0": points[:, 0], "x1": points[:, 1]}
+    fitted = [e for e in model.front_ if FITTED in e.expression.tokens]
+    assert [e.expression.tokens for e in fitted] in ([], [(FITTED,)])  # the mean, for comparison
+    for equation in model.front_:
+        error = np.mean((equation.expression(columns) - target) ** 2)
+        assert equation.loss == pytest.approx(error)
+    with pytest.raises(UserError, match=r"max_fitted=2.*scaled=True"):
+        SEGVAERegressor(preset="paper", search_settings=PAPER, max_fitted=2).fit(points, target)
 
 
 def test_the_front_is_a_table_from_the_simplest_to_the_closest(fitted):
@@ -170,7 +327,11 @@ def test_a_torch_module_predicts_the_same_and_learns(fitted):
         assert np.allclose(module(inputs).detach().numpy(), model.predict(frame, index), rtol=1e-12)
     module = model.torch()
     assert module(inputs.float()).dtype == torch.float32
-    target = torch.tensor(2 * model.predict(frame) + 1)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.mul_(1.5)
+        target = module(inputs)
+    module = model.torch()
     optimiser = torch.optim.Adam(module.parameters(), lr=0.1)
     losses = []
     for _ in range(100):
@@ -193,6 +354,7 @@ def test_save_and_load_predict_the_same(fitted, tmp_path):
         again.predict(frame, return_std=True), model.predict(frame, return_std=True), strict=True
     ):
         assert np.array_equal(one, other)
+    assert again.plain_front_ == model.plain_front_ != ()
     assert again.get_params() == model.get_params()
     pd.testing.assert_frame_equal(again.equations_, model.equations_)
     with pytest.raises(ValueError, match="feature names"):
@@ -218,6 +380,8 @@ def damaged(text, **changes):
         (lambda text: damaged(text, front=[{"formula": "open('x')", "loss": 1}]), "open"),
         (lambda text: damaged(text, front=[{"formula": "1.5*z", "loss": 1}]), "'z'"),
         (lambda text: damaged(text, front=[{"loss": 1}]), "formula"),
+        (lambda text: damaged(text, plain_front=[{"formula": "z", "loss": 1}]), "'z'"),
+        (lambda text: damaged(text, plain_front=None), "damaged"),
         (lambda text: damaged(text, uncertainty=3), "damaged"),
         (lambda text: damaged(text, parameters={"colour": 1}), "colour"),
         (lambda text: damaged(text, parameters={"search_settings": {"x": 1}}), "damaged"),
@@ -275,7 +439,8 @@ def test_features_and_targets_of_any_size(scale):
     points, target = planted()
     model = quick().fit(points * scale, target / scale)
     assert model.score(points * scale, target / scale) > 1 - 1e-9
-    assert model.get_best().complexity == 6
+    best = model.front_[model.best_index_].expression
+    assert sorted(best.tokens) == ["c", "c", "mul", "square", "sub", "x0"]
 
 
 def test_model_selection():

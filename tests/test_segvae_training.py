@@ -13,6 +13,7 @@ from lightning.pytorch.loggers import CSVLogger
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression, Grammar, no_nesting_of
+from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.segvae import (
     AdditiveObjective,
     FitSettings,
@@ -29,9 +30,10 @@ from matbench_segvae.segvae import (
     search,
 )
 from matbench_segvae.segvae.corpus import complete_rows, random_formulas
-from matbench_segvae.segvae.data import Batches
+from matbench_segvae.segvae.data import Batches, SearchData
 from matbench_segvae.segvae.lstm import LSTM, Packing
 from matbench_segvae.segvae.network import ExpressionVAE
+from matbench_segvae.segvae.objective import DirectObjective
 
 GRAMMAR = Grammar(("x",), ("add", "mul", "exp", "cos"), constants=("2",), max_length=9)
 SETTINGS = SearchSettings(
@@ -56,7 +58,7 @@ class GuessingObjective:
         self.rng = np.random.default_rng(seed)
         self.rounds = []  # what was scored in each, with the losses
 
-    def score(self, formulas):
+    def score(self, formulas, hints=None):
         scored = [self._one(tokens) for tokens in formulas]
         self.rounds.append([(s.tokens, s.loss) for s in scored])
         return scored
@@ -87,13 +89,13 @@ def weights():
 
 @pytest.fixture
 def run(weights):
-    """Search from the same pretrained weights each time."""
+    """Search from the same pretrained weights each time; gives the front."""
 
     def run(settings=SETTINGS, objective=None, **more):
         module = SEGVAEModule(len(GRAMMAR.tokens), settings.network, settings.training)
         module.load_state_dict(weights)
-        front = search(GRAMMAR, objective or GuessingObjective(), module, settings, 7, **more)
-        return as_tuples(front)
+        memory = search(GRAMMAR, objective or GuessingObjective(), module, settings, 7, **more)
+        return as_tuples(memory.front())
 
     return run
 
@@ -189,7 +191,7 @@ def test_a_search_resumed_inside_an_epoch_ends_the_same(run, tmp_path, assert_re
 
 def test_a_search_interrupted_while_scoring_resumes_from_before(run, tmp_path, assert_resumes):
     class Interrupted(GuessingObjective):
-        def score(self, formulas):
+        def score(self, formulas, hints=None):
             scored = super().score(formulas)
             if len(self.rounds) == 3:
                 raise KeyboardInterrupt
@@ -210,14 +212,35 @@ def test_a_search_of_a_law_resumed_ends_with_the_same_front(tmp_path, epoch):
         module = SEGVAEModule(len(planted.GRAMMAR.tokens), settings.network, settings.training)
         module.load_state_dict(net)
         objective = AdditiveObjective(planted.planted_problem(), ("r",), FitSettings(), seed)
-        front = search(planted.GRAMMAR, objective, module, settings, 0, **more)
-        return as_tuples(front)
+        memory = search(planted.GRAMMAR, objective, module, settings, 0, **more)
+        return as_tuples(memory.front())
 
     whole = law_search(0)
     with pytest.raises(KeyboardInterrupt):
         callbacks = [every_epoch(tmp_path), Stop(interrupt, epoch + 1)]
         law_search(0, trainer_options={"callbacks": callbacks})
     assert law_search(99, checkpoint=tmp_path / f"epoch={epoch}.ckpt") == whole
+
+
+def test_a_search_of_a_table_resumed_ends_with_the_same_fronts(weights, tmp_path):
+    target = 2 * np.exp(X) + 3
+
+    def table_search(seed, **more):
+        module = SEGVAEModule(len(GRAMMAR.tokens), SETTINGS.network, SETTINGS.training)
+        module.load_state_dict(weights)
+        problem = AdditiveProblem.table(X[:, None], target, np.ones(len(X)))
+        objective = AdditiveObjective(problem, ("x",), FitSettings(), seed, plain_target=target)
+        memory = search(GRAMMAR, objective, module, SETTINGS, 7, **more)
+        plain = [(s.tokens, s.plain) for s in memory.plain_front()]
+        stock = [[s.tokens for s in pool] for pool in memory.stock()]
+        return as_tuples(memory.fronts()), plain, stock, set(memory.best)
+
+    whole = table_search(0)
+    assert whole[1][-1] == (("exp", "x"), pytest.approx(0, abs=1e-12))
+    with pytest.raises(KeyboardInterrupt):
+        callbacks = [every_epoch(tmp_path), Stop(interrupt, 2)]
+        table_search(0, trainer_options={"callbacks": callbacks})
+    assert table_search(99, checkpoint=tmp_path / "epoch=1.ckpt") == whole
 
 
 def test_a_search_that_has_ended_runs_no_further_round_when_resumed(run, tmp_path):
@@ -270,21 +293,48 @@ def test_options_that_the_search_needs_for_itself_are_refused(run):
         run(trainer_options={"reload_dataloaders_every_n_epochs": 2})
 
 
-def test_a_search_ends_at_its_target_or_when_patience_or_time_runs_out(run):
+def test_a_search_ends_when_patience_or_time_runs_out(run):
     def rounds(**changes):
         objective = GuessingObjective()
         front = run(dataclasses.replace(SETTINGS, **changes), objective)
         assert front
         return len(objective.rounds)
 
-    assert rounds(target_loss=1e3) == 1
     assert rounds(max_seconds=1e-6) <= 1
     assert rounds(epochs=40, patience=1) < 40
 
 
+def test_at_its_target_a_search_has_three_rounds_to_make_the_formula_simpler():
+    settings = dataclasses.replace(SETTINGS, target_loss=0.1)
+    data = SearchData(GRAMMAR, GuessingObjective(), settings, 0, lambda _: None)
+
+    def finished_after(*found):
+        data.memory.add([s.tokens for s in found], found)
+        return data.finished
+
+    def scored(loss, *tokens):
+        return Scored(tokens, loss, np.zeros((1, 0)))
+
+    assert not finished_after(scored(0.2, "x"))
+    assert [finished_after() for _ in range(3)] == [False] * 3
+    assert not finished_after(scored(0.05, "add", "x", "cos", "x"))
+    assert [finished_after() for _ in range(2)] == [False] * 2
+    # Good enough is good enough: the shorter formula leads although its loss is larger.
+    assert not finished_after(scored(0.09, "cos", "x"))
+    assert data.memory.leader.tokens == ("cos", "x")
+    assert [finished_after() for _ in range(3)] == [False, False, True]
+
+
+def test_a_search_stops_once_its_target_is_reached(run):
+    objective = GuessingObjective()
+    front = run(dataclasses.replace(SETTINGS, epochs=40, target_loss=1e3), objective)
+    assert 4 <= len(objective.rounds) < 10
+    assert len(front) == 1  # nothing can be better than good enough
+
+
 def test_without_formulas_or_without_defined_ones_the_search_still_ends(run):
     class Undefined:
-        def score(self, formulas):
+        def score(self, formulas, hints=None):
             return [Scored(t, np.inf, np.zeros((1, t.count("c")))) for t in formulas]
 
     assert run(objective=Undefined()) == []
@@ -345,8 +395,8 @@ def test_cached_networks_search_as_fresh_ones_do(cache, monkeypatch):
     monkeypatch.setattr(pretraining, "_in_process", {})
     monkeypatch.setattr(pretraining, "pretrain", None)  # must not be called again
     cached = pretrained(GRAMMAR, dataclasses.replace(SETTINGS, epochs=2, samples=10), 3)
-    fronts = [search(GRAMMAR, GuessingObjective(), m, SETTINGS, 3) for m in (fresh, cached)]
-    assert as_tuples(fronts[0]) == as_tuples(fronts[1])
+    found = [search(GRAMMAR, GuessingObjective(), m, SETTINGS, 3) for m in (fresh, cached)]
+    assert as_tuples(found[0].front()) == as_tuples(found[1].front())
     assert list(cache.iterdir()) == [file]
 
 
@@ -405,6 +455,7 @@ def test_presets():
     )
     assert (paper.samples, paper.kept_share, paper.memory) == (5000, 0.05, 5)
     assert (paper.masked, paper.local_share, paper.champions) == (False, 0.0, 0)
+    assert (paper.scaled, paper.deduplicated, paper.changed_share) == (False, False, 0.0)
     assert paper.network == NetworkSettings(embedding=128, hidden=128, latent=128, dropout=0.1)
     assert preset("paper", latent=8).network.latent == 8
     assert preset() == preset("default") == SearchSettings()
@@ -423,6 +474,8 @@ def test_settings_out_of_range_are_refused():
         SearchSettings(kept_share=0)
     with pytest.raises(UserError, match="patience is 0"):
         SearchSettings(patience=0)
+    with pytest.raises(UserError, match=r"changed_share is 1\.0"):
+        SearchSettings(changed_share=1.0)  # the network would write nothing
 
 
 def test_the_paper_preset_searches(cache):
@@ -435,9 +488,14 @@ def test_the_paper_preset_searches(cache):
         samples=200,
     )
     grammar = paper_grammar(["x"])
-    front = search(grammar, GuessingObjective(), pretrained(grammar, small, 0), small, 0)
+    points, target = X[:, None], np.exp(X) + 1
+    objective = DirectObjective(points, target, np.ones(len(X)), ("x",))
+    front = search(grammar, objective, pretrained(grammar, small, 0), small, 0).front()
     assert front
-    assert all(scored.constants.shape == (1, 0) for scored in front)
+    for scored in front:
+        assert scored.constants.shape == (1, 0)
+        error = np.sqrt(np.mean((Expression(scored.tokens)({"x": X}) - target) ** 2))
+        assert scored.loss == pytest.approx(error)  # neither factor nor offset
 
 
 def test_the_recurrent_layer_is_that_of_torch():
@@ -461,7 +519,7 @@ def test_the_recurrent_layer_is_that_of_torch():
     assert torch.allclose(hidden, expected)
     assert torch.equal(packing.rows[packing.last], torch.arange(5))
     state = (hidden.new_zeros(5, 4), hidden.new_zeros(5, 4))
-    assert torch.allclose(ours.step(dense[:, 0], state)[0], theirs(dense)[0][:, 0])
+    assert torch.allclose(ours.step(ours.from_input(dense[:, 0]), state)[0], theirs(dense)[0][:, 0])
     some = torch.randn_like(hidden)
     (hidden * some).sum().backward()
     (expected * some).sum().backward()

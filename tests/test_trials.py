@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from matbench_segvae.expressions import parse
-from matbench_segvae.trials import NGUYEN, attempt, rounded
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions import Grammar, canonical, parse
+from matbench_segvae.trials import NGUYEN, attempt, rounded, suite
 
 
 @pytest.mark.parametrize(
@@ -55,3 +56,32 @@ def test_only_constants_next_to_simple_numbers_are_rounded():
     text = "0.49995*x + 3.1412*y - 0.7123 + 1.3334*x**2"
     constants = rounded(parse(text)).constants
     np.testing.assert_allclose(constants, [0.5, np.pi, 0.7123, 4 / 3])
+
+
+@pytest.mark.parametrize("problem", NGUYEN, ids=lambda problem: problem.name)
+def test_nothing_known_beforehand_forbids_the_truth(problem):
+    grammar = Grammar(problem.variables)
+    assert grammar.keeps(canonical(parse(problem.truth, problem.variables).tokens))
+
+
+def test_a_suite_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    monkeypatch.setitem(suite.SUITES, "two", NGUYEN[7:9])
+    store, calls = tmp_path / "store.jsonl", []
+
+    def find(points, values, variables, seed):
+        calls.append((variables, seed))
+        return finder("sqrt(x)")(points, values, variables, seed)
+
+    first = suite.run_suite("two", find, 0.0, 1, store)
+    assert calls == [(("x",), 0), (("x", "y"), 0)]
+    calls.clear()
+    attempts = suite.run_suite("two", find, 0.0, 2, store)
+    assert calls == [(("x",), 1), (("x", "y"), 1)]
+    assert [a for a in attempts if a.seed == 0] == first
+    rates = [(r.problem, r.attempts, r.strict, r.front) for r in suite.summarise(attempts)]
+    assert rates == [("Nguyen-8", 2, 1.0, 1.0), ("Nguyen-9", 2, 0.0, 0.0)]
+    with pytest.raises(UserError, match="unknown suite 'three'"):
+        suite.run_suite("three", find, 0.0, 1, store)
+    store.write_text("nonsense")
+    with pytest.raises(UserError, match=r"store\.jsonl"):
+        suite.run_suite("two", find, 0.0, 1, store)

@@ -7,17 +7,18 @@ of matter, meet defects, which know nothing of formulas.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from matbench_segvae.defects import PairTable, pair_table, sparse_defects
-from matbench_segvae.expressions import Expression
-from matbench_segvae.expressions.compiled import Floats, Program
+from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.expressions.fitting import AdditiveProblem
-from matbench_segvae.expressions.robust import LawFit
+from matbench_segvae.expressions.law_fit import LawFit
 
 VARIABLES = ("r",)
 """The formulas' variable: the distance of two defects, in Å."""
@@ -55,81 +56,63 @@ def pair_problem(table: PairTable, energies: NDArray[np.float64]) -> AdditivePro
     )
 
 
-class SmoothLaw:
-    """A priori knowledge: a pair law has no poles and does not wiggle between lattice sites.
-
-    Distances on a lattice are few, and a formula may pass through all of them with a pole
-    or a fast oscillation in between; it would be read wrongly and predict anything at a
-    distance that was not in training. A law is smooth when its total variation over the
-    range of the data, and a little beyond, is no more than a few times its spread there.
-    """
-
-    n_points = 150  # of the grid over the range of each kind of pair
-    margins = (1.0, 1.25)  # how far beyond the shortest and longest distance it reaches
-    largest_variation = 4.0  # in units of the spread at the data
-
-    def __init__(self, problem: AdditiveProblem) -> None:
-        """Lay a grid over the distances of each kind of pair."""
-        self._at_data = [problem.points[rows] for rows in problem.members]
-        self._grids = [
-            np.linspace(
-                self.margins[0] * points.min(), self.margins[1] * points.max(), self.n_points
-            )[:, None]
-            for points in self._at_data
-        ]
-
-    def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
-        """Tell which of ``B`` formulas are smooth for a kind of pair.
-
-        Args:
-            program: The formulas.
-            constants: Shape ``(B, C)``.
-            group: Number of the kind of pair.
-
-        Returns:
-            Booleans, shape ``(B,)``; false where a formula is undefined on the grid.
-        """
-        # A law that hardly changes may do so as it likes: its spread is seen from 0.
-        at_data = np.pad(program.values(self._at_data[group], constants), ((0, 0), (0, 1)))
-        variation = np.abs(np.diff(program.values(self._grids[group], constants), axis=1))
-        # NaN compares false: an undefined stretch is refused too.
-        smooth: NDArray[np.bool_] = variation.sum(axis=1) <= (
-            self.largest_variation * np.ptp(at_data, axis=1)
-        )
-        return smooth
-
-
 @dataclass(frozen=True)
 class PairLaw:
     """A fitted pair law.
 
     Attributes:
-        skeleton: The formula that all kinds of pairs share, without values.
         defect_energies: Energy of each kind of defect, eV.
         pair_scales: Factor of the formula for each kind of pair, eV.
-        pair_formulas: The formula with its constants for each kind of pair.
+        pair_formulas: The formula, with its constants, for each kind of pair.
     """
 
-    skeleton: Expression
-    defect_energies: dict[str, float]
-    pair_scales: dict[str, float]
-    pair_formulas: dict[str, Expression]
+    defect_energies: Mapping[str, float]
+    pair_scales: Mapping[str, float]
+    pair_formulas: Mapping[str, Expression]
 
     @classmethod
-    def from_fit(cls, tokens: tuple[str, ...], fit: LawFit, table: PairTable) -> PairLaw:
+    def from_fit(cls, fit: LawFit, table: PairTable) -> PairLaw:
         """Name the numbers of a fit after the kinds of defects and pairs of its data."""
-        n_kinds = len(table.defect_kinds)
-        energies, scales = fit.coefficients[:n_kinds], fit.coefficients[n_kinds:]
-        skeleton = Expression(tokens)
+        formulas = [
+            Expression(tokens).with_constants(constants.tolist())
+            for tokens, constants in zip(fit.formulas, fit.constants, strict=True)
+        ]
         return cls(
-            skeleton,
-            dict(zip(table.defect_kinds, energies.tolist(), strict=True)),
-            dict(zip(table.pair_kinds, scales.tolist(), strict=True)),
-            {
-                kind: skeleton.with_constants(row.tolist())
-                for kind, row in zip(table.pair_kinds, fit.constants, strict=True)
-            },
+            dict(zip(table.defect_kinds, fit.base.tolist(), strict=True)),
+            dict(zip(table.pair_kinds, fit.scales.tolist(), strict=True)),
+            dict(zip(table.pair_kinds, formulas, strict=True)),
         )
+
+    @classmethod
+    def from_plain(cls, plain: Mapping[str, Any]) -> PairLaw:
+        """Rebuild a law from what :meth:`plain` gave.
+
+        Raises:
+            ValueError: If a formula cannot be read.
+            KeyError: If a part is missing.
+        """
+        return cls(
+            dict(plain["defect_energies_eV"]),
+            dict(plain["pair_scales_eV"]),
+            {kind: parse(text, VARIABLES) for kind, text in plain["pair_formulas"].items()},
+        )
+
+    def plain(self) -> dict[str, dict[str, Any]]:
+        """The law in JSON's own types, numbers in full precision."""
+        return {
+            "defect_energies_eV": dict(self.defect_energies),
+            "pair_scales_eV": dict(self.pair_scales),
+            "pair_formulas": {k: f.to_string() for k, f in self.pair_formulas.items()},
+        }
+
+    def values(self, kind: str, distances: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Energy of pairs of a kind, eV.
+
+        Args:
+            kind: Kind of pair.
+            distances: Å, any shape.
+        """
+        return self.pair_scales[kind] * self.pair_formulas[kind]({"r": distances})
 
     def predict(self, table: PairTable) -> NDArray[np.float64]:
         """Energy per defect site, eV, shape ``(N,)``.
@@ -140,8 +123,7 @@ class PairLaw:
         values = np.zeros(len(table.distance))
         for number, kind in enumerate(table.pair_kinds):
             rows = table.kind == number
-            distances = {"r": table.distance[rows]}
-            values[rows] = self.pair_scales[kind] * self.pair_formulas[kind](distances)
+            values[rows] = self.values(kind, table.distance[rows])
         energies = np.array([self.defect_energies[kind] for kind in table.defect_kinds])
         total = table.composition @ energies + table.counts @ values
         return np.asarray(total / table.n_sites, dtype=np.float64)
@@ -169,14 +151,6 @@ class PairLaw:
             for kind, formula in self.pair_formulas.items()
         ]
         return r" \\ ".join(lines)
-
-    def constants(self) -> dict[str, object]:
-        """All numbers of the law, in full precision, in JSON's own types."""
-        return {
-            "defect_energies_eV": self.defect_energies,
-            "pair_scales_eV": self.pair_scales,
-            "pair_constants": {k: list(f.constants) for k, f in self.pair_formulas.items()},
-        }
 
 
 def _factor(formula: Expression, digits: int) -> str:

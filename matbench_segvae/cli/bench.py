@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from matbench_segvae.cli.common import console
+
+if TYPE_CHECKING:
+    from matbench_segvae.trials.recovery import Attempt
 
 bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
 
@@ -56,31 +59,64 @@ def recovery_command(
     out: Annotated[
         Path, typer.Option(help="File of finished searches; the same file goes on.")
     ] = Path("recovery.jsonl"),
+    workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
     """Share of known formulas found, under the strict and the front rule."""
-    from matbench_segvae.trials.suite import finder, run_suite, summarise
+    from matbench_segvae.trials.suite import EstimatorFinder, overall, run_suite, summarise
 
-    attempts = run_suite(
-        suite,
-        finder(preset, time_limit),
-        noise,
-        seeds,
-        out,
-        lambda a: print(
-            f"{a.problem} seed {a.seed}: strict {'yes' if a.strict else 'no'}, "
-            f"front {'yes' if a.front else 'no'}, {a.seconds:.1f} s  {a.formula}",
-            flush=True,
-        ),
-    )
+    find = EstimatorFinder({"preset": preset, "epochs": 10_000, "time_limit": time_limit})
+    attempts = run_suite(suite, find, noise, seeds, out, _tell, workers)
     table = Table(title=f"{suite}, noise {noise:g}, preset {preset}", box=SIMPLE_HEAD)
     for header in ("problem", "searches", "strict", "front", "median s"):
         table.add_column(header, justify="left" if header == "problem" else "right")
-    found = summarise(attempts)
+    found = [*summarise(attempts), overall(attempts)]
     for r in found:
         table.add_row(
-            r.problem, str(r.attempts), f"{r.strict:.0%}", f"{r.front:.0%}", f"{r.seconds:.1f}"
+            r.problem, str(r.attempts), f"{r.strict:.1%}", f"{r.front:.1%}", f"{r.seconds:.1f}"
         )
-    strict = sum(r.strict for r in found) / len(found)
-    front = sum(r.front for r in found) / len(found)
-    table.add_row("all", str(len(attempts)), f"{strict:.1%}", f"{front:.1%}", "")
     console().print(table)
+
+
+@bench_app.command("ablation")
+def ablation_command(
+    suite: Annotated[str, typer.Option(help="Name of the suite.", metavar="NAME")] = "nguyen",
+    seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 3,
+    rounds: Annotated[int, typer.Option(help="Most rounds of a search.", min=1)] = 30,
+    variants: Annotated[
+        list[str] | None,
+        typer.Option("--variant", help="Repeatable; all by default.", metavar="NAME"),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder of finished searches; the same folder goes on.")
+    ] = Path("ablation"),
+    workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
+) -> None:
+    """Share of known formulas found without each choice of the default settings."""
+    from matbench_segvae.trials.ablation import VARIANTS, variant
+    from matbench_segvae.trials.suite import EstimatorFinder, overall, run_suite
+
+    names = variants or list(VARIANTS)
+    chosen = [variant(name) for name in names]
+    out.mkdir(parents=True, exist_ok=True)
+    table = Table(title=f"{suite}, no noise, at most {rounds} rounds", box=SIMPLE_HEAD)
+    for header in ("variant", "searches", "strict", "front", "median s"):
+        table.add_column(header, justify="left" if header == "variant" else "right")
+    for name, changed in zip(names, chosen, strict=True):
+        find = EstimatorFinder(changed.arguments(rounds))
+        store = out / f"{suite}-{rounds}-{name}.jsonl"
+        r = overall(run_suite(suite, find, 0.0, seeds, store, _tell, workers))
+        table.add_row(
+            name, str(r.attempts), f"{r.strict:.1%}", f"{r.front:.1%}", f"{r.seconds:.1f}"
+        )
+    console().print(table)
+
+
+def _tell(attempt: Attempt) -> None:
+    """A line about a finished search."""
+    verdicts = [f"{rule} {'yes' if found else 'no'}" for rule, found in
+                (("strict", attempt.strict), ("front", attempt.front))]  # fmt: skip
+    print(
+        f"{attempt.problem} seed {attempt.seed}: {', '.join(verdicts)}, "
+        f"{attempt.seconds:.1f} s  {attempt.formula}",
+        flush=True,
+    )

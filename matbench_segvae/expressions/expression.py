@@ -78,11 +78,8 @@ def canonical_order(tokens: Sequence[str]) -> list[int]:
         arguments = [stack.pop() for _ in range(operator.arity)]
         if operator.commutative:
             arguments.sort(key=lambda argument: (len(argument[0]), argument[0]))
-        key, order = (token,), [position]
-        for part, positions in arguments:
-            key += part
-            order += positions
-        stack.append((key, order))
+        key = (token, *(t for part, _ in arguments for t in part))
+        stack.append((key, [position, *(i for _, positions in arguments for i in positions)]))
     return stack[0][1]
 
 

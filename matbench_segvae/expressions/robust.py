@@ -35,7 +35,7 @@ class LawFit:
     mae: float
 
 
-def _weights(residuals: Floats) -> Floats:
+def absolute_weights(residuals: Floats) -> Floats:
     """Weights that make a squared loss follow the absolute one, with mean 1."""
     size = np.abs(residuals)
     floor = max(_FLOOR * float(np.median(size)), 1e-9 * (1 + float(size.max())))
@@ -68,7 +68,7 @@ def robust_weights(problem: AdditiveProblem, n_rounds: int = 20) -> Floats:
         residuals = problem.target - design @ coefficients
         if np.median(np.abs(residuals)) <= 1e-9 * scale:
             return np.ones_like(weights)
-        weights = _weights(residuals)
+        weights = absolute_weights(residuals)
     return weights
 
 
@@ -134,7 +134,7 @@ def fit_absolute(
             best = LawFit(constants, coefficients, mae)
         if settled and number >= _FIRST_ROUNDS:
             break
-        problem = problem.reweighted(_weights(residuals))
+        problem = problem.reweighted(absolute_weights(residuals))
     if best is None:
         raise ValueError(f"'{' '.join(tokens)}' has no admissible fit to the data")
     return best

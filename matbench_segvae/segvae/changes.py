@@ -91,8 +91,10 @@ class Changes:
         if tokens in self._seen or tokens in found or not grammar.keeps(tokens):
             return
         unknown = np.full(n_groups, np.nan)
-        columns = [unknown if nodes[i][1] is None else nodes[i][1] for i in order
-                   if nodes[i][0] == FITTED]  # fmt: skip
+        columns = []
+        for token, column in (nodes[i] for i in order):
+            if token == FITTED:
+                columns.append(unknown if column is None else column)
         found[tokens] = np.stack(columns, axis=1) if columns else np.empty((n_groups, 0))
 
 

@@ -132,7 +132,8 @@ class ExpressionVAE(nn.Module):
         ids = torch.zeros(len(latent), max_length, dtype=torch.long, device=latent.device)
         # What a token and what a latent vector add to the gates is the same at every step.
         weight, bias = self.decoder.from_input.weight, self.decoder.from_input.bias
-        of_token, of_latent = weight.split([self.settings.embedding, latent.shape[1]], dim=1)
+        of_token = weight[:, : self.settings.embedding]
+        of_latent = weight[:, self.settings.embedding :]
         by_token = torch.addmm(bias, self.embedding.weight, of_token.t())
         by_latent = latent @ of_latent.t()
         hidden = latent.new_zeros(len(latent), self.settings.hidden)

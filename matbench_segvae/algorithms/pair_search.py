@@ -1,0 +1,205 @@
+"""Searching a pair law: a formula for each kind of pair, then the law they make together.
+
+Kinds of pairs meet only in the sums over a structure's pairs. Each kind's formula is
+therefore searched by itself, against what free values at its distances would be, in the
+metric in which the structures determine them. The best combinations of the formulas found
+are fitted to the structures together, under absolute error, and compared by
+cross-validation.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.model_selection import KFold
+
+from matbench_segvae.algorithms.pair_law import VARIABLES
+from matbench_segvae.algorithms.pair_physics import PairPhysics, PhysicsSettings
+from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar, no_free_factor
+from matbench_segvae.expressions.compiled import Floats, Program
+from matbench_segvae.expressions.fitting import AdditiveProblem
+from matbench_segvae.expressions.law_fit import LawFit, fit_law
+from matbench_segvae.expressions.robust import robust_weights
+from matbench_segvae.segvae import (
+    AdditiveObjective,
+    FitSettings,
+    Scored,
+    SearchSettings,
+    pretrained,
+    search,
+)
+
+PAIR_GRAMMAR = Grammar(
+    variables=VARIABLES,
+    operators=("add", "sub", "mul", "div", "square", "inv", "exp", "cos"),
+    constants=("1", "2"),
+    max_length=16,
+    max_fitted=5,
+    predicates=(*DEFAULT_PREDICATES, no_free_factor),
+)
+"""The language of pair laws: what decays, oscillates and combines."""
+
+FACTOR_NODES = 2
+"""What the factor in front of a formula adds to the complexity of a law."""
+
+_NETWORK_SEED = 0  # one pretrained network for all searches
+_WORSE = 4.0  # times the least approximate error: not worth a closer look
+
+
+@dataclass(frozen=True)
+class PairLawSettings:
+    """How a pair law is searched for and chosen.
+
+    Attributes:
+        search: The network and the length of the search for each kind of pair.
+        fit: How hard constants are fitted.
+        physics: What a law has to satisfy.
+        most_nodes: Largest complexity of the whole law.
+        candidates: Combinations of formulas that are fitted to the structures.
+        validation_folds: Parts the training data are cut into to choose a law.
+        patience: Relative gain in validation error that justifies a longer law.
+        bootstrap: Resamples of the training data for the intervals of the constants.
+    """
+
+    search: SearchSettings = field(
+        default_factory=lambda: SearchSettings(epochs=25, samples=2000, patience=8)
+    )
+    fit: FitSettings = field(default_factory=lambda: FitSettings(decay=5e-5))
+    physics: PhysicsSettings = field(default_factory=PhysicsSettings)
+    most_nodes: int = 40
+    candidates: int = 12
+    validation_folds: int = 5
+    patience: float = 0.01
+    bootstrap: int = 30
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A law with its errors inside the training part.
+
+    Attributes:
+        fit: The law fitted to the whole training part.
+        nodes: Its complexity.
+        validation_mae: Cross-validated inside the training part, eV per site.
+    """
+
+    fit: LawFit
+    nodes: int
+    validation_mae: float
+
+
+class PairSearch:
+    """The search for a law of one set of structures.
+
+    Args:
+        problem: Structures as sums over pairs.
+        settings: How to search.
+        seed: Source of all randomness.
+    """
+
+    def __init__(self, problem: AdditiveProblem, settings: PairLawSettings, seed: int) -> None:
+        self._problem = problem.reweighted(robust_weights(problem))
+        self._settings = settings
+        self._seed = seed
+        self._physics = PairPhysics(problem, settings.physics)
+
+    def run(self, report: Callable[[str], None]) -> list[Candidate]:
+        """Search laws, simplest first; none if no formula satisfies the conditions."""
+        fronts = [
+            self._front(kind, problem, report)
+            for kind, problem in enumerate(self._problem.one_by_one())
+        ]
+        return [found for law in self._combined(fronts) if (found := self._judged(law))]
+
+    def refit(self, fit: LawFit, rows: NDArray[np.int64]) -> LawFit:
+        """The same formulas fitted to some of the structures, given by their numbers.
+
+        Raises:
+            ValueError: If no admissible constants are found.
+        """
+        return self._fitted(self._problem.subset(rows), fit.formulas, fit.constants)
+
+    def _front(
+        self, kind: int, problem: AdditiveProblem, report: Callable[[str], None]
+    ) -> list[Scored]:
+        """Formulas for one kind of pair, simplest first."""
+
+        def admissible(program: Program, constants: Floats, _: int) -> NDArray[np.bool_]:
+            return self._physics(program, constants, kind)
+
+        settings = self._settings
+        objective = AdditiveObjective(problem, VARIABLES, settings.fit, self._seed, admissible)
+        module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
+        found = search(PAIR_GRAMMAR, objective, module, settings.search, self._seed, report)
+        return found.front()
+
+    def _combined(self, fronts: Sequence[Sequence[Scored]]) -> list[tuple[Scored, ...]]:
+        """The Pareto front of laws, judged by the errors of each kind by itself."""
+        laws = []
+        counts = [len(rows) for rows in self._problem.members]
+        for law in itertools.product(*fronts):
+            nodes = self._nodes([scored.tokens for scored in law])
+            if nodes <= self._settings.most_nodes:
+                squares = sum(n * s.loss**2 for n, s in zip(counts, law, strict=True))
+                laws.append((nodes, squares, law))
+        front: list[tuple[float, tuple[Scored, ...]]] = []
+        for _, group in itertools.groupby(sorted(laws, key=lambda t: t[:2]), key=lambda t: t[0]):
+            _, squares, law = next(group)
+            if not front or squares < front[-1][0]:
+                front.append((squares, law))
+        if not front:
+            return []
+        limit = _WORSE**2 * front[-1][0]
+        good = [law for squares, law in front if squares <= limit]
+        return good[-self._settings.candidates :]
+
+    def _nodes(self, formulas: Sequence[Sequence[str]]) -> int:
+        return nodes_of(formulas, self._problem.base.shape[1])
+
+    def _judged(self, law: Sequence[Scored]) -> Candidate | None:
+        """Fit a law to all structures and cross-validate it; none if it has no fit."""
+        formulas = [scored.tokens for scored in law]
+        constants = [scored.constants for scored in law]
+        n_rows = len(self._problem.target)
+        n_folds = min(self._settings.validation_folds, n_rows)
+        splitter = KFold(n_folds, shuffle=True, random_state=self._seed)
+        with suppress(ValueError):
+            fit = self._fitted(self._problem, formulas, constants)
+            errors = []
+            for rest, held in splitter.split(np.arange(n_rows)):
+                part = self.refit(fit, rest)
+                test = self._problem.subset(held)
+                errors.append(np.abs(part.predict(test, VARIABLES) - test.target))
+            return Candidate(fit, self._nodes(formulas), float(np.concatenate(errors).mean()))
+        return None
+
+    def _fitted(
+        self,
+        problem: AdditiveProblem,
+        formulas: Sequence[tuple[str, ...]],
+        start: Sequence[Floats],
+    ) -> LawFit:
+        programs = [Program.compile([tokens], VARIABLES) for tokens in formulas]
+
+        def admissible(kind: int, constants: Floats) -> bool:
+            return bool(self._physics(programs[kind], constants[None], kind)[0])
+
+        return fit_law(problem, formulas, VARIABLES, start, self._settings.fit.decay, admissible)
+
+
+def nodes_of(formulas: Sequence[Sequence[str]], n_defect_kinds: int) -> int:
+    """Complexity of a law: nodes of every formula, its factor, and every defect energy."""
+    return sum(len(tokens) + FACTOR_NODES for tokens in formulas) + n_defect_kinds
+
+
+def choose(candidates: Sequence[Candidate], patience: float) -> Candidate:
+    """The simplest law that no longer one beats by more than the patience."""
+    best = min(candidate.validation_mae for candidate in candidates)
+    limit = best * (1 + patience) if math.isfinite(best) else math.inf
+    return next(c for c in candidates if c.validation_mae <= limit)
