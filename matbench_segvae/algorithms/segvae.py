@@ -19,7 +19,7 @@ from matbench_segvae.algorithms.pair_search import (
     PairSearch,
     choose,
 )
-from matbench_segvae.defects import PairTable
+from matbench_segvae.defects import PairTable, pair_table, sparse_defects
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.isolation import isolated
@@ -55,6 +55,7 @@ class SEGVAEPairLaw:
     def __init__(self, settings: PairLawSettings | None = None) -> None:
         self.settings = settings or PairLawSettings()
         self._table: PairTable | None = None
+        self._hosts: list[str] = []
         self._law: PairLaw | None = None
         self._candidates: list[Candidate] = []
         self._resampled: list[PairLaw] = []
@@ -67,7 +68,8 @@ class SEGVAEPairLaw:
                 known host.
         """
         _check_task(context)
-        table = pairs_of(inputs)
+        cells = [sparse_defects(structure) for structure in inputs]
+        table = pair_table(cells)
         if not table.pair_kinds:
             raise UserError(
                 f"segvae on {context.task}, fold {context.fold}: no training structure holds "
@@ -81,6 +83,7 @@ class SEGVAEPairLaw:
             raise UserError("segvae found no formula that satisfies the conditions on pair laws")
         chosen = choose(self._candidates, self.settings.patience)
         fits = resampled(search, chosen.fit, len(inputs), self.settings.bootstrap, context.seed)
+        self._hosts = sorted({cell.host for cell in cells})
         self._table = table
         self._law = PairLaw.from_fit(chosen.fit, table)
         self._resampled = [PairLaw.from_fit(fit, table) for fit in fits]
@@ -101,6 +104,7 @@ class SEGVAEPairLaw:
             "formula": "; ".join(law.lines()),
             "latex": law.latex(),
             "complexity": law.complexity,
+            "hosts": self._hosts,
             "constants": law.plain(),
             "constants_90_percent": intervals(law, self._resampled),
             "distances_A": {
