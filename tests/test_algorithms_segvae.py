@@ -9,14 +9,16 @@ import torch
 from pymatgen.core import Lattice, Structure
 
 from matbench_segvae.algorithms import FoldContext, create_algorithm
-from matbench_segvae.algorithms.pair_law import PairLaw, SmoothLaw, pair_problem, pairs_of
-from matbench_segvae.algorithms.segvae import PairLawSettings, SEGVAEPairLaw
+from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem, pairs_of
+from matbench_segvae.algorithms.pair_physics import PairPhysics, PhysicsSettings
+from matbench_segvae.algorithms.pair_search import PairLawSettings
+from matbench_segvae.algorithms.segvae import SEGVAEPairLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import parse
 from matbench_segvae.expressions.compiled import Program
-from matbench_segvae.expressions.robust import LawFit
+from matbench_segvae.expressions.law_fit import LawFit
 from matbench_segvae.segvae import SearchSettings
 from matbench_segvae.segvae.network import NetworkSettings
 
@@ -27,7 +29,9 @@ QUICK = PairLawSettings(
         epochs=3,
         samples=250,
         network=NetworkSettings(embedding=16, hidden=32, latent=8),
-    )
+    ),
+    candidates=4,
+    bootstrap=5,
 )
 
 
@@ -72,25 +76,26 @@ def test_the_description_holds_the_law_and_is_json(task, fitted):
     assert told["formula"].startswith("K[V_Mo-V_S] = ")
     assert told["formula"].count("K[") == 3
     assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in told["latex"]
-    assert {"complexity", "constants", "front", "settings"} <= told.keys()
+    assert {"complexity", "distances_A", "candidates", "settings"} <= told.keys()
+    assert told["hosts"] == ["MoS2"]
+    assert told["complexity"] <= QUICK.most_nodes
     # The law can be put together again from what is told, and predicts the same.
-    skeleton = parse_skeleton(told["skeleton"])
-    constants = told["constants"]
-    law = PairLaw(
-        skeleton,
-        constants["defect_energies_eV"],
-        constants["pair_scales_eV"],
-        {k: skeleton.with_constants(v) for k, v in constants["pair_constants"].items()},
-    )
+    law = PairLaw.from_plain(told["constants"])
     inputs, _ = task.get_train_and_val_data(1)
     np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
 
 
-def parse_skeleton(text):
-    """Read ``c0``, ``c1``, … as constants whose values come later."""
-    for number in range(9):
-        text = text.replace(f"c{number}", "1.5")
-    return parse(text, ["r"])
+def test_every_number_comes_with_an_interval_of_its_refits(fitted):
+    told = fitted.describe()
+    middle = told["constants_90_percent"]
+    assert len(told["resampled"]) > 0
+    for kind, formula in told["constants"]["pair_formulas"].items():
+        constants = parse(formula, ["r"]).constants
+        assert len(middle["pair_constants"][kind]) == len(constants)
+    for kind, (low, high) in middle["defect_energies_eV"].items():
+        assert low <= high
+        # Refits differ, but not by more than the energies of defects do.
+        assert abs(told["constants"]["defect_energies_eV"][kind] - low) < 1
 
 
 def test_the_same_seed_gives_the_same_law(task, tmp_path, fitted):
@@ -115,9 +120,7 @@ def test_predictions_do_not_depend_on_the_order_of_atoms_or_of_structures(task, 
 def test_energies_are_sums_over_defects_and_pairs():
     structure = defective_structure(HOSTS["MoS2"], 8, 8, vacancies(HOSTS["MoS2"], 8, 8, [0, 70]))
     table = pairs_of(pd.Series([structure]))
-    law = PairLaw(
-        parse("1.5/r"), {"V_Mo": 7.0, "V_S": 2.0}, {"V_Mo-V_S": -3.0}, {"V_Mo-V_S": parse("1.5/r")}
-    )
+    law = PairLaw({"V_Mo": 7.0, "V_S": 2.0}, {"V_Mo-V_S": -3.0}, {"V_Mo-V_S": parse("1.5/r")})
     expected = (7.0 + 2.0 - 3.0 * 1.5 / table.distance[0]) / 2
     assert law.predict(table)[0] == pytest.approx(expected)
     assert law.complexity == 3 + 2 + 2
@@ -126,7 +129,7 @@ def test_energies_are_sums_over_defects_and_pairs():
 def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
     inputs, energies = task.get_train_and_val_data(1)
     problem = pair_problem(pairs_of(inputs), energies.to_numpy())
-    smooth = SmoothLaw(problem)
+    smooth = PairPhysics(problem, PhysicsSettings(vanishes=False))
     between = np.sort(problem.points[problem.members[0], 0])[:2].mean()
     formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
     program = Program.compile(formulas, ("r",))

@@ -188,8 +188,8 @@ def test_all_ways_to_write_offset_and_factor_keep_the_formula(text):
     "text",
     [
         *("sin(x)", "x/y", "x - y", "inv(y)", "x*exp(y)"),
-        pytest.param("1/y", marks=pytest.mark.xfail(reason="2*(1/y) is written 2.0/y")),
-        pytest.param("2/y", marks=pytest.mark.xfail(reason="2*(2/y) is written 4.0/y")),
+        "1/y",
+        "2/y",
     ],
 )
 def test_whole_offsets_and_factors_can_be_written_without_fitted_numbers(text):
@@ -255,7 +255,7 @@ def test_the_published_method_takes_formulas_as_they_stand():
     assert model.score(points, target) > 0.5
     columns = {"x0": points[:, 0], "x1": points[:, 1]}
     fitted = [e for e in model.front_ if FITTED in e.expression.tokens]
-    assert [e.expression.tokens for e in fitted] in ([], [(FITTED,)])  # the mean, for comparison
+    assert fitted == []
     for equation in model.front_:
         error = np.mean((equation.expression(columns) - target) ** 2)
         assert equation.loss == pytest.approx(error)

@@ -16,6 +16,7 @@ import typer
 from matbench_segvae.cli.bench import bench_app
 from matbench_segvae.cli.common import console, print_records, whole_number
 from matbench_segvae.cli.data import data_app
+from matbench_segvae.cli.law import law_app
 from matbench_segvae.cli.table import fit_command, predict_command
 from matbench_segvae.errors import UserError
 
@@ -44,6 +45,7 @@ app = typer.Typer(
 )
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
+app.add_typer(law_app, name="law")
 app.command("fit")(fit_command)
 app.command("predict")(predict_command)
 

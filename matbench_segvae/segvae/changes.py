@@ -84,7 +84,8 @@ class Changes:
         if len(nodes) > grammar.max_length:
             return
         tokens = tuple(token for token, _ in nodes)
-        if tokens.count(FITTED) > grammar.max_fitted:
+        n_allowed = grammar.max_fitted if grammar.fitted_constants else 0
+        if tokens.count(FITTED) > n_allowed:
             return
         order = canonical_order(tokens)
         tokens = tuple(tokens[i] for i in order)

@@ -176,7 +176,8 @@ class SearchData(L.LightningDataModule):
         sampled = self._sample(module, self._settings.samples - n_changed)
         formulas = list(dict.fromkeys([*sampled, *changed]))
         new = [tokens for tokens in formulas if tokens not in self.memory.best]
-        if self._settings.deduplicated:
+        # Without a free factor, multiples of a formula are different formulas.
+        if self._settings.deduplicated and self._settings.scaled:
             new = self._duplicates.new(new)
         written = time.perf_counter()
         self.memory.add(formulas, self._objective.score(new, changed) if new else [])

@@ -62,6 +62,7 @@ def _signatures(values: Floats) -> list[bytes | None]:
         shape = values / size
         first = np.take_along_axis(shape, finite.argmax(axis=1)[:, None], axis=1)
         shape = np.round(np.where(first < 0, -shape, shape), _DIGITS) + 0.0
+    shape[~finite] = np.nan  # all alike: a NaN has a sign too
     enough = finite.sum(axis=1) >= _POINTS // 4
     return [
         blake2b(row.tobytes(), digest_size=12).digest() if told else None

@@ -13,7 +13,7 @@ from matbench_segvae.expressions.operators import NAMED_CONSTANTS
 from matbench_segvae.segvae.equations import Equation, values_of
 from matbench_segvae.segvae.linear import linear_forms
 from matbench_segvae.segvae.losses import Loss, huber
-from matbench_segvae.segvae.polish import LinearFit, polish
+from matbench_segvae.segvae.polish import LinearFit, as_it_stands, polish
 from matbench_segvae.segvae.scaling import in_original_units
 from matbench_segvae.segvae.table_search import Candidate, Table
 
@@ -74,7 +74,9 @@ class FrontMaker:
         Returns:
             The front, and another one of the formulas without any fitted number.
         """
-        made: list[tuple[Equation, Candidate | None]] = [(self._constant(), None)]
+        made: list[tuple[Equation, Candidate | None]] = []
+        if self._linear or not fits:
+            made.append((self._constant(), None))
         plain = []
         new = list(fits)
         for _ in range(_ROUNDINGS):
@@ -100,7 +102,8 @@ class FrontMaker:
     def _fits(self, candidates: Sequence[Candidate]) -> list[tuple[Candidate, LinearFit]]:
         fits = []
         for candidate in candidates:
-            fit = polish(self.scaled, candidate, tuple(self._names), self.loss)
+            make = polish if self._linear else as_it_stands
+            fit = make(self.scaled, candidate, tuple(self._names), self.loss)
             if fit is not None:
                 fits.append((Candidate(candidate.tokens, fit.constants), fit))
         return fits

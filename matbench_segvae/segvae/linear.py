@@ -116,7 +116,9 @@ def _scaled(factor: _Number, formula: _Formula) -> _Formula:
     if factor.value == 1.0:
         return formula
     if number is not None:
-        return (FITTED,), (factor.value * number,)
+        product = factor.value * number
+        whole = factor.whole and not constants and str(round(product)) in NAMED_CONSTANTS
+        return _Number(product, whole and product == round(product)).written()
     if tokens[0] in ("mul", "div"):
         left, right = _split(formula)
         first = _scaled(factor, left)

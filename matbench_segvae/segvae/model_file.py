@@ -16,7 +16,7 @@ from matbench_segvae.segvae.losses import LOSSES, Loss
 from matbench_segvae.segvae.uncertainty import Uncertainty
 
 FORMAT = "matbench_segvae.SEGVAERegressor"
-VERSION = 1
+VERSION = 2
 
 T = TypeVar("T")
 

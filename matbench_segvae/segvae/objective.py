@@ -64,7 +64,7 @@ class Objective(Protocol):
         """
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class FitSettings:
     """How hard to try to find a formula's constants.
 

@@ -73,6 +73,18 @@ def polish(
     return best
 
 
+def as_it_stands(
+    table: Table, candidate: Candidate, variables: tuple[str, ...], loss: Loss
+) -> LinearFit | None:
+    """A formula with neither offset nor factor, none if it is not defined on the rows."""
+    formula = Expression(candidate.tokens, candidate.constants)
+    values = formula({name: table.points[:, i] for i, name in enumerate(variables)})
+    residuals = table.target - values
+    if not np.isfinite(residuals).all():
+        return None
+    return LinearFit(candidate.constants, 0.0, 1.0, loss.mean(residuals, table.weights), residuals)
+
+
 class _Model:
     """One formula on one table; its linear part is solved for wherever it is evaluated."""
 

@@ -27,7 +27,8 @@ class SearchSettings:
         masked: Whether the grammar's mask keeps every sample a complete formula. Without
             it samples that are not formulas are thrown away.
         deduplicated: Whether formulas that only say in other words what was said before are
-            thrown away, told by their values. The same words are never scored twice.
+            thrown away, told by their values up to a factor; only where they are scaled.
+            The same words are never scored twice.
         scaled: Whether formulas for a table get a factor and an offset. Without, they are
             compared with the target as they stand and hold no fitted constants.
         champions: Best formulas of all rounds that stay in the elite however old they are.

@@ -1,0 +1,140 @@
+"""A pair law out of the results of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from matbench_segvae.algorithms.stored_law import StoredLaw
+from matbench_segvae.errors import UserError
+from matbench_segvae.reporting.files import RESULTS
+from matbench_segvae.reporting.leaderboard import FoldScore, rank, read_results
+from matbench_segvae.running import FoldStore
+from matbench_segvae.running.store import BrokenFoldFile
+
+_WANTED = (
+    "give a finished fold of segvae (…/folds/<task>-fold_<number>.json) or its submission "
+    "folder (<benchmark>_segvae)"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LawResult:
+    """A law, and how it did on the test part of its fold.
+
+    Attributes:
+        source: Where it was read from.
+        task: Task name.
+        fold: Fold number.
+        choice: Why this fold, if there was a choice, such as ``"of 0, 1, 2: the closest to
+            the mean score"``; else empty.
+        seed: Seed of the run, if recorded.
+        mae: Mean absolute error of `predictions`, eV per defect site.
+        predictions: Energy per defect site of the fold's test part by sample id, eV.
+        complexity: Complexity of the law.
+        stored: The law.
+    """
+
+    source: Path
+    task: str
+    fold: int
+    choice: str
+    seed: int | None
+    mae: float
+    predictions: Mapping[str, float]
+    complexity: int
+    stored: StoredLaw
+
+    @property
+    def name(self) -> str:
+        """Task, fold and why this fold, in words."""
+        why = f" ({self.choice})" if self.choice else ""
+        return f"{self.task}, fold {self.fold}{why}"
+
+
+def read_law_result(path: Path, task: str | None = None, fold: int | None = None) -> LawResult:
+    """Read the law of a finished fold.
+
+    Args:
+        path: File of a finished fold, or a submission folder with any number of them.
+        task: Task name; may be left out where there is only one.
+        fold: Fold number; by default the fold whose score is closest to the mean of its task.
+
+    Raises:
+        UserError: If nothing can be read there, there is no such task or fold, the task has
+            to be named, or the result is not one of segvae.
+    """
+    if path.is_dir():
+        scores = _read_folder(path)
+    elif path.exists():
+        scores = [_read_file(path)]
+    else:
+        raise UserError(f"there is no '{path}': {_WANTED}")
+    members = _of_task(path, scores, task)
+    chosen, choice = _of_fold(path, members, fold)
+    return _law_result(path, chosen, choice if path.is_dir() else "")
+
+
+def _read_file(path: Path) -> FoldScore:
+    try:
+        return FoldScore.of(FoldStore.read(path))
+    except BrokenFoldFile as error:
+        raise UserError(f"cannot use '{path}', {error}: {_WANTED}") from error
+
+
+def _read_folder(path: Path) -> list[FoldScore]:
+    if not (path / RESULTS).is_file() and not (path / "folds").is_dir():
+        raise UserError(f"'{path}' is no submission folder: {_WANTED}")
+    return read_results(path)
+
+
+def _of_task(path: Path, scores: Sequence[FoldScore], task: str | None) -> list[FoldScore]:
+    tasks = list(dict.fromkeys(score.task for score in scores))
+    if task is None and len(tasks) > 1:
+        raise UserError(f"'{path}' holds several tasks: choose one with --task, {_listed(tasks)}")
+    if task is not None and task not in tasks:
+        raise UserError(f"'{path}' holds no task '{task}': it has {_listed(tasks)}")
+    wanted = tasks[0] if task is None else task
+    return [score for score in scores if score.task == wanted]
+
+
+def _of_fold(path: Path, scores: Sequence[FoldScore], fold: int | None) -> tuple[FoldScore, str]:
+    """The fold asked for, or the one that stands for all, and why it does."""
+    folds = {score.fold: score for score in scores}
+    numbers = _listed(sorted(folds))
+    if fold is not None:
+        if fold not in folds:
+            raise UserError(f"'{path}' holds no fold {fold} of {scores[0].task}: it has {numbers}")
+        return folds[fold], ""
+    # The leaderboard's rule, so that both show the same formula.
+    typical = rank(scores)[scores[0].task][0].formula_fold
+    if len(folds) == 1 or typical is None:
+        return scores[0], ""
+    return folds[typical], f"of {numbers}: the closest to the mean score"
+
+
+def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
+    try:
+        stored = StoredLaw.from_description(score.params)
+        seed = score.params.get("seed")
+        return LawResult(
+            source=path,
+            task=score.task,
+            fold=score.fold,
+            choice=choice,
+            seed=None if seed is None else int(seed),
+            mae=float(score.scores["mae"]),
+            predictions=score.predictions,
+            complexity=int(score.params["complexity"]),
+            stored=stored,
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"'{path}', {score.task} fold {score.fold}, is a result of '{score.algorithm}' and "
+            f"has no law of segvae that can be used ({error}): {_WANTED}"
+        ) from error
+
+
+def _listed(values: Sequence[object]) -> str:
+    return ", ".join(map(str, values))
