@@ -4,6 +4,7 @@ import csv
 import dataclasses
 import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -178,8 +179,7 @@ def unknown_pair():
 
 
 def unreadable():
-    with open("bad.cif", "w") as file:
-        file.write("no structure\n")
+    Path("bad.cif").write_text("no structure\n")
 
 
 @pytest.mark.parametrize(

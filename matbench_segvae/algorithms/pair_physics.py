@@ -50,12 +50,7 @@ class PairPhysics:
         """Lay a grid over the distances of each kind of pair."""
         self._settings = settings or PhysicsSettings()
         self._at_data = [problem.points[rows] for rows in problem.members]
-        self._grids = [
-            np.linspace(
-                self.margins[0] * points.min(), self.margins[1] * points.max(), self.n_points
-            )[:, None]
-            for points in self._at_data
-        ]
+        self._grids = [self._grid(points) for points in self._at_data]
 
     def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
         """Tell which of ``B`` formulas may stand for a kind of pair.
@@ -76,6 +71,15 @@ class PairPhysics:
             rest = np.abs(program.values(np.array([[self.far]]), constants)[:, 0])
             kept &= rest <= self.largest_rest * np.abs(at_data).max(axis=1)
         return np.asarray(kept)
+
+    def _grid(self, points: Floats) -> Floats:
+        """Distances to look at, Å, shape ``(n, 1)``: an even grid, and the data's own.
+
+        A narrow peak on a lattice distance would slip through the grid alone.
+        """
+        low, high = self.margins[0] * points.min(), self.margins[1] * points.max()
+        even = np.linspace(low, high, self.n_points)
+        return np.unique(np.concatenate([even, points[:, 0]]))[:, None]
 
     def _is_smooth(
         self, program: Program, constants: Floats, group: int, at_data: Floats

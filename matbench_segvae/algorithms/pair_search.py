@@ -68,9 +68,17 @@ class PairLawSettings:
     """
 
     search: SearchSettings = field(
-        default_factory=lambda: SearchSettings(epochs=25, samples=2000, patience=8)
+        default_factory=lambda: SearchSettings(epochs=40, samples=2000, patience=12)
     )
-    fit: FitSettings = field(default_factory=lambda: FitSettings(decay=5e-5))
+    fit: FitSettings = field(
+        default_factory=lambda: FitSettings(
+            # There are few points: starts are cheap, and a phase needs a lucky one.
+            screening_starts=8,
+            screening_steps=12,
+            polishing_starts=30,
+            decay=1e-6,
+        )
+    )
     physics: PhysicsSettings = field(default_factory=PhysicsSettings)
     most_nodes: int = 40
     candidates: int = 12

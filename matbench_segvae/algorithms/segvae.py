@@ -105,6 +105,7 @@ class SEGVAEPairLaw:
             "latex": law.latex(),
             "complexity": law.complexity,
             "hosts": self._hosts,
+            "compositions": np.unique(table.composition, axis=0).tolist(),
             "constants": law.plain(),
             "constants_90_percent": intervals(law, self._resampled),
             "distances_A": {
