@@ -21,7 +21,12 @@ from sklearn.model_selection import KFold
 
 from matbench_segvae.algorithms.pair_law import VARIABLES
 from matbench_segvae.algorithms.pair_physics import PairPhysics, PhysicsSettings
-from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar, no_free_factor
+from matbench_segvae.expressions import (
+    DEFAULT_PREDICATES,
+    Grammar,
+    no_free_factor,
+    pareto_front,
+)
 from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.expressions.law_fit import LawFit, fit_law
@@ -49,7 +54,6 @@ FACTOR_NODES = 2
 """What the factor in front of a formula adds to the complexity of a law."""
 
 _NETWORK_SEED = 0  # one pretrained network for all searches
-_WORSE = 4.0  # times the least approximate error: not worth a closer look
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,9 @@ class PairLawSettings:
         fit: How hard constants are fitted.
         physics: What a law has to satisfy.
         most_nodes: Largest complexity of the whole law.
-        candidates: Combinations of formulas that are fitted to the structures.
+        combinations: Combinations of formulas that are fitted to the structures, beside
+            the best one of every complexity.
+        candidates: Laws that are cross-validated.
         validation_folds: Parts the training data are cut into to choose a law.
         patience: Relative gain in validation error that justifies a longer law.
         bootstrap: Resamples of the training data for the intervals of the constants.
@@ -81,9 +87,10 @@ class PairLawSettings:
     )
     physics: PhysicsSettings = field(default_factory=PhysicsSettings)
     most_nodes: int = 40
+    combinations: int = 30
     candidates: int = 12
     validation_folds: int = 5
-    patience: float = 0.01
+    patience: float = 0.0
     bootstrap: int = 30
 
 
@@ -123,7 +130,10 @@ class PairSearch:
             self._front(kind, problem, report)
             for kind, problem in enumerate(self._problem.one_by_one())
         ]
-        return [found for law in self._combined(fronts) if (found := self._judged(law))]
+        fits = [fit for law in self._combined(fronts) if (fit := self._joint_fit(law))]
+        front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
+        found = [self._judged(fit) for fit in front[-self._settings.candidates :]]
+        return [candidate for candidate in found if candidate]
 
     def refit(self, fit: LawFit, rows: NDArray[np.int64]) -> LawFit:
         """The same formulas fitted to some of the structures, given by their numbers.
@@ -148,43 +158,40 @@ class PairSearch:
         return found.front()
 
     def _combined(self, fronts: Sequence[Sequence[Scored]]) -> list[tuple[Scored, ...]]:
-        """The Pareto front of laws, judged by the errors of each kind by itself."""
-        laws = []
+        """Promising laws, judged by the errors of each kind of pair by itself."""
         counts = [len(rows) for rows in self._problem.members]
+        laws = []
         for law in itertools.product(*fronts):
-            nodes = self._nodes([scored.tokens for scored in law])
+            nodes = nodes_of([scored.tokens for scored in law], self._problem.base.shape[1])
             if nodes <= self._settings.most_nodes:
                 squares = sum(n * s.loss**2 for n, s in zip(counts, law, strict=True))
-                laws.append((nodes, squares, law))
-        front: list[tuple[float, tuple[Scored, ...]]] = []
-        for _, group in itertools.groupby(sorted(laws, key=lambda t: t[:2]), key=lambda t: t[0]):
-            _, squares, law = next(group)
-            if not front or squares < front[-1][0]:
-                front.append((squares, law))
-        if not front:
-            return []
-        limit = _WORSE**2 * front[-1][0]
-        good = [law for squares, law in front if squares <= limit]
-        return good[-self._settings.candidates :]
+                laws.append((squares, nodes, law))
+        laws.sort(key=lambda entry: entry[:2])
+        chosen = laws[: self._settings.combinations]
+        chosen += pareto_front(laws, lambda entry: entry[1], lambda entry: entry[0])
+        return list(dict.fromkeys(law for _, _, law in chosen))
 
-    def _nodes(self, formulas: Sequence[Sequence[str]]) -> int:
-        return nodes_of(formulas, self._problem.base.shape[1])
+    def _nodes(self, fit: LawFit) -> int:
+        return nodes_of(fit.formulas, self._problem.base.shape[1])
 
-    def _judged(self, law: Sequence[Scored]) -> Candidate | None:
-        """Fit a law to all structures and cross-validate it; none if it has no fit."""
-        formulas = [scored.tokens for scored in law]
-        constants = [scored.constants for scored in law]
+    def _joint_fit(self, law: Sequence[Scored]) -> LawFit | None:
+        """Fit a law to all structures; none if it has no admissible constants."""
+        with suppress(ValueError):
+            return self._fitted(self._problem, [s.tokens for s in law], [s.constants for s in law])
+        return None
+
+    def _judged(self, fit: LawFit) -> Candidate | None:
+        """Cross-validate a law; none if it has no fit to some part of the structures."""
         n_rows = len(self._problem.target)
         n_folds = min(self._settings.validation_folds, n_rows)
         splitter = KFold(n_folds, shuffle=True, random_state=self._seed)
         with suppress(ValueError):
-            fit = self._fitted(self._problem, formulas, constants)
             errors = []
             for rest, held in splitter.split(np.arange(n_rows)):
                 part = self.refit(fit, rest)
                 test = self._problem.subset(held)
                 errors.append(np.abs(part.predict(test, VARIABLES) - test.target))
-            return Candidate(fit, self._nodes(formulas), float(np.concatenate(errors).mean()))
+            return Candidate(fit, self._nodes(fit), float(np.concatenate(errors).mean()))
         return None
 
     def _fitted(

@@ -92,7 +92,11 @@ def fit_law(
         if not np.isfinite(parameters).all():
             break
         if number:
-            parameters = model.descend(parameters, weights, decay, n_evaluations)
+            descended = model.descend(parameters, weights, decay, n_evaluations)
+            # Once more, because the descent drifts along what the data leave open.
+            parameters = model.with_linear_part(model.split(descended)[2], weights)
+            if not np.isfinite(parameters).all():
+                break
         base, scales, constants = model.split(parameters)
         residuals = model.residuals(parameters)
         if not np.isfinite(residuals).all():
