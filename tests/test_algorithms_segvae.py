@@ -18,7 +18,8 @@ from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import parse
 from matbench_segvae.expressions.compiled import Program
-from matbench_segvae.expressions.law_fit import LawFit
+from matbench_segvae.expressions.fitting import AdditiveProblem
+from matbench_segvae.expressions.law_fit import LawFit, fit_law
 from matbench_segvae.segvae import SearchSettings
 from matbench_segvae.segvae.network import NetworkSettings
 
@@ -139,8 +140,10 @@ def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
 
 def test_a_fit_is_named_after_the_kinds_of_its_data(task):
     table = pairs_of(task.get_train_and_val_data(1)[0])
-    fit = LawFit(np.ones((3, 1)), np.arange(5.0), 0.0)
-    law = PairLaw.from_fit(("div", "c", "r"), fit, table)
+    formulas = (("div", "c", "r"), ("inv", "r"), ("exp", "mul", "c", "r"))
+    constants = (np.array([1.0]), np.array([]), np.array([-0.5]))
+    fit = LawFit(formulas, constants, np.arange(2.0), np.arange(2.0, 5.0), 0.0)
+    law = PairLaw.from_fit(fit, table)
     assert law.defect_energies == {"V_Mo": 0.0, "V_S": 1.0}
     assert law.pair_scales["V_S-V_S across"] == 4.0
     assert law.lines()[0] == "K[V_Mo-V_S] = 2*(1.0/r)"
@@ -165,3 +168,42 @@ def test_what_it_has_no_inputs_for_is_refused_in_one_line(task, tmp_path, fitted
 
 def test_the_default_is_found_by_its_name():
     assert isinstance(create_algorithm("segvae"), SEGVAEPairLaw)
+
+
+def test_a_peak_on_a_lattice_distance_is_not_smooth(task):
+    inputs, energies = task.get_train_and_val_data(1)
+    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+    physics = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    # Narrower than an even grid would see, but on a distance of the data.
+    peak = problem.points[problem.members[0], 0].min() + 1e-4
+    program = Program.compile([("square", "inv", "sub", "r", "c")], ("r",))
+    assert physics(program, np.array([[peak]]), 0).tolist() == [False]
+
+
+def test_a_law_has_to_vanish_far_away_unless_told_otherwise(task):
+    inputs, energies = task.get_train_and_val_data(1)
+    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+    formulas = [("exp", "mul", "c", "r"), ("div", "r", "add", "c", "r"), ("inv", "r")]
+    program = Program.compile(formulas, ("r",))
+    constants = np.array([[-1.0], [1.0], [0.0]])
+    assert PairPhysics(problem)(program, constants, 0).tolist() == [True, False, True]
+    free = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    assert free(program, constants, 0).all()
+
+
+def test_each_kind_of_pair_gets_back_the_formula_it_was_made_of():
+    """Two planted laws, a different one for each group, under large errors in a few rows."""
+    rng = np.random.default_rng(0)
+    distance = np.linspace(2.5, 12, 10)
+    points = np.concatenate([distance, distance])[:, None]
+    group = np.repeat([0, 1], 10)
+    mixing = rng.multinomial(3, np.full(20, 0.05), size=120).astype(float)
+    truth = np.concatenate([3 * np.exp(-0.5 * distance), -2 / distance])
+    target = 1.5 + mixing @ truth
+    target[:5] += 4
+    problem = AdditiveProblem(points, group, 2, mixing, np.ones((120, 1)), target, np.ones(120))
+    start = [np.array([-0.8]), np.array([])]
+    fit = fit_law(problem, [("exp", "mul", "c", "r"), ("inv", "r")], ("r",), start)
+    assert fit.constants[0][0] == pytest.approx(-0.5, abs=1e-3)
+    assert np.allclose(fit.scales, [3, -2], atol=1e-2)
+    assert np.median(np.abs(fit.predict(problem, ("r",)) - target)) < 1e-3

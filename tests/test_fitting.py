@@ -6,7 +6,8 @@ import pytest
 from matbench_segvae.expressions import parse
 from matbench_segvae.expressions.compiled import Program
 from matbench_segvae.expressions.fitting import AdditiveProblem, fit_constants
-from matbench_segvae.expressions.robust import fit_absolute, robust_weights
+from matbench_segvae.expressions.law_fit import fit_law
+from matbench_segvae.expressions.robust import robust_weights
 
 TRUE_CONSTANTS = np.array([[-0.7, 2.0], [-0.4, 1.2]])
 SKELETON = parse("exp(0.5*r)*cos(0.5*r)").tokens  # one formula, constants of its own per group
@@ -36,8 +37,8 @@ def test_constants_scales_and_energies_of_a_planted_law_come_back():
     # cos is even, so the sign of its frequency is open.
     np.testing.assert_allclose(np.abs(fit.constants[0]), np.abs(TRUE_CONSTANTS), rtol=1e-5)
     np.testing.assert_allclose(fit.scale[0], [3.0, -1.5], rtol=1e-5)
-    law = fit_absolute(problem, SKELETON, ("r",), fit.constants[0])
-    np.testing.assert_allclose(law.coefficients, [2.5, 7.0, 3.0, -1.5], rtol=1e-5)
+    law = fit_law(problem, [SKELETON] * 2, ("r",), fit.constants[0])
+    np.testing.assert_allclose([*law.base, *law.scales], [2.5, 7.0, 3.0, -1.5], rtol=1e-5)
     assert law.mae < 1e-6
 
 
@@ -94,7 +95,7 @@ def test_formulas_undefined_on_the_data_lose_and_leave_the_others_alone():
     assert np.isinf(fit.loss[0])
     assert fit.loss[1] < 1e-12
     with pytest.raises(ValueError, match="no admissible fit"):
-        fit_absolute(problem, formulas[0], ("r",), np.full((2, 1), 5.5))
+        fit_law(problem, [formulas[0]] * 2, ("r",), np.full((2, 1), 5.5))
 
 
 def test_a_fit_never_ends_worse_than_it_began():
@@ -113,7 +114,7 @@ def test_absolute_error_is_not_led_astray_by_a_few_wild_observations():
     start = TRUE_CONSTANTS * 1.05
     squared = fit_constants(problem, compiled(SKELETON), start[None], 30).constants[0]
     robust = problem.reweighted(robust_weights(problem))
-    absolute = fit_absolute(robust, SKELETON, ("r",), start).constants
+    absolute = np.array(fit_law(robust, [SKELETON] * 2, ("r",), start).constants)
     error = np.abs(np.abs(absolute) - np.abs(TRUE_CONSTANTS)).max()
     assert error < 1e-3
     assert error < 0.1 * np.abs(np.abs(squared) - np.abs(TRUE_CONSTANTS)).max()

@@ -36,13 +36,17 @@ class PairPhysics:
     """Says which fitted formulas may be pair laws.
 
     A law is smooth when its total variation over the range of the data, and a little
-    beyond, is no more than a few times its spread there. It vanishes when at a tenth of a
-    millimetre next to nothing is left of it.
+    beyond, is no more than a few times its spread there, and a small step away from a
+    distance in the data changes it by a part of that only: a narrow peak can pass through
+    a single distance, where it would be a free value and no law. It vanishes when at a
+    tenth of a millimetre next to nothing is left of it.
     """
 
     n_points = 150  # of the grid over the range of each kind of pair
     margins = (1.0, 1.25)  # how far beyond the shortest and longest distance it reaches
     largest_variation = 4.0  # in units of the spread at the data
+    step = 0.05  # Å
+    largest_change = 0.25  # in the same units, over one step
     far = 1e6  # Å
     largest_rest = 1e-3  # of the largest value at the data
 
@@ -50,7 +54,12 @@ class PairPhysics:
         """Lay a grid over the distances of each kind of pair."""
         self._settings = settings or PhysicsSettings()
         self._at_data = [problem.points[rows] for rows in problem.members]
-        self._grids = [self._grid(points) for points in self._at_data]
+        self._grids = [
+            np.linspace(
+                self.margins[0] * points.min(), self.margins[1] * points.max(), self.n_points
+            )[:, None]
+            for points in self._at_data
+        ]
 
     def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
         """Tell which of ``B`` formulas may stand for a kind of pair.
@@ -72,21 +81,16 @@ class PairPhysics:
             kept &= rest <= self.largest_rest * np.abs(at_data).max(axis=1)
         return np.asarray(kept)
 
-    def _grid(self, points: Floats) -> Floats:
-        """Distances to look at, Å, shape ``(n, 1)``: an even grid, and the data's own.
-
-        A narrow peak on a lattice distance would slip through the grid alone.
-        """
-        low, high = self.margins[0] * points.min(), self.margins[1] * points.max()
-        even = np.linspace(low, high, self.n_points)
-        return np.unique(np.concatenate([even, points[:, 0]]))[:, None]
-
     def _is_smooth(
         self, program: Program, constants: Floats, group: int, at_data: Floats
     ) -> NDArray[np.bool_]:
-        """Compare the variation on the grid with the spread at the data."""
+        """Compare variation and steps with the spread at the data."""
         variation = np.abs(np.diff(program.values(self._grids[group], constants), axis=1))
         # A law that hardly changes may do so as it likes: its spread is seen from 0.
         spread = np.ptp(np.pad(at_data, ((0, 0), (0, 1))), axis=1)
         # NaN compares false: an undefined stretch is refused too.
-        return np.asarray(variation.sum(axis=1) <= self.largest_variation * spread)
+        smooth = variation.sum(axis=1) <= self.largest_variation * spread
+        for step in (-self.step, -self.step / 8, self.step / 8, self.step):
+            moved = program.values(self._at_data[group] + step, constants)
+            smooth &= np.abs(moved - at_data).max(axis=1) <= self.largest_change * spread
+        return np.asarray(smooth)
