@@ -9,6 +9,7 @@ construction: it sees their distance and on which sides of the layer they are, n
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,8 @@ class PhysicsSettings:
 
     Attributes:
         vanishes: Whether a law has to go to 0 at large distances.
-        smooth: Whether a law may have neither poles nor fast wiggles from the shortest
-            distance in the data to a little beyond the longest.
+        smooth: Whether a law has to be finite, without poles and fast wiggles, from the
+            shortest distance on the lattice to a little beyond the longest in the data.
     """
 
     vanishes: bool = True
@@ -43,22 +44,33 @@ class PairPhysics:
     """
 
     n_points = 150  # of the grid over the range of each kind of pair
-    margins = (1.0, 1.25)  # how far beyond the shortest and longest distance it reaches
+    beyond = 1.25  # times the longest distance in the data: where it ends
     largest_variation = 4.0  # in units of the spread at the data
     step = 0.05  # Å
     largest_change = 0.25  # in the same units, over one step
     far = 1e6  # Å
     largest_rest = 1e-3  # of the largest value at the data
 
-    def __init__(self, problem: AdditiveProblem, settings: PhysicsSettings | None = None) -> None:
-        """Lay a grid over the distances of each kind of pair."""
+    def __init__(
+        self,
+        problem: AdditiveProblem,
+        settings: PhysicsSettings | None = None,
+        shortest: Sequence[float] = (),
+    ) -> None:
+        """Lay a grid over the distances of each kind of pair.
+
+        Args:
+            problem: Structures as sums over pairs.
+            settings: Which conditions hold.
+            shortest: Shortest distance on the lattice for each kind of pair, Å; those in the
+                data by default.
+        """
         self._settings = settings or PhysicsSettings()
         self._at_data = [problem.points[rows] for rows in problem.members]
+        lows = shortest or [points.min() for points in self._at_data]
         self._grids = [
-            np.linspace(
-                self.margins[0] * points.min(), self.margins[1] * points.max(), self.n_points
-            )[:, None]
-            for points in self._at_data
+            np.linspace(min(low, points.min()), self.beyond * points.max(), self.n_points)[:, None]
+            for low, points in zip(lows, self._at_data, strict=True)
         ]
 
     def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:

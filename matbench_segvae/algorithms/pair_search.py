@@ -65,6 +65,8 @@ class PairLawSettings:
         fit: How hard constants are fitted.
         physics: What a law has to satisfy.
         most_nodes: Largest complexity of the whole law.
+        rows_per_number: Least number of training structures for each fitted number of a
+            law; cross-validation cannot tell with a handful of them.
         combinations: Combinations of formulas that are fitted to the structures, beside
             the best one of every complexity.
         candidates: Laws that are cross-validated.
@@ -74,7 +76,7 @@ class PairLawSettings:
     """
 
     search: SearchSettings = field(
-        default_factory=lambda: SearchSettings(epochs=40, samples=2000, patience=12)
+        default_factory=lambda: SearchSettings(epochs=30, samples=2000, patience=8)
     )
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
@@ -87,6 +89,7 @@ class PairLawSettings:
     )
     physics: PhysicsSettings = field(default_factory=PhysicsSettings)
     most_nodes: int = 40
+    rows_per_number: float = 3.0
     combinations: int = 30
     candidates: int = 12
     validation_folds: int = 5
@@ -116,13 +119,20 @@ class PairSearch:
         problem: Structures as sums over pairs.
         settings: How to search.
         seed: Source of all randomness.
+        shortest: Shortest distance on the lattice for each kind of pair, Å.
     """
 
-    def __init__(self, problem: AdditiveProblem, settings: PairLawSettings, seed: int) -> None:
+    def __init__(
+        self,
+        problem: AdditiveProblem,
+        settings: PairLawSettings,
+        seed: int,
+        shortest: Sequence[float] = (),
+    ) -> None:
         self._problem = problem.reweighted(robust_weights(problem))
         self._settings = settings
         self._seed = seed
-        self._physics = PairPhysics(problem, settings.physics)
+        self._physics = PairPhysics(problem, settings.physics, shortest)
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""
@@ -160,10 +170,15 @@ class PairSearch:
     def _combined(self, fronts: Sequence[Sequence[Scored]]) -> list[tuple[Scored, ...]]:
         """Promising laws, judged by the errors of each kind of pair by itself."""
         counts = [len(rows) for rows in self._problem.members]
+        most_numbers = len(self._problem.target) / self._settings.rows_per_number
+        n_linear = self._problem.base.shape[1] + len(counts)
         laws = []
         for law in itertools.product(*fronts):
             nodes = nodes_of([scored.tokens for scored in law], self._problem.base.shape[1])
-            if nodes <= self._settings.most_nodes:
+            numbers = n_linear + sum(scored.constants.shape[1] for scored in law)
+            # The simplest law of all is there in any case.
+            simple = numbers <= most_numbers or not laws
+            if nodes <= self._settings.most_nodes and simple:
                 squares = sum(n * s.loss**2 for n, s in zip(counts, law, strict=True))
                 laws.append((squares, nodes, law))
         laws.sort(key=lambda entry: entry[:2])

@@ -19,7 +19,7 @@ from matbench_segvae.algorithms.pair_search import (
     PairSearch,
     choose,
 )
-from matbench_segvae.defects import PairTable, pair_table, sparse_defects
+from matbench_segvae.defects import PairTable, pair_table, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.isolation import isolated
@@ -76,14 +76,16 @@ class SEGVAEPairLaw:
                 "two defects, so there is no pair law to find"
             )
         problem = pair_problem(table, targets.to_numpy(dtype=np.float64))
+        self._hosts = sorted({cell.host for cell in cells})
+        by_host = [shortest_distances(host, table.pair_kinds) for host in self._hosts]
+        shortest = [min(distances) for distances in zip(*by_host, strict=True)]
         with isolated(context.seed):
-            search = PairSearch(problem, self.settings, context.seed)
+            search = PairSearch(problem, self.settings, context.seed, shortest)
             self._candidates = search.run(context.report)
         if not self._candidates:
             raise UserError("segvae found no formula that satisfies the conditions on pair laws")
         chosen = choose(self._candidates, self.settings.patience)
         fits = resampled(search, chosen.fit, len(inputs), self.settings.bootstrap, context.seed)
-        self._hosts = sorted({cell.host for cell in cells})
         self._table = table
         self._law = PairLaw.from_fit(chosen.fit, table)
         self._resampled = [PairLaw.from_fit(fit, table) for fit in fits]

@@ -3,7 +3,7 @@
 from matbench_segvae.defects.distances import plane_distances
 from matbench_segvae.defects.hosts import HOSTS, Host
 from matbench_segvae.defects.orbits import Orbits, canonical_sites, vacancy_orbits
-from matbench_segvae.defects.pairs import PairTable, pair_table
+from matbench_segvae.defects.pairs import PairTable, pair_table, shortest_distances
 from matbench_segvae.defects.sparse import (
     Defect,
     DefectiveCell,
@@ -23,6 +23,7 @@ __all__ = [
     "defective_structure",
     "pair_table",
     "plane_distances",
+    "shortest_distances",
     "sparse_defects",
     "vacancies",
     "vacancy_orbits",

@@ -21,6 +21,8 @@ from matbench_segvae.errors import UserError
 
 _DECIMALS = 3  # of Å; distances that agree so far belong to one class
 
+_PROBE_CELL = (4, 4)  # unit cells, enough to hold every shortest distance
+
 
 @dataclass(frozen=True, eq=False)
 class PairTable:
@@ -100,6 +102,27 @@ def pair_table(cells: Sequence[DefectiveCell], like: PairTable | None = None) ->
         dz=values[:, 1],
         counts=counts,
     )
+
+
+def shortest_distances(host: str, pair_kinds: Sequence[str]) -> list[float]:
+    """The shortest distance, Å, at which a host's lattice lets each kind of pair occur.
+
+    Args:
+        host: Name of the host.
+        pair_kinds: Kinds of pairs as a :class:`PairTable` names them.
+    """
+    lattice = HOSTS[host]
+    elements = np.array(lattice.site_elements(*_PROBE_CELL))
+    distances, heights = _site_distances(lattice, *_PROBE_CELL)
+    found = []
+    for kind in pair_kinds:
+        names, _, relation = kind.partition(" ")
+        one, two = (name.partition("_")[2] for name in names.split("-"))
+        fitting = (elements[:, None] == one) & (elements[None, :] == two) & (distances > 0)
+        if relation:
+            fitting &= (heights > 10.0**-_DECIMALS) == (relation == "across")
+        found.append(float(distances[fitting].min(initial=np.inf)))
+    return found
 
 
 def _vocabulary(cells: Sequence[DefectiveCell], like: PairTable | None) -> tuple[str, ...]:

@@ -67,20 +67,28 @@ def canonical(tokens: Sequence[str]) -> tuple[str, ...]:
 
 
 def canonical_order(tokens: Sequence[str]) -> list[int]:
-    """Positions of a formula's tokens in the order that :func:`canonical` puts them in."""
-    stack: list[tuple[tuple[str, ...], list[int]]] = []
+    """Positions of a formula's tokens in the order that :func:`canonical` puts them in.
+
+    The shorter argument of a commutative operator comes first, of equally long ones the
+    first in the order of their tokens.
+    """
+    ordered, order = list(tokens), list(range(len(tokens)))
+    ends = [position + 1 for position in order]  # behind the subtree of each position
     for position in range(len(tokens) - 1, -1, -1):
-        token = tokens[position]
-        operator = OPERATORS.get(token)
+        operator = OPERATORS.get(ordered[position])
         if operator is None:
-            stack.append(((token,), [position]))
             continue
-        arguments = [stack.pop() for _ in range(operator.arity)]
+        first, middle = position + 1, ends[position + 1]
+        if operator.arity == 1:
+            ends[position] = middle
+            continue
+        end = ends[position] = ends[middle]
         if operator.commutative:
-            arguments.sort(key=lambda argument: (len(argument[0]), argument[0]))
-        key = (token, *(t for part, _ in arguments for t in part))
-        stack.append((key, [position, *(i for _, positions in arguments for i in positions)]))
-    return stack[0][1]
+            left, right = ordered[first:middle], ordered[middle:end]
+            if (len(left), left) > (len(right), right):
+                ordered[first:end] = right + left
+                order[first:end] = order[middle:end] + order[first:middle]
+    return order
 
 
 @dataclass(frozen=True)
