@@ -172,7 +172,7 @@ class PairSearch:
         counts = [len(rows) for rows in self._problem.members]
         most_numbers = len(self._problem.target) / self._settings.rows_per_number
         n_linear = self._problem.base.shape[1] + len(counts)
-        laws = []
+        laws: list[tuple[float, int, tuple[Scored, ...]]] = []
         for law in itertools.product(*fronts):
             nodes = nodes_of([scored.tokens for scored in law], self._problem.base.shape[1])
             numbers = n_linear + sum(scored.constants.shape[1] for scored in law)
