@@ -244,7 +244,7 @@ def test_changed_formulas_keep_the_grammar_and_are_new():
     seen = {parent.tokens: parent for parent in parents}
     changes = Changes(WIDE, seen)
     drawn = changes.drawn([parents, parents[1:]], 500, np.random.default_rng(0))
-    assert len(drawn) == 500
+    assert 250 < len(drawn) <= 500  # fewer than asked for, where little is new
     for tokens, hint in {**changes.shorter(parents), **drawn}.items():
         Expression(tokens)  # raises if it is not one complete formula
         assert len(tokens) <= WIDE.max_length
