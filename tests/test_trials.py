@@ -1,11 +1,16 @@
 """The recovery trials: what counts as found."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Grammar, canonical, parse
+from matbench_segvae.segvae.network import NetworkSettings
 from matbench_segvae.trials import NGUYEN, attempt, rounded, suite
+from matbench_segvae.trials.ablation import VARIANTS, variant
+from matbench_segvae.trials.suite import EstimatorFinder
 
 
 @pytest.mark.parametrize(
@@ -85,3 +90,23 @@ def test_a_suite_goes_on_where_it_stopped(tmp_path, monkeypatch):
     store.write_text("nonsense")
     with pytest.raises(UserError, match=r"store\.jsonl"):
         suite.run_suite("two", find, 0.0, 1, store)
+
+
+@pytest.mark.parametrize("name", list(VARIANTS))
+def test_every_ablation_can_be_searched(name):
+    quick = replace(
+        variant(name).arguments(rounds=1)["search_settings"],
+        **{"corpus_size": 60, "validation_size": 0, "pretraining_epochs": 1, "samples": 40},
+        network=NetworkSettings(embedding=8, hidden=8, latent=4),
+    )
+    find = EstimatorFinder({**variant(name).arguments(rounds=1), "search_settings": quick})
+    points = np.random.default_rng(0).uniform(0.5, 2, (12, 1))
+    selected, front = find(points, points[:, 0] ** 2, ("x",), 0)
+    assert selected in front
+    if name == "nothing-fitted":
+        assert all("c" not in formula.tokens for formula in front)
+
+
+def test_an_unknown_ablation_is_refused():
+    with pytest.raises(UserError, match="unknown variant 'nope': choose from default"):
+        variant("nope")
