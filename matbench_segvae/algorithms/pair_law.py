@@ -7,7 +7,7 @@ of matter, meet defects, which know nothing of formulas.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ from matbench_segvae.expressions.law_fit import LawFit
 
 VARIABLES = ("r",)
 """The formulas' variable: the distance of two defects, in Å."""
+
+_FACTOR_NODES = 2  # what the factor in front of a formula adds to the complexity of a law
 
 
 def pairs_of(structures: pd.Series, like: PairTable | None = None) -> PairTable:
@@ -131,8 +133,8 @@ class PairLaw:
     @property
     def complexity(self) -> int:
         """Nodes of the whole law: every formula with its factor, every defect energy."""
-        formulas = sum(len(formula) + 2 for formula in self.pair_formulas.values())
-        return formulas + len(self.defect_energies)
+        formulas = [formula.tokens for formula in self.pair_formulas.values()]
+        return nodes_of(formulas, len(self.defect_energies))
 
     def lines(self, digits: int = 4) -> list[str]:
         """The law in lines to read: one for each kind of pair, one for the energies."""
@@ -151,6 +153,11 @@ class PairLaw:
             for kind, formula in self.pair_formulas.items()
         ]
         return r" \\ ".join(lines)
+
+
+def nodes_of(formulas: Sequence[Sequence[str]], n_defect_kinds: int) -> int:
+    """Complexity of a law: nodes of every formula, its factor, and every defect energy."""
+    return sum(len(tokens) + _FACTOR_NODES for tokens in formulas) + n_defect_kinds
 
 
 def _factor(formula: Expression, digits: int) -> str:

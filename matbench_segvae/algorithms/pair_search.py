@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from matbench_segvae.algorithms.pair_law import VARIABLES
+from matbench_segvae.algorithms.pair_law import VARIABLES, nodes_of
 from matbench_segvae.algorithms.pair_physics import PairPhysics, PhysicsSettings
 from matbench_segvae.expressions import (
     DEFAULT_PREDICATES,
@@ -49,9 +49,6 @@ PAIR_GRAMMAR = Grammar(
     predicates=(*DEFAULT_PREDICATES, no_free_factor),
 )
 """The language of pair laws: what decays, oscillates and combines."""
-
-FACTOR_NODES = 2
-"""What the factor in front of a formula adds to the complexity of a law."""
 
 _NETWORK_SEED = 0  # one pretrained network for all searches
 
@@ -221,11 +218,6 @@ class PairSearch:
             return bool(self._physics(programs[kind], constants[None], kind)[0])
 
         return fit_law(problem, formulas, VARIABLES, start, self._settings.fit.decay, admissible)
-
-
-def nodes_of(formulas: Sequence[Sequence[str]], n_defect_kinds: int) -> int:
-    """Complexity of a law: nodes of every formula, its factor, and every defect energy."""
-    return sum(len(tokens) + FACTOR_NODES for tokens in formulas) + n_defect_kinds
 
 
 def choose(candidates: Sequence[Candidate], patience: float) -> Candidate:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -16,25 +15,15 @@ from matbench_segvae.algorithms.law_evidence import PairEnergies, law_evidence
 from matbench_segvae.algorithms.stored_law import StoredLaw
 from matbench_segvae.benchmark import load_task, make_task
 from matbench_segvae.errors import UserError
+from matbench_segvae.reporting.figures import check_format, save_figure
 from matbench_segvae.reporting.law_result import LawResult
 from matbench_segvae.running import quiet_matbench
 
 _PANEL = 3.2  # inches
-_FORMATS = (".pdf", ".png", ".svg")
 _N_POINTS = 200  # of a curve
 _BAND = (5, 95)  # percentiles of the refits
 _GREY_LINE: dict[str, Any] = {"color": "0.7", "linewidth": 1, "zorder": 1}
 _DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2}
-
-
-def check_format(path: Path) -> None:
-    """Refuse the name of a picture that cannot be drawn.
-
-    Raises:
-        UserError: If its ending is none of the known ones.
-    """
-    if path.suffix not in _FORMATS:
-        raise UserError(f"cannot draw '{path}': the name has to end with {', '.join(_FORMATS)}")
 
 
 def draw_law(result: LawResult, path: Path) -> Path:
@@ -60,15 +49,7 @@ def draw_law(result: LawResult, path: Path) -> Path:
     """
     check_format(path)
     structures, energies = _data(result)
-    with matplotlib.rc_context({"svg.hashsalt": "matbench_segvae", "font.size": 9}):
-        figure = _figure(result, structures, energies)
-        # Without a date the same results give the same file.
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        try:
-            figure.savefig(path, metadata=metadata, dpi=160, bbox_inches="tight")
-        except OSError as error:
-            raise UserError(f"cannot write '{path}': {error.strerror}") from error
-    return path
+    return save_figure(lambda: _figure(result, structures, energies), path)
 
 
 def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:

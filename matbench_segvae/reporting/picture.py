@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matbench_segvae.benchmark import load_task, make_task
 from matbench_segvae.errors import UserError
+from matbench_segvae.reporting.figures import check_format, save_figure
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
 from matbench_segvae.reporting.tables import display_unit
 from matbench_segvae.running import quiet_matbench
 
 _PANEL = 2.9  # inches
-_FORMATS = (".pdf", ".png", ".svg")
 
 
 def draw_parity(scores: Sequence[FoldScore], path: Path) -> Path:
@@ -36,22 +35,13 @@ def draw_parity(scores: Sequence[FoldScore], path: Path) -> Path:
         UserError: If the format is unknown, nothing can be drawn, a task's data cannot
             be had, or the picture cannot be written.
     """
-    if path.suffix not in _FORMATS:
-        raise UserError(f"cannot draw '{path}': the name has to end with {', '.join(_FORMATS)}")
+    check_format(path)
     board = {
         task: rows for task, rows in rank(scores).items() if all(r.metric == "mae" for r in rows)
     }
     if not board:
         raise UserError("nothing to draw: no regression among the results")
-    with matplotlib.rc_context({"svg.hashsalt": "matbench_segvae", "font.size": 9}):
-        figure = _figure(board, scores)
-        # Without a date the same results give the same file.
-        metadata = {"Date": None} if path.suffix == ".svg" else None
-        try:
-            figure.savefig(path, metadata=metadata, dpi=160, bbox_inches="tight")
-        except OSError as error:
-            raise UserError(f"cannot write '{path}': {error.strerror}") from error
-    return path
+    return save_figure(lambda: _figure(board, scores), path)
 
 
 def _figure(board: Mapping[str, Sequence[Row]], scores: Sequence[FoldScore]) -> Figure:
