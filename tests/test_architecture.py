@@ -19,7 +19,7 @@ ALLOWED = {
     "segvae": {"errors", "isolation", "expressions"},
     "benchmark": {"errors", "defects"},
     "algorithms": {"errors", "isolation", "expressions", "defects", "segvae"},
-    "trials": {"errors", "isolation", "expressions", "segvae"},
+    "trials": {"errors", "isolation", "expressions", "defects", "segvae", "algorithms"},
     "running": {"errors", "benchmark", "algorithms"},
     "reporting": {"errors", "benchmark", "algorithms", "running"},
     "cli": {"errors", "segvae", "trials", "benchmark", "algorithms", "running", "reporting"},

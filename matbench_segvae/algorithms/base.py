@@ -99,4 +99,28 @@ class Algorithm(Protocol):
         """
 
     def describe(self) -> Mapping[str, Any]:
-        """Say what was learned, in JSON's own types (a formula, constants, sizes)."""
+        """Say what was learned, in JSON's own types.
+
+        Some names mean the same for all algorithms: ``formula`` and ``latex`` (texts),
+        ``complexity`` (nodes of the formula) and ``parameters`` (how many numbers were
+        fitted).
+        """
+
+
+@runtime_checkable
+class PredictsStd(Protocol):
+    """What an algorithm may offer beside `Algorithm`: how uncertain its predictions are.
+
+    Whoever has this method has its uncertainties recorded with its predictions.
+    """
+
+    def predict_std(self, inputs: pd.Series) -> np.ndarray:
+        """Estimate the standard deviation of each prediction of a regression.
+
+        Args:
+            inputs: Structures or compositions, indexed by sample id.
+
+        Returns:
+            Standard deviations, not negative, shape ``(len(inputs),)``, in the unit of the
+            target.
+        """

@@ -38,6 +38,7 @@ class MeanPredictor:
 
     def __init__(self) -> None:
         self._mean: float | None = None
+        self._std = 0.0
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Take the mean of the targets; the inputs are not looked at.
@@ -47,7 +48,8 @@ class MeanPredictor:
             targets: Target values; ``False``/``True`` for a classification.
             context: Not needed.
         """
-        self._mean = float(np.mean(targets.to_numpy(dtype=float)))
+        values = targets.to_numpy(dtype=float)
+        self._mean, self._std = float(np.mean(values)), float(np.std(values))
 
     def predict(self, inputs: pd.Series) -> np.ndarray:
         """Repeat the training mean.
@@ -65,6 +67,22 @@ class MeanPredictor:
             raise RuntimeError("fit has to be called before predict")
         return np.full(len(inputs), self._mean)
 
+    def predict_std(self, inputs: pd.Series) -> np.ndarray:
+        """Repeat the standard deviation of the training targets.
+
+        Args:
+            inputs: Anything with a length.
+
+        Returns:
+            Standard deviations, shape ``(len(inputs),)``, in the unit of the target.
+
+        Raises:
+            RuntimeError: If called before `fit`.
+        """
+        if self._mean is None:
+            raise RuntimeError("fit has to be called before predict_std")
+        return np.full(len(inputs), self._std)
+
     def describe(self) -> Mapping[str, Any]:
         """The one number that was learned."""
-        return {"mean": self._mean}
+        return {"mean": self._mean, "parameters": 1}

@@ -1,8 +1,9 @@
 """Pair laws: energies of sets of defects as sums over defects and over pairs of them.
 
 ``E = sum_i eps(t_i) + sum_{i<j} K_{t_i t_j}(r_ij)``: every kind of defect has an energy,
-every kind of pair a formula of the distance. This is where formulas, which know nothing
-of matter, meet defects, which know nothing of formulas.
+every kind of pair a formula of the distance, its own or one that kinds have in common.
+This is where formulas, which know nothing of matter, meet defects, which know nothing of
+formulas.
 """
 
 from __future__ import annotations
@@ -39,18 +40,23 @@ def pairs_of(structures: pd.Series, like: PairTable | None = None) -> PairTable:
     return pair_table([sparse_defects(structure) for structure in structures], like=like)
 
 
-def pair_problem(table: PairTable, energies: NDArray[np.float64]) -> AdditiveProblem:
+def pair_problem(
+    table: PairTable, energies: NDArray[np.float64], formula_of: Sequence[int] | None = None
+) -> AdditiveProblem:
     """Pose the fit of a pair law to energies per defect site.
 
     Args:
         table: Pairs of ``N`` structures.
         energies: Energy per defect site, eV, shape ``(N,)``.
+        formula_of: Number of the formula of each kind of pair; by default every kind has
+            its own.
     """
     per_site = 1 / table.n_sites[:, None]
+    numbers = np.arange(len(table.pair_kinds)) if formula_of is None else np.asarray(formula_of)
     return AdditiveProblem(
         points=table.distance[:, None],
-        group=table.kind,
-        n_groups=len(table.pair_kinds),
+        group=numbers[table.kind],
+        n_groups=len(set(numbers.tolist())),
         mixing=table.counts * per_site,
         base=table.composition * per_site,
         target=np.asarray(energies, dtype=np.float64),
@@ -73,16 +79,28 @@ class PairLaw:
     pair_formulas: Mapping[str, Expression]
 
     @classmethod
-    def from_fit(cls, fit: LawFit, table: PairTable) -> PairLaw:
-        """Name the numbers of a fit after the kinds of defects and pairs of its data."""
+    def from_fit(
+        cls, fit: LawFit, table: PairTable, formula_of: Sequence[int] | None = None
+    ) -> PairLaw:
+        """Name the numbers of a fit after the kinds of defects and pairs of its data.
+
+        Args:
+            fit: The fit.
+            table: Says what kinds there are.
+            formula_of: Number of the formula of each kind of pair; by default every kind has
+                its own.
+        """
+        numbers = range(len(table.pair_kinds)) if formula_of is None else formula_of
         formulas = [
             Expression(tokens).with_constants(constants.tolist())
             for tokens, constants in zip(fit.formulas, fit.constants, strict=True)
         ]
+        scales = fit.scales.tolist()
+        numbered = list(zip(table.pair_kinds, numbers, strict=True))
         return cls(
             dict(zip(table.defect_kinds, fit.base.tolist(), strict=True)),
-            dict(zip(table.pair_kinds, fit.scales.tolist(), strict=True)),
-            dict(zip(table.pair_kinds, formulas, strict=True)),
+            {kind: scales[number] for kind, number in numbered},
+            {kind: formulas[number] for kind, number in numbered},
         )
 
     @classmethod
@@ -133,24 +151,34 @@ class PairLaw:
     @property
     def complexity(self) -> int:
         """Nodes of the whole law: every formula with its factor, every defect energy."""
-        formulas = [formula.tokens for formula in self.pair_formulas.values()]
+        formulas = [self.pair_formulas[kinds[0]].tokens for kinds in self.sharing()]
         return nodes_of(formulas, len(self.defect_energies))
 
+    def sharing(self) -> list[list[str]]:
+        """Kinds of pairs, those that have one formula with all its numbers in common together."""
+        together: dict[tuple[float, str], list[str]] = {}
+        for kind, formula in self.pair_formulas.items():
+            key = (self.pair_scales[kind], formula.to_string())
+            together.setdefault(key, []).append(kind)
+        return list(together.values())
+
     def lines(self, digits: int = 4) -> list[str]:
-        """The law in lines to read: one for each kind of pair, one for the energies."""
+        """The law in lines to read: one for each formula, one for the energies."""
         pairs = [
-            f"K[{kind}] = {self.pair_scales[kind]:.{digits}g}*{_factor(formula, digits)}"
-            for kind, formula in self.pair_formulas.items()
+            f"K[{', '.join(kinds)}] = {self.pair_scales[kinds[0]]:.{digits}g}"
+            f"*{_factor(self.pair_formulas[kinds[0]], digits)}"
+            for kinds in self.sharing()
         ]
         energies = ", ".join(f"{k} {v:.{digits}g}" for k, v in self.defect_energies.items())
         return [*pairs, f"eps = {energies}"]
 
     def latex(self, digits: int = 4) -> str:
-        """The law in LaTeX, one line for each kind of pair."""
+        """The law in LaTeX, one line for each formula."""
         lines = [
-            rf"K_{{\mathrm{{{_latex_text(kind)}}}}}(r) = "
-            rf"{self.pair_scales[kind]:.{digits}g} \left({formula.latex(digits)}\right)"
-            for kind, formula in self.pair_formulas.items()
+            rf"K_{{\mathrm{{{_latex_text(', '.join(kinds))}}}}}(r) = "
+            rf"{self.pair_scales[kinds[0]]:.{digits}g} "
+            rf"\left({self.pair_formulas[kinds[0]].latex(digits)}\right)"
+            for kinds in self.sharing()
         ]
         return r" \\ ".join(lines)
 

@@ -2,9 +2,9 @@
 
 Kinds of pairs meet only in the sums over a structure's pairs. Each kind's formula is
 therefore searched by itself, against what free values at its distances would be, in the
-metric in which the structures determine them. The best combinations of the formulas found
-are fitted to the structures together, under absolute error, and compared by
-cross-validation.
+metric in which the structures determine them; kinds that have a formula in common count as
+one. The best combinations of the formulas found are fitted to the structures together,
+under absolute error, and compared by cross-validation.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +44,8 @@ PAIR_GRAMMAR = Grammar(
     variables=VARIABLES,
     operators=("add", "sub", "mul", "div", "square", "inv", "exp", "cos"),
     constants=("1", "2"),
-    max_length=16,
-    max_fitted=5,
+    max_length=20,
+    max_fitted=6,
     predicates=(*DEFAULT_PREDICATES, no_free_factor),
 )
 """The language of pair laws: what decays, oscillates and combines."""
@@ -64,6 +64,10 @@ class PairLawSettings:
         most_nodes: Largest complexity of the whole law.
         rows_per_number: Least number of training structures for each fitted number of a
             law; cross-validation cannot tell with a handful of them.
+        rows_per_distance: Where there are fewer training structures for each distance of
+            pairs, kinds of pairs of the same two defects may have a formula in common.
+        rows_compared: Laws are compared on at most so many training structures, drawn at
+            random; the search sees all of them, and so does the final fit of each law.
         combinations: Combinations of formulas that are fitted to the structures, beside
             the best one of every complexity.
         candidates: Laws that are cross-validated.
@@ -87,6 +91,8 @@ class PairLawSettings:
     physics: PhysicsSettings = field(default_factory=PhysicsSettings)
     most_nodes: int = 40
     rows_per_number: float = 3.0
+    rows_per_distance: float = 3.0
+    rows_compared: int = 2000
     combinations: int = 30
     candidates: int = 12
     validation_folds: int = 5
@@ -94,19 +100,31 @@ class PairLawSettings:
     bootstrap: int = 30
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Candidate:
     """A law with its errors inside the training part.
 
     Attributes:
         fit: The law fitted to the whole training part.
         nodes: Its complexity.
-        validation_mae: Cross-validated inside the training part, eV per site.
+        validation_errors: Absolute errors of structures that were left out of the fit, in
+            cross-validation inside the training part, eV per site, shape ``(N,)``.
     """
 
     fit: LawFit
     nodes: int
-    validation_mae: float
+    validation_errors: Floats
+
+    @property
+    def validation_mae(self) -> float:
+        """Mean of the validation errors, eV per site."""
+        return float(self.validation_errors.mean())
+
+    @property
+    def parameters(self) -> int:
+        """Number of fitted numbers: energies of defects, factors, constants of formulas."""
+        constants = sum(values.size for values in self.fit.constants)
+        return self.fit.base.size + self.fit.scales.size + constants
 
 
 class PairSearch:
@@ -130,6 +148,15 @@ class PairSearch:
         self._settings = settings
         self._seed = seed
         self._physics = PairPhysics(problem, settings.physics, shortest)
+        self._compared = self._drawn(settings.rows_compared)
+
+    def _drawn(self, most: int) -> AdditiveProblem:
+        """Structures to compare laws on."""
+        n_rows = len(self._problem.target)
+        if n_rows <= most:
+            return self._problem
+        rows = np.random.default_rng(self._seed).choice(n_rows, most, replace=False)
+        return self._problem.subset(np.sort(rows))
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""
@@ -140,7 +167,16 @@ class PairSearch:
         fits = [fit for law in self._combined(fronts) if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
         found = [self._judged(fit) for fit in front[-self._settings.candidates :]]
-        return [candidate for candidate in found if candidate]
+        return [self._final(candidate) for candidate in found if candidate]
+
+    def _final(self, candidate: Candidate) -> Candidate:
+        """The same law fitted to all structures."""
+        if self._compared is self._problem:
+            return candidate
+        with suppress(ValueError):
+            fit = candidate.fit
+            return replace(candidate, fit=self._fitted(self._problem, fit.formulas, fit.constants))
+        return candidate
 
     def refit(self, fit: LawFit, rows: NDArray[np.int64]) -> LawFit:
         """The same formulas fitted to some of the structures, given by their numbers.
@@ -189,21 +225,22 @@ class PairSearch:
     def _joint_fit(self, law: Sequence[Scored]) -> LawFit | None:
         """Fit a law to all structures; none if it has no admissible constants."""
         with suppress(ValueError):
-            return self._fitted(self._problem, [s.tokens for s in law], [s.constants for s in law])
+            return self._fitted(self._compared, [s.tokens for s in law], [s.constants for s in law])
         return None
 
     def _judged(self, fit: LawFit) -> Candidate | None:
         """Cross-validate a law; none if it has no fit to some part of the structures."""
-        n_rows = len(self._problem.target)
+        problem = self._compared
+        n_rows = len(problem.target)
         n_folds = min(self._settings.validation_folds, n_rows)
         splitter = KFold(n_folds, shuffle=True, random_state=self._seed)
         with suppress(ValueError):
-            errors = []
+            errors = np.empty(n_rows)
             for rest, held in splitter.split(np.arange(n_rows)):
-                part = self.refit(fit, rest)
-                test = self._problem.subset(held)
-                errors.append(np.abs(part.predict(test, VARIABLES) - test.target))
-            return Candidate(fit, self._nodes(fit), float(np.concatenate(errors).mean()))
+                part = self._fitted(problem.subset(rest), fit.formulas, fit.constants)
+                test = problem.subset(held)
+                errors[held] = np.abs(part.predict(test, VARIABLES) - test.target)
+            return Candidate(fit, self._nodes(fit), errors)
         return None
 
     def _fitted(

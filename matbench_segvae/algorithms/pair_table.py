@@ -206,6 +206,7 @@ class PairValueTable:
         """The table: kind, distance (Å) and value (eV) of every pair, and the rest."""
         fitted = self._fitted()
         table = fitted.table
+        n_numbers = len(fitted.defect_energies) + len(fitted.pair_values)
         return {
             "defect_energies_eV": dict(
                 zip(table.defect_kinds, fitted.defect_energies.tolist(), strict=True)
@@ -219,7 +220,8 @@ class PairValueTable:
                     strict=True,
                 )
             ],
-            "complexity": len(fitted.defect_energies) + len(fitted.pair_values),
+            "complexity": n_numbers,
+            "parameters": n_numbers,
             "training_mae": fitted.training_mae,
         }
 

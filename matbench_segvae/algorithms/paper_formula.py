@@ -212,11 +212,12 @@ class PublishedFormula:
     def describe(self) -> Mapping[str, Any]:
         """The formulas for the task, or all of them before `fit`.
 
-        Complexity counts the nodes of all that are told.
+        Complexity counts the nodes of all that are told; no number is fitted.
         """
         return {
             "formula": "; ".join(map(str, self._formulas)),
             "latex": r" \\ ".join(formula.formula.latex(digits=7) for formula in self._formulas),
             "complexity": sum(len(formula.formula) for formula in self._formulas),
+            "parameters": 0,
             "source": "arXiv:2512.20785",
         }

@@ -12,13 +12,9 @@ from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.pair_bootstrap import intervals, resampled
-from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem, pairs_of
-from matbench_segvae.algorithms.pair_search import (
-    Candidate,
-    PairLawSettings,
-    PairSearch,
-    choose,
-)
+from matbench_segvae.algorithms.pair_law import PairLaw, pairs_of
+from matbench_segvae.algorithms.pair_search import PairLawSettings
+from matbench_segvae.algorithms.pair_sharing import FoundLaw, best_law, search_laws
 from matbench_segvae.defects import PairTable, pair_table, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
@@ -57,7 +53,8 @@ class SEGVAEPairLaw:
         self._table: PairTable | None = None
         self._hosts: list[str] = []
         self._law: PairLaw | None = None
-        self._candidates: list[Candidate] = []
+        self._found: list[FoundLaw] = []
+        self._chosen: FoundLaw | None = None
         self._resampled: list[PairLaw] = []
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
@@ -75,20 +72,22 @@ class SEGVAEPairLaw:
                 f"segvae on {context.task}, fold {context.fold}: no training structure holds "
                 "two defects, so there is no pair law to find"
             )
-        problem = pair_problem(table, targets.to_numpy(dtype=np.float64))
         self._hosts = sorted({cell.host for cell in cells})
         by_host = [shortest_distances(host, table.pair_kinds) for host in self._hosts]
         shortest = [min(distances) for distances in zip(*by_host, strict=True)]
+        energies = targets.to_numpy(dtype=np.float64)
         with isolated(context.seed):
-            search = PairSearch(problem, self.settings, context.seed, shortest)
-            self._candidates = search.run(context.report)
-        if not self._candidates:
+            found = search_laws(
+                table, energies, shortest, self.settings, context.seed, context.report
+            )
+        if not found:
             raise UserError("segvae found no formula that satisfies the conditions on pair laws")
-        chosen = choose(self._candidates, self.settings.patience)
-        fits = resampled(search, chosen.fit, len(inputs), self.settings.bootstrap, context.seed)
-        self._table = table
-        self._law = PairLaw.from_fit(chosen.fit, table)
-        self._resampled = [PairLaw.from_fit(fit, table) for fit in fits]
+        chosen = best_law(found, self.settings.patience)
+        fit, n_resamples = chosen.candidate.fit, self.settings.bootstrap
+        fits = resampled(chosen.search, fit, len(inputs), n_resamples, context.seed)
+        self._table, self._found, self._chosen = table, found, chosen
+        self._law = chosen.named()
+        self._resampled = [chosen.named(refit) for refit in fits]
 
     def predict(self, inputs: pd.Series) -> NDArray[np.float64]:
         """Energies per defect site, eV.
@@ -100,12 +99,13 @@ class SEGVAEPairLaw:
 
     def describe(self) -> Mapping[str, Any]:
         """The law: formula, LaTeX, constants with intervals, range, and what it was chosen from."""
-        law, table = self._fitted_law(), self._table
-        assert table is not None
+        law, table, chosen = self._fitted_law(), self._table, self._chosen
+        assert table is not None and chosen is not None
         return {
             "formula": "; ".join(law.lines()),
             "latex": law.latex(),
             "complexity": law.complexity,
+            "parameters": chosen.candidate.parameters,
             "hosts": self._hosts,
             "compositions": np.unique(table.composition, axis=0).tolist(),
             "constants": law.plain(),
@@ -116,15 +116,9 @@ class SEGVAEPairLaw:
                 for d in [table.distance[table.kind == number]]
             },
             "resampled": [other.plain() for other in self._resampled],
-            "candidates": [
-                {
-                    "formulas": [str(Expression(tokens)) for tokens in candidate.fit.formulas],
-                    "complexity": candidate.nodes,
-                    "training_mae": candidate.fit.mae,
-                    "validation_mae": candidate.validation_mae,
-                }
-                for candidate in self._candidates
-            ],
+            "training_mae": chosen.candidate.fit.mae,
+            "validation_mae": chosen.candidate.validation_mae,
+            "candidates": [_told(law) for law in self._found],
             "settings": asdict(self.settings),
         }
 
@@ -132,6 +126,18 @@ class SEGVAEPairLaw:
         if self._law is None:
             raise RuntimeError("fit() has to come first")
         return self._law
+
+
+def _told(found: FoundLaw) -> dict[str, Any]:
+    """A law that was to choose from, in JSON's own types."""
+    candidate = found.candidate
+    return {
+        "formulas": [str(Expression(tokens)) for tokens in candidate.fit.formulas],
+        "formula_of_kind": list(found.formula_of),
+        "complexity": candidate.nodes,
+        "training_mae": candidate.fit.mae,
+        "validation_mae": candidate.validation_mae,
+    }
 
 
 def _check_task(context: FoldContext) -> None:

@@ -74,15 +74,13 @@ class StoredLaw:
         try:
             hosts = tuple(str(host) for host in told["hosts"])
             law = _in_order(PairLaw.from_plain(told["constants"]), hosts)
-            # Candidates are a front: no two of them have the same complexity.
-            maes = {c["complexity"]: c["validation_mae"] for c in told["candidates"]}
             stored = cls(
                 law=law,
                 resampled=tuple(PairLaw.from_plain(plain) for plain in told["resampled"]),
                 intervals=dict(told["constants_90_percent"]),
                 ranges={k: (float(d[0]), float(d[1])) for k, d in told["distances_A"].items()},
                 hosts=hosts,
-                validation_mae=float(maes[told["complexity"]]),
+                validation_mae=float(told["validation_mae"]),
             )
         except (KeyError, IndexError) as error:
             raise ValueError(f"it lacks {error}") from error

@@ -111,6 +111,27 @@ def ablation_command(
     console().print(table)
 
 
+@bench_app.command("scaling")
+def scaling_command(
+    structures: Annotated[int, typer.Option(help="Structures of the small search.", min=20)] = 200,
+    factor: Annotated[int, typer.Option(help="Times as many in the large one.", min=1)] = 100,
+    seed: Annotated[int, typer.Option(help="Seed of structures and searches.", min=0)] = 0,
+) -> None:
+    """What more structures of the same lattice cost a search for a pair law."""
+    from matbench_segvae.trials.scaling import measure_scaling
+
+    searches = measure_scaling(structures, factor, seed)
+    table = Table(title="pair laws of random vacancies in MoS2", box=SIMPLE_HEAD)
+    for header in ("structures", "pair distances", "seconds", "training MAE, meV per site"):
+        table.add_column(header, justify="right")
+    for s in searches:
+        mae = f"{1000 * s.training_mae:.2f}"
+        table.add_row(str(s.structures), str(s.distances), f"{s.seconds:.1f}", mae)
+    console().print(table)
+    ratio = searches[1].seconds / searches[0].seconds
+    print(f"{factor} times the structures take {ratio:.2f} times as long")
+
+
 def _tell(attempt: Attempt) -> None:
     """A line about a finished search."""
     verdicts = [f"{rule} {'yes' if found else 'no'}" for rule, found in

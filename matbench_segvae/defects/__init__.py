@@ -3,7 +3,12 @@
 from matbench_segvae.defects.distances import plane_distances
 from matbench_segvae.defects.hosts import HOSTS, Host
 from matbench_segvae.defects.orbits import Orbits, canonical_sites, vacancy_orbits
-from matbench_segvae.defects.pairs import PairTable, pair_table, shortest_distances
+from matbench_segvae.defects.pairs import (
+    PairTable,
+    pair_table,
+    same_defects,
+    shortest_distances,
+)
 from matbench_segvae.defects.sparse import (
     Defect,
     DefectiveCell,
@@ -23,6 +28,7 @@ __all__ = [
     "defective_structure",
     "pair_table",
     "plane_distances",
+    "same_defects",
     "shortest_distances",
     "sparse_defects",
     "vacancies",

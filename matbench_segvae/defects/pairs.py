@@ -125,6 +125,20 @@ def shortest_distances(host: str, pair_kinds: Sequence[str]) -> list[float]:
     return found
 
 
+def same_defects(pair_kinds: Sequence[str]) -> tuple[int, ...]:
+    """Number the kinds of pairs so that those of the same two defects share a number.
+
+    Args:
+        pair_kinds: Kinds of pairs as a :class:`PairTable` names them.
+
+    Returns:
+        A number for each kind, counted from 0 in the order in which they come.
+    """
+    names = [kind.partition(" ")[0] for kind in pair_kinds]
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+    return tuple(numbers[name] for name in names)
+
+
 def _vocabulary(cells: Sequence[DefectiveCell], like: PairTable | None) -> tuple[str, ...]:
     """List the kinds of defects, those on metal sites first."""
     # The first atom of a host is its metal.

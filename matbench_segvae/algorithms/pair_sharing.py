@@ -1,0 +1,111 @@
+"""Whether kinds of pairs have a formula each, or one in common where the data are few.
+
+Two sulfur vacancies in one plane and on both sides of a layer are two kinds of pairs. With
+many structures each has its own formula. With hardly more structures than distances a
+formula for each follows the scatter of a few points, and one that both have in common sees
+twice as many: both ways are then searched. Validation inside the training part has to speak
+clearly for a formula of each kind's own, by more than a standard error, as in the rule of
+Breiman et al., Classification and Regression Trees (1984), section 3.4.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem
+from matbench_segvae.algorithms.pair_search import Candidate, PairLawSettings, PairSearch, choose
+from matbench_segvae.defects import PairTable, same_defects
+from matbench_segvae.expressions.law_fit import LawFit
+
+
+@dataclass(frozen=True, eq=False)
+class FoundLaw:
+    """A law out of a search.
+
+    Attributes:
+        candidate: The law with its errors inside the training part.
+        search: The search that found it.
+        formula_of: Number of the formula of each kind of pair.
+        table: Pairs of the training structures.
+    """
+
+    candidate: Candidate
+    search: PairSearch
+    formula_of: tuple[int, ...]
+    table: PairTable
+
+    def named(self, fit: LawFit | None = None) -> PairLaw:
+        """The law, or a refit of it, with numbers named after kinds of defects and pairs."""
+        return PairLaw.from_fit(fit or self.candidate.fit, self.table, self.formula_of)
+
+
+def search_laws(
+    table: PairTable,
+    energies: NDArray[np.float64],
+    shortest: Sequence[float],
+    settings: PairLawSettings,
+    seed: int,
+    report: Callable[[str], None],
+) -> list[FoundLaw]:
+    """Search pair laws for a training part; simplest first, none if no law is admissible.
+
+    Args:
+        table: Pairs of ``N`` structures.
+        energies: Energy per defect site, eV, shape ``(N,)``.
+        shortest: Shortest distance on the lattice for each kind of pair, Å.
+        settings: How to search.
+        seed: Source of all randomness.
+        report: Takes lines of progress.
+    """
+    found = []
+    for formula_of in _ways(table, len(energies), settings.rows_per_distance):
+        problem = pair_problem(table, energies, formula_of)
+        lows = [
+            min(low for low, number in zip(shortest, formula_of, strict=True) if number == formula)
+            for formula in range(problem.n_groups)
+        ]
+        search = PairSearch(problem, settings, seed, lows)
+        found += [FoundLaw(law, search, formula_of, table) for law in search.run(report)]
+    return sorted(found, key=lambda law: law.candidate.nodes)
+
+
+def best_law(found: Sequence[FoundLaw], patience: float) -> FoundLaw:
+    """The law to predict with.
+
+    Args:
+        found: Laws to choose from, at least one.
+        patience: See :func:`~matbench_segvae.algorithms.pair_search.choose`.
+    """
+    ways = list(dict.fromkeys(law.formula_of for law in found))
+    # The way with the fewest formulas comes first, and goes unless it is clearly worse.
+    ways.sort(key=lambda formula_of: len(set(formula_of)))
+    best = _best_of(found, ways[0], patience)
+    for way in ways[1:]:
+        other = _best_of(found, way, patience)
+        if _clearly_better(other.candidate, best.candidate):
+            best = other
+    return best
+
+
+def _best_of(found: Sequence[FoundLaw], way: tuple[int, ...], patience: float) -> FoundLaw:
+    laws = [law for law in found if law.formula_of == way]
+    chosen = choose([law.candidate for law in laws], patience)
+    return next(law for law in laws if law.candidate is chosen)
+
+
+def _clearly_better(one: Candidate, other: Candidate) -> bool:
+    """Whether validation errors are smaller by more than a standard error of the difference."""
+    gain = other.validation_errors - one.validation_errors
+    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+
+
+def _ways(table: PairTable, n_rows: int, rows_per_distance: float) -> list[tuple[int, ...]]:
+    """Numbers of the formulas of the kinds of pairs, in every way worth a search."""
+    own = tuple(range(len(table.pair_kinds)))
+    shared = same_defects(table.pair_kinds)
+    few = n_rows < rows_per_distance * len(table.distance)
+    return [own, shared] if few and shared != own else [own]
