@@ -22,7 +22,8 @@ def test_predicts_the_training_mean(tmp_path):
     dummy = MeanPredictor()
     dummy.fit(pd.Series(["A", "B"]), pd.Series([1.0, 4.0]), context(tmp_path))
     assert np.array_equal(dummy.predict(pd.Series(["C", "D", "E"])), [2.5, 2.5, 2.5])
-    assert dummy.describe() == {"mean": 2.5}
+    assert np.array_equal(dummy.predict_std(pd.Series(["C", "D"])), [1.5, 1.5])
+    assert dummy.describe() == {"mean": 2.5, "parameters": 1}
 
 
 def test_predicts_the_share_of_the_positive_class(tmp_path):
@@ -35,6 +36,8 @@ def test_predicts_the_share_of_the_positive_class(tmp_path):
 def test_predicting_before_fitting_is_a_mistake():
     with pytest.raises(RuntimeError, match="fit"):
         MeanPredictor().predict(pd.Series(["A"]))
+    with pytest.raises(RuntimeError, match="fit"):
+        MeanPredictor().predict_std(pd.Series(["A"]))
 
 
 @pytest.mark.parametrize(

@@ -110,6 +110,7 @@ def test_the_description_is_a_table_to_read_and_json(xtb, tmp_path):
     told = json.loads(json.dumps(dict(fitted(*xtb.get_train_and_val_data(0), tmp_path).describe())))
     rows, energies = told["pair_values"], told["defect_energies_eV"]
     assert told["complexity"] == len(rows) + len(energies)
+    assert told["parameters"] == told["complexity"]
     assert list(energies) == ["V_Mo", "V_S"]
     assert rows[0] == {"kind": "V_Mo-V_S", "distance_A": 2.417, "value_eV": rows[0]["value_eV"]}
     assert {row["kind"] for row in rows} == {"V_Mo-V_S", "V_S-V_S same plane", "V_S-V_S across"}

@@ -123,6 +123,7 @@ def test_the_description_holds_the_formulas_of_the_task(task, n_formulas, tmp_pa
     assert len(lines) == n_formulas
     formulas = [parse(line.partition(" = ")[2]) for line in lines]
     assert told["complexity"] == sum(map(len, formulas))
+    assert told["parameters"] == 0
     assert told["latex"].count(r" \\ ") == n_formulas - 1
     # What is told is what is used, to the last digit.
     known = [formula.formula for formula in FORMULAS]

@@ -17,6 +17,7 @@ from matbench_segvae.cli.bench import bench_app
 from matbench_segvae.cli.common import console, print_records, whole_number
 from matbench_segvae.cli.data import data_app
 from matbench_segvae.cli.law import law_app
+from matbench_segvae.cli.submission import submission_app
 from matbench_segvae.cli.table import fit_command, predict_command
 from matbench_segvae.errors import UserError
 
@@ -46,6 +47,7 @@ app = typer.Typer(
 app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 app.add_typer(law_app, name="law")
+app.add_typer(submission_app, name="submission")
 app.command("fit")(fit_command)
 app.command("predict")(predict_command)
 
@@ -165,13 +167,25 @@ def leaderboard_command(
         Path | None,
         typer.Option(help="Draw predictions against truth, as SVG, PNG or PDF.", metavar="FILE"),
     ] = None,
+    published: Annotated[
+        bool,
+        typer.Option(
+            "--published",
+            help="Below the ranks, show predictions that were published with the DFT data.",
+        ),
+    ] = False,
 ) -> None:
     """Rank the submissions in a folder, ours or in Matbench's form."""
     from matbench_segvae.reporting import print_leaderboard, rank, read_results, units_of
 
     scores = read_results(directory)
     board = rank(scores)
-    print_leaderboard(console(), board, units_of(board))
+    others = {}
+    if published:
+        from matbench_segvae.benchmark.published import published_scores
+
+        others = {task: published_scores(task) for task in board}
+    print_leaderboard(console(), board, units_of(board), others)
     if plot is not None:
         from matbench_segvae.reporting.picture import draw_parity
 

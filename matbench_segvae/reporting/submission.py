@@ -7,6 +7,7 @@ that makes the results again; see https://matbench.materialsproject.org/How%20To
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -131,12 +132,24 @@ def _assemble(store: FoldStore, tasks: Mapping[str, Any], collected: _Collected)
         # The truth is needed for scoring; it is loaded once, in the run.
         task.df = tasks[name].df
         for result in results:
-            task.record(result.fold, list(result.predictions.values()), params=dict(result.params))
+            predictions = list(result.predictions.values())
+            task.record(result.fold, predictions, std=_stds(result), params=dict(result.params))
     for name, results in earlier.items():
         benchmark.tasks_map[name].results = results
     card = algorithm_class(store.algorithm).card
     benchmark.add_metadata({"algorithm": card.algorithm, "algorithm_long": card.algorithm_long})
     return benchmark
+
+
+def _stds(result: FoldResult) -> list[float] | None:
+    """Standard deviations as Matbench can record them.
+
+    Matbench makes 95 % intervals of them with scipy, where a scale of exactly 0 gives NaN;
+    the smallest number there is gives an interval without width.
+    """
+    if result.stds is None:
+        return None
+    return [max(std, sys.float_info.min) for std in result.stds.values()]
 
 
 def _earlier_tasks(store: FoldStore, collected: _Collected) -> dict[str, Any]:
@@ -152,10 +165,24 @@ def _earlier_tasks(store: FoldStore, collected: _Collected) -> dict[str, Any]:
         collected.warnings.append(f"{path} could not be read and is replaced: {error}")
         return {}
     return {
-        name: task.results
+        name: _without_traces(task.results)
         for name, task in before.tasks_map.items()
         if name not in collected.complete
     }
+
+
+def _without_traces(results: Any) -> Any:  # noqa: ANN401
+    """Undo what Matbench's validation does to recorded uncertainties.
+
+    It asks them for ``std`` and ``ci``, and its dictionaries create what they are asked for,
+    beside the samples.
+    """
+    for fold in results.values():
+        uncertainty = fold.get("uncertainty") or {}
+        for key in ("std", "ci"):
+            if uncertainty.get(key) == {}:
+                del uncertainty[key]
+    return results
 
 
 def _write_results(benchmark: Any, path: Path) -> None:  # noqa: ANN401

@@ -10,11 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
+from matbench_segvae.algorithms.base import PredictsStd
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.provenance import hardware, versions
 from matbench_segvae.running.result import FoldResult, to_json_types
+
+_STDS = "standard deviations"
 
 
 def run_fold(
@@ -38,7 +42,8 @@ def run_fold(
 
     Raises:
         UserError: If the algorithm is unknown, cannot read the task's inputs, or returns
-            predictions of a wrong shape or that are not finite.
+            predictions or standard deviations of a wrong shape or that are not finite, or
+            negative standard deviations.
     """
     # Not at the top of the module: whoever made the task has found out that matbench is
     # installed, and can tell the user if it is not.
@@ -54,7 +59,11 @@ def run_fold(
         fitted = time.perf_counter()
         predictions = np.asarray(algorithm.predict(test_inputs), dtype=float)
         predicted = time.perf_counter()
-    _check(predictions, len(test_inputs), algorithm_name, context)
+        stds = _stds(algorithm, test_inputs, context)
+    _check(predictions, len(test_inputs), "predictions", algorithm_name, context)
+    if stds is not None:
+        _check(stds, len(test_inputs), _STDS, algorithm_name, context)
+    ids = list(map(str, test_inputs.index))
     values = predictions.tolist()
     scores = score_array(truth, values, context.task_type)
     seconds = {"seconds_fit": fitted - start, "seconds_predict": predicted - fitted}
@@ -65,7 +74,7 @@ def run_fold(
         fold=fold,
         seed=seed,
         unit=context.unit,
-        predictions=dict(zip(map(str, test_inputs.index), values, strict=True)),
+        predictions=dict(zip(ids, values, strict=True)),
         scores={name: float(score) for name, score in scores.items()},
         params=to_json_types(
             {
@@ -76,6 +85,7 @@ def run_fold(
                 "n_test": len(test_inputs),
             }
         ),
+        stds=None if stds is None else dict(zip(ids, stds.tolist(), strict=True)),
     )
 
 
@@ -110,15 +120,28 @@ def _circumstances(algorithm: Algorithm, seed: int) -> dict[str, Any]:
     }
 
 
-def _check(predictions: np.ndarray, expected: int, algorithm: str, context: FoldContext) -> None:
+def _stds(algorithm: Algorithm, test_inputs: pd.Series, context: FoldContext) -> np.ndarray | None:
+    """Standard deviations of the predictions, if the algorithm has them.
+
+    Matbench takes none for a classification, whose probabilities say how sure they are.
+    """
+    if context.task_type != "regression" or not isinstance(algorithm, PredictsStd):
+        return None
+    return np.asarray(algorithm.predict_std(test_inputs), dtype=float)
+
+
+def _check(
+    values: np.ndarray, expected: int, what: str, algorithm: str, context: FoldContext
+) -> None:
+    """Refuse what an algorithm returned unless it is finite and as long as the test part."""
+    said = f"algorithm '{algorithm}' returned"
     where = f"on {context.task} fold {context.fold}"
-    if predictions.shape != (expected,):
+    if values.shape != (expected,):
         raise UserError(
-            f"algorithm '{algorithm}' returned predictions of shape {predictions.shape} {where}: "
-            f"it has to be ({expected},)"
+            f"{said} {what} of shape {values.shape} {where}: it has to be ({expected},)"
         )
-    bad = int(np.count_nonzero(~np.isfinite(predictions)))
+    bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
-        raise UserError(
-            f"algorithm '{algorithm}' returned {bad} predictions that are not finite {where}"
-        )
+        raise UserError(f"{said} {bad} {what} that are not finite {where}")
+    if what == _STDS and (values < 0).any():
+        raise UserError(f"{said} {int((values < 0).sum())} {what} below 0 {where}")

@@ -25,6 +25,8 @@ class FoldResult:
         predictions: Sample id to prediction, in the order of the fold's test part.
         scores: Matbench's scores of the fold, such as ``mae`` or ``rocauc``.
         params: What the algorithm says about itself, and seconds, seed, versions, hardware.
+        stds: Standard deviation of each prediction, in the unit of the target, with the same
+            keys; ``None`` if the algorithm gives none.
     """
 
     benchmark: str
@@ -36,6 +38,7 @@ class FoldResult:
     predictions: Mapping[str, float]
     scores: Mapping[str, float]
     params: Mapping[str, Any]
+    stds: Mapping[str, float] | None = None
 
     @property
     def metric(self) -> str:
@@ -65,6 +68,11 @@ class FoldResult:
             result = cls(**fields)
             if not all(isinstance(v, float) for v in result.predictions.values()):
                 raise ValueError("predictions are not all numbers")
+            if result.stds is not None and (
+                list(result.stds) != list(result.predictions)
+                or not all(isinstance(v, float) for v in result.stds.values())
+            ):
+                raise ValueError("standard deviations are not one number for each prediction")
             _ = result.score, dict(result.params)
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a complete fold result: {error}") from error
