@@ -49,7 +49,7 @@ def trained(fold, tmp_path_factory):
 
 
 def test_training_lowers_the_loss(trained):
-    losses = trained[0]._outcome.losses
+    losses = trained[0]._outcomes[0].losses
     assert len(losses) == 25
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
 
@@ -71,7 +71,7 @@ def test_describes_itself_in_json_types(trained):
     facts = trained[0].describe()
     assert json.loads(json.dumps(facts)) == facts
     assert facts["epochs"] == 25
-    assert 0 <= facts["best_epoch"] < 25
+    assert 0 <= facts["best_epoch"][0] < 25
     assert facts["parameters"] > 100_000
     assert facts["node_types"] == ["V_Mo", "V_S"]
     assert 0.0 < facts["validation_mae"] < 1.0

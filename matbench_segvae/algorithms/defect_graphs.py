@@ -164,6 +164,25 @@ class CrystalGraph(Structure2Graph):
         return graph, lattice, state
 
 
+def placed(graph: Data, lattice: torch.Tensor, _: int = 0) -> Data:
+    """Give a graph the Cartesian positions that matgl's networks measure distances by.
+
+    Args:
+        graph: With fractional coordinates and lattice translations, as the converters give it.
+        lattice: Lattice vectors as rows in Å, shape ``(1, 3, 3)``.
+
+    Returns:
+        Node types, positions (Å), edges and the Cartesian translations (Å) of their targets.
+    """
+    return Data(
+        num_nodes=graph.num_nodes,
+        node_type=graph.node_type,
+        edge_index=graph.edge_index,
+        pos=graph.frac_coords @ lattice[0],
+        pbc_offshift=graph.pbc_offset @ lattice[0],
+    )
+
+
 def _idle_state() -> np.ndarray:
     # MEGNet's two global inputs; nothing global varies within these data sets.
     return np.zeros(2, dtype=np.float32)

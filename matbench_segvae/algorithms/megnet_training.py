@@ -1,4 +1,4 @@
-"""Training a matgl model with Lightning and keeping its best epoch, in memory alone."""
+"""Training a matgl network with Lightning and keeping its best epoch, in memory alone."""
 
 from __future__ import annotations
 
@@ -6,23 +6,30 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import lightning
-import numpy as np
 import torch
 from lightning.pytorch.callbacks import Callback
-from matgl.graph.data import collate_fn_graph
-from matgl.utils.training import ModelLightningModule
 from torch.utils.data import DataLoader, Dataset
-from torch_geometric.data import Data
 
 from matbench_segvae.isolation import silent_trainer
 
-# A graph, its lattice, its state attributes and its target, as matgl collates them.
-Item = tuple[Data, torch.Tensor, torch.Tensor, dict[str, float]]
+# A graph in whatever form the network takes it, and its standardised target.
+Item = tuple[Any, float]
+# Graphs side by side, their idle state attributes, and their targets.
+Batch = tuple[Any, torch.Tensor, torch.Tensor]
+# Puts graphs side by side.
+Join = Callable[[Sequence[Any]], Any]
 
-_BATCH_TO_PREDICT = 128
+_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
+    "l1_loss": torch.nn.functional.l1_loss,
+    "huber_loss": torch.nn.functional.huber_loss,
+    "smooth_l1_loss": torch.nn.functional.smooth_l1_loss,
+    "mse_loss": torch.nn.functional.mse_loss,
+}
+# MEGNet's two global inputs: nothing global varies within these data sets.
+_STATE_SIZE = 2
 
 
 @dataclass(frozen=True)
@@ -32,24 +39,47 @@ class MEGNetSettings:
     Attributes:
         defect_cutoff: Longest edge of the sparse defect graph, in Å.
         crystal_cutoff: Longest edge of the graph of all atoms, in Å.
+        sharpness: Distances enter through Gaussians ``exp(-sharpness * (r - center)**2)``,
+            in 1/Å²; matgl's default is 0.5.
+        gain: Initial weights are drawn so that a layer changes the size of a signal by half
+            of this, 2 keeping it; ``None`` leaves matgl's, under which it shrinks. A vacancy
+            moves the averages over a whole supercell by so little that it would be lost on
+            the way through twenty layers, and the network would learn nothing but the mean.
+        standardise_readout: Whether what is read out of a graph of all atoms is standardised
+            over a batch before the last layers.
         epochs: Passes over the training part, at the end of which the cosine schedule ends.
+        warm_up: Epochs during which the learning rate grows to its full value.
         batch_size: Graphs per step.
-        learning_rate: Adam's step at the start of the cosine schedule.
+        predict_batch: Graphs at once where no gradient is needed.
+        learning_rate: Largest step of Adam in the schedule.
+        weight_decay: Share of the weights taken away per unit of the learning rate.
         loss: ``"l1_loss"``, ``"huber_loss"``, ``"smooth_l1_loss"`` or ``"mse_loss"``, in
             units of the targets' standard deviation.
         validate_every: Epochs from one look at the validation part to the next.
         validation_share: Share of the training part kept aside to choose the best epoch.
+        settled: Share of the epochs before which none is chosen. Early in the schedule the
+            steps are large, and on a small validation part a lucky one looks good.
+        members: Networks, each with its own start and validation part, whose predictions
+            are averaged.
         threads: torch threads; graphs of a few nodes gain nothing from more than one.
     """
 
     defect_cutoff: float = 20.0
     crystal_cutoff: float = 5.0
+    sharpness: float = 0.5
+    gain: float | None = None
+    standardise_readout: bool = False
     epochs: int = 200
+    warm_up: int = 0
     batch_size: int = 32
+    predict_batch: int = 128
     learning_rate: float = 1e-3
+    weight_decay: float = 0.0
     loss: str = "l1_loss"
     validate_every: int = 2
     validation_share: float = 0.1
+    settled: float = 0.0
+    members: int = 1
     threads: int = 1
 
 
@@ -68,73 +98,136 @@ class TrainingOutcome:
     losses: tuple[float, ...]
 
 
-class LeanModule(ModelLightningModule):
-    """matgl's module without the metrics of every step, which cost a fifth of the time."""
+class GraphModule(lightning.LightningModule):
+    """A network of graphs, its loss and its learning-rate schedule.
+
+    Args:
+        network: Takes graphs side by side and their states, gives a number each.
+        settings: How to train it.
+    """
+
+    def __init__(self, network: torch.nn.Module, settings: MEGNetSettings) -> None:
+        super().__init__()
+        self.network = network
+        self.settings = settings
+        self.step_losses: list[torch.Tensor] = []
+
+    def forward(self, graphs: Any, states: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
+        """Evaluate the network, shape ``(graphs,)``."""
+        # A batch of one comes back without its batch dimension.
+        output: torch.Tensor = self.network(graphs, state_attr=states).reshape(-1)
+        return output
 
     def on_train_epoch_start(self) -> None:
         """Start to collect the losses of an epoch."""
-        self.step_losses: list[torch.Tensor] = []
+        self.step_losses = []
 
-    def training_step(
-        self, batch: tuple[Data, torch.Tensor, torch.Tensor, torch.Tensor], batch_idx: int
-    ) -> torch.Tensor:
+    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
         """Compute the loss of a batch."""
-        graphs, lattices, states, targets = batch
-        outputs = self(graphs, lattices, state_attr=states).reshape(targets.shape)
-        loss: torch.Tensor = self.loss(outputs, targets)
+        graphs, states, targets = batch
+        loss = _LOSSES[self.settings.loss](self(graphs, states), targets)
         self.step_losses.append(loss.detach())
         return loss
+
+    def validation_step(self, batch: Batch, _: int) -> None:
+        """Add a batch to the mean absolute error of the validation part."""
+        graphs, states, targets = batch
+        error = (self(graphs, states) - targets).abs().mean()
+        self.log("val_mae", error, batch_size=len(targets), on_epoch=True, on_step=False)
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Adam with a linear warm-up and a cosine schedule, stepped once an epoch."""
+        settings = self.settings
+        # The fused kernel does in one call what else takes longer than the forward pass.
+        optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            fused=True,
+        )
+        schedule = torch.optim.lr_scheduler.LambdaLR(
+            optimizer, lambda epoch: _rate(epoch, settings.epochs, settings.warm_up)
+        )
+        return {"optimizer": optimizer, "lr_scheduler": schedule}
+
+
+def _rate(epoch: int, epochs: int, warm_up: int) -> float:
+    """Learning rate of an epoch relative to the largest one; it ends at a hundredth of it."""
+    if epoch < warm_up:
+        return (epoch + 1) / (warm_up + 1)
+    progress = (epoch - warm_up) / max(1, epochs - warm_up)
+    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
+
+
+def start(network: torch.nn.Module, gain: float) -> None:
+    """Draw initial weights that let small differences through.
+
+    The slope of softplus at 0 is one half, so a gain of 2 keeps the size of a signal, as He et
+    al. (arXiv:1502.01852) have it for rectifiers. Recurrent layers stay as they are.
+
+    Args:
+        network: Any network; its linear layers are drawn anew from torch's generator.
+        gain: Standard deviation of a layer's weights times the root of its number of inputs.
+    """
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Linear):
+            torch.nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
+            torch.nn.init.zeros_(layer.bias)
 
 
 class BestWeights(Callback):
     """Keeps the weights of the epoch with the smallest validation error, in memory."""
 
-    def __init__(self, report: Callable[[str], None]) -> None:
+    def __init__(self, report: Callable[[str], None], first: int) -> None:
         self.best_epoch = -1
         self.best_error = math.inf
         self.losses: list[float] = []
         self._weights: dict[str, torch.Tensor] = {}
         self._report = report
+        self._first = first
 
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: LeanModule) -> None:
+    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
         """Remember the weights if they are the best so far."""
-        error = float(trainer.callback_metrics["val_MAE"])
-        if error < self.best_error:
+        error = float(trainer.callback_metrics["val_mae"])
+        if trainer.current_epoch >= self._first and error < self.best_error:
             self.best_error = error
             self.best_epoch = int(trainer.current_epoch)
             state = pl_module.state_dict()
             self._weights = {name: w.detach().cpu().clone() for name, w in state.items()}
 
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: LeanModule) -> None:
+    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
         """Keep the loss, and say at every tenth of the way where the training is."""
         self.losses.append(float(torch.stack(pl_module.step_losses).mean()))
         done, total = trainer.current_epoch + 1, trainer.max_epochs
         if done % max(1, total // 10) == 0:
-            self._report(f"epoch {done}/{total}, best so far {self.best_epoch + 1}")
+            best = f", best so far {self.best_epoch + 1}" if self.best_epoch >= 0 else ""
+            self._report(f"epoch {done}/{total}, loss {self.losses[-1]:.4f}{best}")
 
-    def restore(self, module: LeanModule) -> None:
+    def restore(self, module: GraphModule) -> None:
         """Put the best weights back; without a finite error the last ones stay."""
         if self._weights:
             module.load_state_dict(self._weights)
 
 
 def train(
-    model: torch.nn.Module,
+    network: torch.nn.Module,
     training: Sequence[Item],
     validation: Sequence[Item],
+    join: Join,
     settings: MEGNetSettings,
     seed: int,
     scratch: Path,
     report: Callable[[str], None],
 ) -> TrainingOutcome:
-    """Train a model in place and leave it with the weights of its best epoch.
+    """Train a network in place and leave it with the weights of its best epoch.
 
     To be called inside `matbench_segvae.isolation.isolated`.
 
     Args:
-        model: A matgl model.
+        network: A matgl network.
         training: Graphs with standardised targets.
         validation: Graphs to choose the best epoch by.
+        join: Puts graphs side by side.
         settings: How to train.
         seed: Orders the batches.
         scratch: The only folder Lightning may write to.
@@ -143,20 +236,15 @@ def train(
     Returns:
         What came of it; errors are in standard deviations of the target.
     """
-    module = LeanModule(
-        model,
-        loss=settings.loss,
-        # The fused kernel does in one call what else takes longer than the forward pass.
-        optimizer=torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True),
-        lr=settings.learning_rate,
-        # Lightning steps the schedule once an epoch, so this counts epochs.
-        decay_steps=settings.epochs,
-    )
-    best = BestWeights(report)
+    module = GraphModule(network, settings)
+    every = min(settings.validate_every, settings.epochs)
+    # There has to be a look at the validation part from there on.
+    last_look = settings.epochs // every * every - 1
+    best = BestWeights(report, min(int(settings.settled * settings.epochs), last_look))
     trainer = silent_trainer(
         settings.epochs,
-        check_val_every_n_epoch=settings.validate_every,
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
+        check_val_every_n_epoch=every,
+        accelerator=device(),
         devices=1,
         callbacks=[best],
         default_root_dir=str(scratch),
@@ -165,8 +253,8 @@ def train(
     order = torch.Generator().manual_seed(seed)
     trainer.fit(
         module,
-        _loader(training, settings.batch_size, order),
-        _loader(validation, _BATCH_TO_PREDICT),
+        _loader(training, settings.batch_size, join, order),
+        _loader(validation, settings.predict_batch, join),
     )
     module.cpu()
     best.restore(module)
@@ -174,38 +262,52 @@ def train(
 
 
 def _loader(
-    items: Sequence[Item], batch_size: int, order: torch.Generator | None = None
+    items: Sequence[Item], batch_size: int, join: Join, order: torch.Generator | None = None
 ) -> DataLoader[Item]:
     """A plain loader, shuffled if there is an order: matgl's own caches graphs on disk."""
+
+    def collate(batch: Sequence[Item]) -> Batch:
+        graphs, targets = zip(*batch, strict=True)
+        state = torch.zeros(len(graphs), _STATE_SIZE)
+        return join(graphs), state, torch.tensor(targets, dtype=torch.float32)
+
     return DataLoader(
         cast("Dataset[Item]", items),
         batch_size,
         shuffle=order is not None,
+        # Nothing can be standardised over one graph; in the next epoch it is another one.
+        drop_last=order is not None and len(items) > batch_size and len(items) % batch_size == 1,
         generator=order,
-        collate_fn=collate_fn_graph,
+        collate_fn=collate,
     )
 
 
-def predict(model: torch.nn.Module, items: Sequence[Item]) -> torch.Tensor:
-    """Run a model over graphs.
+def predict(
+    network: torch.nn.Module, graphs: Sequence[Any], join: Join, batch_size: int
+) -> torch.Tensor:
+    """Run a network over graphs.
 
     Returns:
-        The outputs, shape ``(len(items),)``, in standard deviations from the mean.
+        The outputs, shape ``(len(graphs),)``, in standard deviations from the mean.
     """
-    module = ModelLightningModule(model).eval()
+    place = torch.device(device())
+    network = network.to(place).eval()
     outputs = []
     with torch.no_grad():
-        for graphs, lattices, states, _ in _loader(items, _BATCH_TO_PREDICT):
-            # A batch of one comes back without its batch dimension.
-            outputs.append(module(graphs, lattices, state_attr=states).reshape(-1))
+        for start in range(0, len(graphs), batch_size):
+            some = graphs[start : start + batch_size]
+            state = torch.zeros(len(some), _STATE_SIZE)
+            batch = lightning.fabric.utilities.move_data_to_device((join(some), state), place)
+            outputs.append(network(batch[0], state_attr=batch[1]).reshape(-1).cpu())
+    network.cpu()
     return torch.cat(outputs) if outputs else torch.empty(0)
 
 
-def parameter_count(model: torch.nn.Module) -> int:
+def device() -> str:
+    """Where networks are trained and evaluated: ``"cuda"`` if torch sees such a device."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def parameter_count(network: torch.nn.Module) -> int:
     """Number of trainable parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
-
-
-def as_item(graph: Data, lattice: torch.Tensor, state: np.ndarray, target: float) -> Item:
-    """Put a converter's answer and a target into the form that matgl collates."""
-    return graph, lattice, torch.as_tensor(state, dtype=torch.float32), {"target": target}
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -9,25 +9,20 @@ import sys
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from matbench_segvae.cli.bench import bench_app
-from matbench_segvae.cli.common import console, print_records, whole_number
+from matbench_segvae.cli.common import INTERRUPTED, console, print_records
 from matbench_segvae.cli.data import data_app
 from matbench_segvae.cli.law import law_app
+from matbench_segvae.cli.run import run_command
 from matbench_segvae.cli.submission import submission_app
 from matbench_segvae.cli.table import fit_command, predict_command
 from matbench_segvae.errors import UserError
 
-if TYPE_CHECKING:
-    from matbench_segvae.running import RunReport
-
-DEFAULT_TASK = "defects2d_xtb_mos2"
-DEFAULT_ALGORITHMS = ("segvae", "megnet", "dummy")
 USER_ERROR = 2
-INTERRUPTED = 130
 
 # The base class of typer's own errors; typer ships its own click since 0.2x, so it is
 # looked up rather than imported.
@@ -48,6 +43,7 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 app.add_typer(law_app, name="law")
 app.add_typer(submission_app, name="submission")
+app.command("run")(run_command)
 app.command("fit")(fit_command)
 app.command("predict")(predict_command)
 
@@ -102,64 +98,6 @@ def _root(
         print(context.get_help())
 
 
-@app.command("run")
-def run_command(
-    task: Annotated[
-        list[str] | None,
-        typer.Option(help=f"Task, repeatable. Default: {DEFAULT_TASK}.", metavar="NAME"),
-    ] = None,
-    algorithm: Annotated[
-        list[str] | None,
-        typer.Option(
-            help=f"Algorithm, repeatable. Default: {', '.join(DEFAULT_ALGORITHMS)}.",
-            metavar="NAME",
-        ),
-    ] = None,
-    fold: Annotated[
-        list[int] | None,
-        typer.Option(
-            help="Fold number, repeatable. Default: all folds.",
-            parser=whole_number,
-            metavar="INTEGER",
-        ),
-    ] = None,
-    seed: Annotated[
-        int, typer.Option(help="The source of all randomness.", min=0, metavar="INTEGER")
-    ] = 0,
-    out: Annotated[Path, typer.Option(help="Folder of the results.", metavar="DIR")] = Path(
-        "results"
-    ),
-    overwrite: Annotated[
-        bool, typer.Option("--overwrite", help="Run finished folds again.")
-    ] = False,
-) -> None:
-    """Run algorithms on the folds of tasks and write a submission folder for each.
-
-    Finished folds are kept and not run again, so an interrupted run can go on.
-    """
-    from matbench_segvae.reporting import ConsoleObserver, print_run, write_submissions
-    from matbench_segvae.running import prepare_tasks, quiet_matbench, run
-
-    terminal = console()
-    tasks = _distinct(task or [DEFAULT_TASK])
-    algorithms = _distinct(algorithm or DEFAULT_ALGORITHMS)
-    with quiet_matbench():
-        counts = [len(set(fold or t.folds)) for t in prepare_tasks(tasks, fold).values()]
-    total = len(algorithms) * sum(counts)
-    try:
-        with ConsoleObserver(terminal, total) as observer:
-            report = run(tasks, algorithms, fold or None, seed, out, overwrite, observer)
-    except KeyboardInterrupt:
-        print(
-            f"interrupted: finished folds are kept in '{out}', the same command goes on from there",
-            file=sys.stderr,
-        )
-        raise typer.Exit(INTERRUPTED) from None
-    submissions = write_submissions(out, algorithms, report.tasks)
-    print_run(terminal, report, submissions)
-    _complain(report, explicit=algorithm is not None)
-
-
 @app.command("leaderboard")
 def leaderboard_command(
     directory: Annotated[Path, typer.Argument(help="Folder with submission folders.")],
@@ -176,7 +114,13 @@ def leaderboard_command(
     ] = False,
 ) -> None:
     """Rank the submissions in a folder, ours or in Matbench's form."""
-    from matbench_segvae.reporting import print_leaderboard, rank, read_results, units_of
+    from matbench_segvae.reporting import (
+        print_leaderboard,
+        print_seeds,
+        rank,
+        read_results,
+        units_of,
+    )
 
     scores = read_results(directory)
     board = rank(scores)
@@ -185,7 +129,11 @@ def leaderboard_command(
         from matbench_segvae.benchmark.published import published_scores
 
         others = {task: published_scores(task) for task in board}
-    print_leaderboard(console(), board, units_of(board), others)
+    units = units_of(board)
+    print_leaderboard(console(), board, units, others)
+    print_seeds(
+        console(), [directory, *sorted(p for p in directory.iterdir() if p.is_dir())], units
+    )
     if plot is not None:
         from matbench_segvae.reporting.picture import draw_parity
 
@@ -212,18 +160,3 @@ def algorithms_command() -> None:
         "algorithms",
         [{"algorithm": name, "from": origin} for name, origin in algorithm_origins().items()],
     )
-
-
-def _distinct(names: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys(names))
-
-
-def _complain(report: RunReport, explicit: bool) -> None:
-    """Turn an algorithm that gave up into an error, after all else is written.
-
-    An algorithm that was only there by default may be left out: it was said in a warning.
-    """
-    if report.problems and (explicit or not report.results):
-        raise UserError(
-            "; ".join(f"{p.algorithm} on {p.task}: {p.message}" for p in report.problems)
-        )

@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+INTERRUPTED = 130
+"""Exit status after an interruption."""
+
 
 def console(*, stderr: bool = False) -> Console:
     """A console that colours nothing by itself."""

@@ -10,7 +10,7 @@ from matbench_segvae.reporting.leaderboard import (
 )
 from matbench_segvae.reporting.progress import ConsoleObserver
 from matbench_segvae.reporting.submission import Submission, write_submissions
-from matbench_segvae.reporting.tables import print_leaderboard, print_run
+from matbench_segvae.reporting.tables import print_leaderboard, print_run, print_seeds
 
 __all__ = [
     "ConsoleObserver",
@@ -20,6 +20,7 @@ __all__ = [
     "best_formula",
     "print_leaderboard",
     "print_run",
+    "print_seeds",
     "rank",
     "read_results",
     "units_of",

@@ -11,6 +11,7 @@ from typing import Any
 
 from matbench_segvae.benchmark import task_summary
 from matbench_segvae.errors import UserError
+from matbench_segvae.reporting.cost import Cost, cost_of
 from matbench_segvae.reporting.files import INFO, RESULTS, read_json
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
@@ -60,7 +61,7 @@ class Row:
         mean: Mean of the metric over the folds, in the unit of the target.
         std: Its standard deviation over the folds, the population's, as Matbench takes it.
         max_error: Largest error of all folds, in the unit of the target; regression only.
-        seconds: Mean time to fit a fold, if recorded.
+        cost: Parameters, seconds and device, as far as they were recorded.
         formula: The formula of `formula_fold`, if the algorithm has formulas.
         formula_fold: The fold whose error is closest to the mean. Each fold has its own
             formula; this one is neither the luckiest nor the unluckiest.
@@ -74,11 +75,16 @@ class Row:
     mean: float
     std: float
     max_error: float | None
-    seconds: float | None
+    cost: Cost
     formula: str | None
     formula_fold: int | None
     complexity: int | None
     folds: tuple[int, ...]
+
+    @property
+    def seconds(self) -> float | None:
+        """Mean time to fit a fold, in s, if recorded."""
+        return self.cost.fit_seconds
 
 
 def rank(scores: Iterable[FoldScore]) -> dict[str, list[Row]]:
@@ -117,7 +123,6 @@ def _row(folds: list[FoldScore]) -> Row:
     mean = statistics.fmean(values)
     typical = min(folds, key=lambda fold: (abs(fold.scores[metric] - mean), fold.fold))
     errors = [fold.scores["max_error"] for fold in folds if "max_error" in fold.scores]
-    seconds = [s for fold in folds if isinstance(s := fold.params.get("seconds_fit"), int | float)]
     formula, complexity = typical.params.get("formula"), typical.params.get("complexity")
     return Row(
         task=folds[0].task,
@@ -126,7 +131,7 @@ def _row(folds: list[FoldScore]) -> Row:
         mean=mean,
         std=statistics.pstdev(values),
         max_error=max(errors, default=None),
-        seconds=statistics.fmean(seconds) if seconds else None,
+        cost=cost_of([fold.params for fold in folds]),
         formula=str(formula) if formula else None,
         formula_fold=typical.fold if formula else None,
         complexity=int(complexity) if isinstance(complexity, int | float) else None,

@@ -41,17 +41,20 @@ class Recipe:
         algorithm: Name of the algorithm's entry point.
         seed: Seed of every fold.
         folds: Fold numbers; empty for all.
+        seeds: Number of seeds, from `seed` on.
     """
 
     task: str
     algorithm: str
     seed: int
     folds: tuple[int, ...] = ()
+    seeds: int = 1
 
     def options(self) -> str:
         """The command line's options for it."""
         folds = "".join(f" --fold {fold}" for fold in self.folds)
-        return f"--task {self.task} --algorithm {self.algorithm} --seed {self.seed}{folds}"
+        seeds = f" --seeds {self.seeds}" if self.seeds > 1 else ""
+        return f"--task {self.task} --algorithm {self.algorithm} --seed {self.seed}{seeds}{folds}"
 
 
 def run_script(folder: str, recipes: Iterable[Recipe]) -> str:

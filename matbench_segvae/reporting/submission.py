@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from matbench_segvae.benchmark import make_benchmark
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.files import INFO, RESULTS
 from matbench_segvae.reporting.script import Recipe, run_script
+from matbench_segvae.reporting.seeds import SeedScore, read_seeds, stored_seeds, write_seeds
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.quiet import quiet_matbench
 from matbench_segvae.running.store import BrokenFoldFile, write_atomically
@@ -94,10 +95,29 @@ def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
         try:
             _write_results(benchmark, store.folder / RESULTS)
             write_atomically(store.folder / INFO, _info(store.algorithm, versions))
+            write_seeds(store.folder, _seed_scores(store, collected))
+            recipes = [_with_seeds(recipe, read_seeds(store.folder)) for recipe in recipes]
             write_atomically(store.folder / SCRIPT, run_script(store.folder.name, recipes))
         except OSError as error:
             raise UserError(f"cannot write to '{store.folder}': {error.strerror}") from error
     return Submission(store.folder, names, collected.missing, tuple(collected.warnings))
+
+
+def _seed_scores(store: FoldStore, collected: _Collected) -> list[SeedScore]:
+    return [
+        score
+        for task, results in collected.complete.items()
+        for score in stored_seeds(store, task, results)
+    ]
+
+
+def _with_seeds(recipe: Recipe, scores: Sequence[SeedScore]) -> Recipe:
+    """A recipe that runs the further seeds in the table too."""
+    seeds = {score.seed for score in scores if score.task == recipe.task}
+    last = recipe.seed
+    while last + 1 in seeds:
+        last += 1
+    return replace(recipe, seeds=last - recipe.seed + 1)
 
 
 def _collect(store: FoldStore, tasks: Mapping[str, Any]) -> _Collected:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from matbench_segvae.benchmark.published import PublishedScore
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
+from matbench_segvae.reporting.seeds import read_seeds, spread_of
 from matbench_segvae.reporting.submission import Submission
 from matbench_segvae.running import RunReport
 
+PUBLISHED = "published, trained elsewhere on other splits"
+
 
 def print_leaderboard(
-    console: Console, board: Mapping[str, Sequence[Row]], units: Mapping[str, str]
+    console: Console,
+    board: Mapping[str, Sequence[Row]],
+    units: Mapping[str, str],
+    published: Mapping[str, Sequence[PublishedScore]] | None = None,
 ) -> None:
     """Print a table per task, and the formulas below it.
 
@@ -22,10 +30,12 @@ def print_leaderboard(
         console: Where to print.
         board: Rows by task name, best first.
         units: Unit of the target by task name; energies in eV are shown in meV.
+        published: Published scores by task name; they stand below the rows, not among them.
     """
     for task, rows in board.items():
         factor, unit = display_unit(units.get(task, ""))
-        console.print(_table(task, rows, factor, unit, console.width))
+        others = (published or {}).get(task, ())
+        console.print(_table(task, rows, others, factor, unit, console.width))
         best = best_formula(rows)
         for row in rows:
             if row.formula:
@@ -41,7 +51,9 @@ def print_run(console: Console, report: RunReport, submissions: Sequence[Submiss
         submissions: What became of the submission folders.
     """
     board = rank(FoldScore.of(result) for result in report.results)
-    print_leaderboard(console, board, {r.task: r.unit for r in report.results})
+    units = {r.task: r.unit for r in report.results}
+    print_leaderboard(console, board, units)
+    print_seeds(console, [submission.folder for submission in submissions], units)
     for submission in submissions:
         lines = [Text(f"warning: {line}", style="yellow") for line in submission.warnings]
         for task, folds in submission.missing.items():
@@ -51,6 +63,35 @@ def print_run(console: Console, report: RunReport, submissions: Sequence[Submiss
             lines.append(Text(f"submission: {submission.folder}"))
         for line in lines:
             console.print(line, soft_wrap=True)
+
+
+def print_seeds(
+    console: Console, folders: Iterable[Path], units: Mapping[str, str] | None = None
+) -> None:
+    """Print the mean scores of submissions over their seeds, if they have several.
+
+    Args:
+        console: Where to print.
+        folders: Submission folders.
+        units: Unit of the target by task name.
+    """
+    table = Table(title="over seeds", title_style="bold", title_justify="left")
+    for header in ("task", "submission", "seeds", "mean ± std over seeds"):
+        table.add_column(header, justify="left" if header in ("task", "submission") else "right")
+    for folder in folders:
+        scores = read_seeds(folder)
+        for task in dict.fromkeys(score.task for score in scores):
+            spread = spread_of(scores, task)
+            metric = next(score.metric for score in scores if score.task == task)
+            if spread is not None:
+                factor, unit = display_unit((units or {}).get(task, ""))
+                factor, unit = (factor, unit) if metric == "mae" else (1.0, "")
+                digits = 3 if metric == "rocauc" else _digits(spread.mean * factor)
+                figure = f"{spread.mean * factor:.{digits}f} ± {spread.std * factor:.{digits}f}"
+                seeds = ",".join(map(str, spread.seeds))
+                table.add_row(task, folder.name, seeds, f"{figure} {unit}".strip())
+    if table.row_count:
+        console.print(table)
 
 
 def display_unit(unit: str) -> tuple[float, str]:
@@ -64,7 +105,14 @@ def display_unit(unit: str) -> tuple[float, str]:
     return 1.0, "" if unit in ("None", "unitless") else unit
 
 
-def _table(task: str, rows: Sequence[Row], factor: float, unit: str, width: int) -> Table:
+def _table(
+    task: str,
+    rows: Sequence[Row],
+    published: Sequence[PublishedScore],
+    factor: float,
+    unit: str,
+    width: int,
+) -> Table:
     regression = rows[0].metric == "mae"
     name = "MAE" if regression else "ROC-AUC"
     title = f"{task}: {name}" + (f" in {unit}" if regression and unit else "")
@@ -72,18 +120,35 @@ def _table(task: str, rows: Sequence[Row], factor: float, unit: str, width: int)
         "algorithm": [row.algorithm for row in rows],
         f"{name} ± std": [_spread(row, factor if regression else 1.0) for row in rows],
         "max error": [_number(row.max_error, factor) for row in rows],
-        "s/fold": ["" if row.seconds is None else f"{row.seconds:.1f}" for row in rows],
         "complexity": ["" if row.complexity is None else str(row.complexity) for row in rows],
+        "parameters": [_count(row.cost.parameters) for row in rows],
+        "fit s/fold": [_seconds(row.cost.fit_seconds) for row in rows],
+        "predict s/1000": [_seconds(row.cost.predict_seconds) for row in rows],
+        "device": [row.cost.device or "" for row in rows],
         "folds": [",".join(map(str, row.folds)) for row in rows],
     }
     if len({row.folds for row in rows}) == 1:
         del columns["folds"]
+    for score in published:
+        known = {
+            "algorithm": score.model,
+            f"{name} ± std": _number(score.mae, factor),
+            "max error": _number(score.max_error, factor),
+        }
+        for header, column in columns.items():
+            column.append(known.get(header, ""))
     _fit(columns, width)
     table = Table(title=title, title_style="bold", title_justify="left")
     for header in columns:
         table.add_column(header, justify="left" if header == "algorithm" else "right")
     for place, cells in enumerate(zip(*columns.values(), strict=True)):
-        table.add_row(*cells, style="bold" if place == 0 else "")
+        if place == len(rows):
+            table.add_section()
+        style = "bold" if place == 0 else "dim" if place >= len(rows) else ""
+        table.add_row(*cells, style=style)
+    if published:
+        table.caption = f"below the line: {PUBLISHED}"
+        table.caption_justify = "left"
     return table
 
 
@@ -91,7 +156,8 @@ def _fit(columns: dict[str, list[str]], width: int) -> None:
     """Drop columns that say nothing, then on a narrow terminal those that say least."""
     for header in [header for header, cells in columns.items() if not any(cells)]:
         del columns[header]
-    for header in ("complexity", "max error", "s/fold"):
+    dispensable = ("device", "predict s/1000", "parameters", "complexity", "max error")
+    for header in (*dispensable, "fit s/fold"):
         needed = sum(max(map(len, [name, *cells])) + 3 for name, cells in columns.items()) + 1
         if needed > width:
             columns.pop(header, None)
@@ -105,6 +171,16 @@ def _spread(row: Row, factor: float) -> str:
 
 def _number(value: float | None, factor: float = 1.0) -> str:
     return "" if value is None else f"{value * factor:.{_digits(value * factor)}f}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if value >= 0.095 or value == 0 else f"{value:.1g}"
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
 
 
 def _digits(value: float) -> int:

@@ -1,0 +1,106 @@
+"""The command ``matbench-segvae run``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from matbench_segvae.cli.common import INTERRUPTED, console, whole_number
+from matbench_segvae.errors import UserError
+
+if TYPE_CHECKING:
+    from matbench_segvae.running import RunReport
+
+DEFAULT_TASK = "defects2d_xtb_mos2"
+DEFAULT_ALGORITHMS = ("segvae", "megnet", "dummy")
+
+
+def run_command(
+    task: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Task, repeatable. Default: {DEFAULT_TASK}.", metavar="NAME"),
+    ] = None,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(
+            help=f"Algorithm, repeatable. Default: {', '.join(DEFAULT_ALGORITHMS)}.",
+            metavar="NAME",
+        ),
+    ] = None,
+    fold: Annotated[
+        list[int] | None,
+        typer.Option(
+            help="Fold number, repeatable. Default: all folds.",
+            parser=whole_number,
+            metavar="INTEGER",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(help="The source of all randomness.", min=0, metavar="INTEGER")
+    ] = 0,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="Number of seeds, from --seed on; the first one makes the submission, the "
+            "others say how much it depends on the seed.",
+            min=1,
+            metavar="INTEGER",
+        ),
+    ] = 1,
+    out: Annotated[Path, typer.Option(help="Folder of the results.", metavar="DIR")] = Path(
+        "results"
+    ),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Run finished folds again.")
+    ] = False,
+) -> None:
+    """Run algorithms on the folds of tasks and write a submission folder for each.
+
+    Finished folds are kept and not run again, so an interrupted run can go on.
+    """
+    from matbench_segvae.reporting import ConsoleObserver, print_run, write_submissions
+    from matbench_segvae.reporting.seeds import seed_folder
+    from matbench_segvae.running import prepare_tasks, quiet_matbench, run
+
+    terminal = console()
+    tasks = _distinct(task or [DEFAULT_TASK])
+    algorithms = _distinct(algorithm or DEFAULT_ALGORITHMS)
+    with quiet_matbench():
+        counts = [len(set(fold or t.folds)) for t in prepare_tasks(tasks, fold).values()]
+    total = seeds * len(algorithms) * sum(counts)
+    numbers = range(seed, seed + seeds)
+    folds = fold or None
+    try:
+        with ConsoleObserver(terminal, total) as observer:
+            reports = [
+                run(tasks, algorithms, folds, n, seed_folder(out, n, seed), overwrite, observer)
+                for n in numbers
+            ]
+    except KeyboardInterrupt:
+        print(
+            f"interrupted: finished folds are kept in '{out}', the same command goes on from there",
+            file=sys.stderr,
+        )
+        raise typer.Exit(INTERRUPTED) from None
+    submissions = write_submissions(out, algorithms, reports[0].tasks)
+    print_run(terminal, reports[0], submissions)
+    _complain(reports[0], explicit=algorithm is not None)
+
+
+def _distinct(names: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _complain(report: RunReport, explicit: bool) -> None:
+    """Turn an algorithm that gave up into an error, after all else is written.
+
+    An algorithm that was only there by default may be left out: it was said in a warning.
+    """
+    if report.problems and (explicit or not report.results):
+        raise UserError(
+            "; ".join(f"{p.algorithm} on {p.task}: {p.message}" for p in report.problems)
+        )

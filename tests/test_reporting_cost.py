@@ -1,0 +1,85 @@
+"""Cost beside accuracy, and published predictions below the ranks."""
+
+import pytest
+from rich.console import Console
+
+from matbench_segvae.benchmark.published import published_scores
+from matbench_segvae.cli import main
+from matbench_segvae.reporting import FoldScore, print_leaderboard, rank
+from matbench_segvae.running import run
+
+V3 = "defects2d_mos2_v3"
+
+
+def score(algorithm, mae, task="t", **params):
+    return FoldScore(task, algorithm, 0, {"mae": mae, "max_error": 3 * mae}, params, {})
+
+
+def printed(scores, capsys, published=None, width=160):
+    print_leaderboard(Console(width=width), rank(scores), {"t": "eV", V3: "eV"}, published)
+    return capsys.readouterr().out
+
+
+def test_cost_is_shown_where_it_was_recorded(capsys):
+    hardware = {"cpu": "some", "cores": 2, "accelerator": None}
+    net = score(
+        "net",
+        0.01,
+        parameters=165432,
+        seconds_fit=64.25,
+        seconds_predict=0.25,
+        n_test=100,
+        device="cuda",
+        hardware=hardware | {"accelerator": "H"},
+    )
+    law = score("law", 0.02, seconds_fit=2, seconds_predict=0.001, n_test=100, hardware=hardware)
+    text = printed([net, law, score("foreign", 0.03)], capsys)
+    for header in ("parameters", "fit s/fold", "predict s/1000", "device"):
+        assert header in text
+    lines = {line.split()[1]: line for line in text.splitlines() if "±" in line and "│" in line}
+    assert all(word in lines["net"] for word in ("165,432", "64.2", "2.5", "cuda"))
+    assert all(word in lines["law"] for word in ("2.0", "0.01", "cpu"))
+    assert "cpu" not in lines["foreign"] and "cuda" not in lines["foreign"]
+
+
+def test_cost_that_nobody_recorded_has_no_column(capsys):
+    text = printed([score("a", 0.01)], capsys)
+    assert "device" not in text and "parameters" not in text
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 120])
+def test_costs_give_way_on_a_narrow_terminal(width, capsys):
+    full = score("net", 0.01, parameters=1, seconds_fit=1.0, seconds_predict=1.0, n_test=9)
+    text = printed([full], capsys, width=width)
+    assert "10.0 ± 0.0" in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_published_predictions_are_scored_as_the_data_files_have_them(dft_data):
+    scores = {s.model: s for s in published_scores(V3)}
+    found = {name: round(1000 * s.mae, 1) for name, s in scores.items()}
+    assert found["MEGNet"] == 87.9
+    assert found["MEGNet-sparse"] == 17.2
+    assert found["GemNet"] == 15.9
+    assert {"SchNet", "CatBoost + matminer"} < set(found)
+    assert all(s.structures == 743 for s in scores.values())
+    assert published_scores("defects2d_mos2_transfer")[0].mae == scores["GemNet"].mae
+    assert published_scores("defects2d_xtb_mos2") == []
+
+
+def test_published_rows_stand_below_the_ranks_and_say_what_they_are(dft_data, capsys):
+    ours = [score("ours", 0.05, task=V3), score("worse", 0.2, task=V3)]
+    text = printed(ours, capsys, {V3: published_scores(V3)})
+    assert "published, trained elsewhere on other splits" in " ".join(text.split())
+    order = [text.index(name) for name in ("ours", "worse", "GemNet", "MEGNet-sparse", "SchNet")]
+    assert order == sorted(order)
+
+
+def test_the_command_shows_them_when_asked_to(dft_data, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    run([V3], ["dummy"], folds=[0], out=tmp_path)
+    assert main(["leaderboard", str(tmp_path)]) == 0
+    assert "published" not in capsys.readouterr().out
+    assert main(["leaderboard", str(tmp_path), "--published"]) == 0
+    out = capsys.readouterr().out
+    assert "GemNet" in out and "15.9" in out and "trained elsewhere" in out
