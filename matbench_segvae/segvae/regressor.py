@@ -21,6 +21,7 @@ from sklearn.utils.validation import (
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions.grammar import Predicate
+from matbench_segvae.segvae.additive import FitSettings
 from matbench_segvae.segvae.equations import (
     Equation,
     as_frame,
@@ -31,7 +32,6 @@ from matbench_segvae.segvae.equations import (
 from matbench_segvae.segvae.export import FormulaModule, latex_table, latex_text
 from matbench_segvae.segvae.model_file import Model, dataclass_from, read_model, write_model
 from matbench_segvae.segvae.names import formula_names
-from matbench_segvae.segvae.objective import FitSettings
 from matbench_segvae.segvae.options import (
     Language,
     check_choices,

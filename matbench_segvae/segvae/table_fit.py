@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matbench_segvae.expressions import Grammar
+from matbench_segvae.segvae.additive import FitSettings
 from matbench_segvae.segvae.equations import Equation
 from matbench_segvae.segvae.front import FrontMaker
 from matbench_segvae.segvae.losses import Loss
-from matbench_segvae.segvae.objective import FitSettings
 from matbench_segvae.segvae.scaling import powers_of_ten
 from matbench_segvae.segvae.settings import SearchSettings
 from matbench_segvae.segvae.table_search import Candidate, Table, TableSearch, Weights

@@ -17,13 +17,9 @@ from numpy.typing import NDArray
 from matbench_segvae.expressions import Grammar
 from matbench_segvae.expressions.compiled import Program
 from matbench_segvae.expressions.fitting import AdditiveProblem
+from matbench_segvae.segvae.additive import AdditiveObjective, FitSettings
 from matbench_segvae.segvae.module import SEGVAEModule
-from matbench_segvae.segvae.objective import (
-    AdditiveObjective,
-    DirectObjective,
-    FitSettings,
-    Objective,
-)
+from matbench_segvae.segvae.objective import DirectObjective, Objective
 from matbench_segvae.segvae.pretraining import pretrained
 from matbench_segvae.segvae.search import search
 from matbench_segvae.segvae.settings import SearchSettings

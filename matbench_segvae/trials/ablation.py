@@ -9,8 +9,8 @@ from typing import Any
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions.operators import NAMED_CONSTANTS
+from matbench_segvae.segvae.additive import FitSettings
 from matbench_segvae.segvae.network import NetworkSettings
-from matbench_segvae.segvae.objective import FitSettings
 from matbench_segvae.segvae.settings import SearchSettings
 
 _ALL_CONSTANTS = tuple(NAMED_CONSTANTS)
