@@ -12,7 +12,7 @@ from matbench_segvae.algorithms import FoldContext, create_algorithm
 from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem, pairs_of
 from matbench_segvae.algorithms.pair_physics import PairPhysics, PhysicsSettings
 from matbench_segvae.algorithms.pair_search import PairLawSettings
-from matbench_segvae.algorithms.segvae import SEGVAEPairLaw
+from matbench_segvae.algorithms.segvae import SEGVAE, SEGVAEPairLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
@@ -84,6 +84,14 @@ def test_the_description_holds_the_law_and_is_json(task, fitted):
     law = PairLaw.from_plain(told["constants"])
     inputs, _ = task.get_train_and_val_data(1)
     np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
+
+
+def test_standard_deviations_cover_refits_and_validation_error(task, fitted):
+    inputs, _ = task.get_test_data(1, include_target=True)
+    std = fitted.predict_std(inputs)
+    error = fitted.describe()["validation_mae"]
+    assert std.shape == (len(inputs),)
+    assert (std >= 1.25 * error * (1 - 1e-12)).all() and np.isfinite(std).all()
 
 
 def test_every_number_comes_with_an_interval_of_its_refits(fitted):
@@ -167,7 +175,7 @@ def test_what_it_has_no_inputs_for_is_refused_in_one_line(task, tmp_path, fitted
 
 
 def test_the_default_is_found_by_its_name():
-    assert isinstance(create_algorithm("segvae"), SEGVAEPairLaw)
+    assert isinstance(create_algorithm("segvae"), SEGVAE)
 
 
 def test_a_peak_on_a_lattice_distance_is_not_smooth(task):

@@ -9,7 +9,6 @@ under absolute error, and compared by cross-validation.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -19,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
+from matbench_segvae.algorithms.pair_drafts import Law, LawDrafts
 from matbench_segvae.algorithms.pair_law import VARIABLES, nodes_of
 from matbench_segvae.algorithms.pair_physics import PairPhysics, PhysicsSettings
 from matbench_segvae.expressions import (
@@ -68,8 +68,10 @@ class PairLawSettings:
             pairs, kinds of pairs of the same two defects may have a formula in common.
         rows_compared: Laws are compared on at most so many training structures, drawn at
             random; the search sees all of them, and so does the final fit of each law.
-        combinations: Combinations of formulas that are fitted to the structures, beside
-            the best one of every complexity.
+        formulas_each: Formulas of every complexity for each kind of pair, beside the front.
+        drafts: Combinations of formulas that are tried with their constants as they are.
+        combinations: Combinations that are fitted to the structures, beside the best one of
+            every complexity.
         candidates: Laws that are cross-validated.
         validation_folds: Parts the training data are cut into to choose a law.
         patience: Relative gain in validation error that justifies a longer law.
@@ -93,6 +95,8 @@ class PairLawSettings:
     rows_per_number: float = 3.0
     rows_per_distance: float = 3.0
     rows_compared: int = 2000
+    formulas_each: int = 3
+    drafts: int = 3000
     combinations: int = 30
     candidates: int = 12
     validation_folds: int = 5
@@ -160,11 +164,13 @@ class PairSearch:
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""
-        fronts = [
-            self._front(kind, problem, report)
+        formulas = [
+            self._formulas(kind, problem, report)
             for kind, problem in enumerate(self._problem.one_by_one())
         ]
-        fits = [fit for law in self._combined(fronts) if (fit := self._joint_fit(law))]
+        if not all(formulas):
+            return []
+        fits = [fit for law in self._combined(formulas) if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
         found = [self._judged(fit) for fit in front[-self._settings.candidates :]]
         return [self._final(candidate) for candidate in found if candidate]
@@ -186,10 +192,10 @@ class PairSearch:
         """
         return self._fitted(self._problem.subset(rows), fit.formulas, fit.constants)
 
-    def _front(
+    def _formulas(
         self, kind: int, problem: AdditiveProblem, report: Callable[[str], None]
     ) -> list[Scored]:
-        """Formulas for one kind of pair, simplest first."""
+        """Formulas for one kind of pair: the front, and the next best of every complexity."""
 
         def admissible(program: Program, constants: Floats, _: int) -> NDArray[np.bool_]:
             return self._physics(program, constants, kind)
@@ -198,31 +204,24 @@ class PairSearch:
         objective = AdditiveObjective(problem, VARIABLES, settings.fit, self._seed, admissible)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
         found = search(PAIR_GRAMMAR, objective, module, settings.search, self._seed, report)
-        return found.front()
+        every = [*found.front(), *found.shelves(settings.formulas_each)]
+        return list({scored.tokens: scored for scored in every}.values())
 
-    def _combined(self, fronts: Sequence[Sequence[Scored]]) -> list[tuple[Scored, ...]]:
-        """Promising laws, judged by the errors of each kind of pair by itself."""
-        counts = [len(rows) for rows in self._problem.members]
-        most_numbers = len(self._problem.target) / self._settings.rows_per_number
-        n_linear = self._problem.base.shape[1] + len(counts)
-        laws: list[tuple[float, int, tuple[Scored, ...]]] = []
-        for law in itertools.product(*fronts):
-            nodes = nodes_of([scored.tokens for scored in law], self._problem.base.shape[1])
-            numbers = n_linear + sum(scored.constants.shape[1] for scored in law)
-            # The simplest law of all is there in any case.
-            simple = numbers <= most_numbers or not laws
-            if nodes <= self._settings.most_nodes and simple:
-                squares = sum(n * s.loss**2 for n, s in zip(counts, law, strict=True))
-                laws.append((squares, nodes, law))
-        laws.sort(key=lambda entry: entry[:2])
-        chosen = laws[: self._settings.combinations]
-        chosen += pareto_front(laws, lambda entry: entry[1], lambda entry: entry[0])
-        return list(dict.fromkeys(law for _, _, law in chosen))
+    def _combined(self, formulas: Sequence[Sequence[Scored]]) -> list[Law]:
+        """Promising laws under the absolute error, their formulas' constants as they are."""
+        drafts = LawDrafts(self._problem, formulas, VARIABLES)
+        settings = self._settings
+        most_numbers = len(self._problem.target) / settings.rows_per_number
+        laws = drafts.promising(settings.most_nodes, most_numbers, settings.drafts)
+        laws.sort(key=lambda draft: (draft.mae, draft.nodes))
+        chosen = laws[: settings.combinations]
+        chosen += pareto_front(laws, lambda draft: draft.nodes, lambda draft: draft.mae)
+        return list(dict.fromkeys(draft.law for draft in chosen))
 
     def _nodes(self, fit: LawFit) -> int:
         return nodes_of(fit.formulas, self._problem.base.shape[1])
 
-    def _joint_fit(self, law: Sequence[Scored]) -> LawFit | None:
+    def _joint_fit(self, law: Law) -> LawFit | None:
         """Fit a law to all structures; none if it has no admissible constants."""
         with suppress(ValueError):
             return self._fitted(self._compared, [s.tokens for s in law], [s.constants for s in law])

@@ -131,6 +131,16 @@ class Memory:
         """The Pareto front of formulas without any fitted number."""
         return self._pareto(_flat(self._plain_shelves), loss=_plain)
 
+    def shelves(self, n_each: int) -> list[Scored]:
+        """The best few formulas of every complexity, the simplest first.
+
+        Args:
+            n_each: How many, up to those that are remembered.
+        """
+        return [
+            s for complexity in sorted(self._shelves) for s in self._shelves[complexity][:n_each]
+        ]
+
     def plain(self) -> list[Scored]:
         """The best few formulas of every complexity without any fitted number."""
         return _flat(self._plain_shelves)

@@ -1,0 +1,245 @@
+"""From a table of features to the terms of a formula, all on training rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from matbench_segvae.algorithms.feature_metrics import AbsoluteError, LogLoss, Metric, fit_linear
+from matbench_segvae.algorithms.feature_path import PathSettings, Step, path, splits
+from matbench_segvae.algorithms.feature_search import written_terms
+from matbench_segvae.algorithms.feature_settings import FeatureFormulaSettings
+from matbench_segvae.algorithms.feature_terms import (
+    Term,
+    consistent,
+    distinct,
+    matrix,
+    simple_terms,
+)
+
+Floats = NDArray[np.float64]
+Report = Callable[[str], None]
+
+_ALL, _SHARES = "all features", "shares of elements"
+_FIT_ROUNDS = 25
+_FEWER = 0.1  # relative loss that shares of elements may have more than all features
+_BRIEF_STEPS = 4  # terms by which links and kinds of features are compared
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A formula that competes.
+
+    Attributes:
+        terms: Its terms.
+        loss: Cross-validated inside the training rows.
+        doubted: The same with every term's gain reduced by its standard error.
+        nodes: Complexity, link included.
+        seed: Of the search, counted from 0; -1 for terms that no search wrote.
+    """
+
+    terms: tuple[Term, ...]
+    loss: float
+    doubted: float
+    nodes: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a search ends with.
+
+    Attributes:
+        metric: With the link.
+        screened: Features that terms were written of.
+        candidates: The formulas that competed, those of a seed simplest first.
+        chosen: The one that won.
+    """
+
+    metric: Metric
+    screened: tuple[str, ...]
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate
+
+
+class FormulaSearch:
+    """The search for the terms of a formula on some rows.
+
+    Args:
+        table: Features without gaps, shape ``(N, F)``.
+        target: Shape ``(N,)``; 0 and 1 for a classification.
+        classification: Whether it is one.
+        settings: How.
+        seed: Source of all randomness.
+        report: Takes lines of progress.
+    """
+
+    def __init__(
+        self,
+        table: pd.DataFrame,
+        target: Floats,
+        classification: bool,
+        settings: FeatureFormulaSettings,
+        seed: int,
+        report: Report,
+    ) -> None:
+        self._table = table
+        self._target = target
+        self._classification = classification
+        self._settings = settings
+        self._seed = seed
+        self._report = report
+
+    def run(self) -> Choice:
+        """Search, and choose by cross-validation."""
+        metric, simple, screened = self._screened()
+        self._report(f"{metric.name} link; terms of {', '.join(screened) or 'nothing'}")
+        # Terms of one feature compete too: what the search adds has to be worth it.
+        candidates = self._candidates(metric, simple, -1)
+        for number in range(self._settings.seeds):
+            terms = self._library(metric, simple, screened, number)
+            candidates += self._candidates(metric, terms, number)
+            best = min(candidates, key=lambda c: c.doubted)
+            self._report(f"seed {number + 1}: validated loss {best.loss:.5g}, {best.nodes} nodes")
+        limit = min(c.doubted for c in candidates) * (1 + self._settings.patience)
+        good = [c for c in candidates if c.doubted <= limit]
+        chosen = min(good, key=lambda c: (c.nodes, c.doubted))
+        return Choice(metric, tuple(screened), tuple(candidates), chosen)
+
+    def _screened(self) -> tuple[Metric, list[Term], list[str]]:
+        """The link, simple terms, and the features that terms are to be written of."""
+        usable = usable_columns(self._table, self._settings.common)
+        shares = [name for name in usable if name.startswith("x_")]
+        plans = {_ALL: usable, _SHARES: shares}
+        judged: list[tuple[float, int, Metric, list[Term]]] = []
+        for number, names in enumerate(plans.values()):
+            if not names or (number and len(shares) == len(usable)):
+                continue
+            terms, values = self._distinct(
+                [t for name in names for t in simple_terms(name, self._column(name))]
+            )
+            for metric in self._metrics():
+                steps = self._path(metric, terms, values, _BRIEF_STEPS, limited=False)
+                least = min(s.doubted for s in steps)
+                # Who has more to choose from looks better than it is.
+                judged.append((least * (1 - _FEWER * number), len(judged), metric, terms))
+        if not judged:
+            return self._metrics()[0], [], []
+        _, _, metric, terms = min(judged, key=lambda entry: entry[:2])
+        values = matrix(terms, self._table)
+        steps = self._path(metric, terms, values, self._settings.screened + 2, limited=False)
+        order = [name for j in steps[-1].chosen for name in terms[j].features]
+        return metric, terms, list(dict.fromkeys(order))[: self._settings.screened]
+
+    def _library(
+        self, metric: Metric, simple: Sequence[Term], screened: Sequence[str], number: int
+    ) -> list[Term]:
+        """Simple terms, and those that searches write of the screened features."""
+        settings = self._settings
+        terms = list(simple)
+        if not screened:
+            return terms
+        table = self._table[sorted(screened)]
+        eta = np.full(len(self._target), metric.constant(self._target))
+        for turn in range(settings.rounds):
+            if turn:
+                eta = self._present(metric, terms, 2 * turn)
+            rest, weights = metric.working(eta, self._target)
+            seed = self._seed + 1000 * number + turn
+            new = written_terms(
+                table, rest, weights, settings.search, settings.fit, settings.per_size, seed
+            )
+            terms, _ = self._distinct([*terms, *(t for t in new if consistent(t.tokens))])
+        return terms
+
+    def _present(self, metric: Metric, terms: Sequence[Term], n_terms: int) -> Floats:
+        """Values of the best formula with some terms so far."""
+        values = matrix(terms, self._table)
+        step = self._path(metric, terms, values, n_terms)[-1]
+        chosen = values[:, step.chosen]
+        middle, size = chosen.mean(axis=0), chosen.std(axis=0)
+        design = np.column_stack([np.ones(len(self._target)), (chosen - middle) / size])
+        coefficients, _ = fit_linear(design, self._target, metric, _FIT_ROUNDS)
+        return np.asarray(design @ coefficients)
+
+    def _candidates(self, metric: Metric, terms: Sequence[Term], number: int) -> list[Candidate]:
+        """The formulas of every number of terms."""
+        values = matrix(terms, self._table) if terms else np.empty((len(self._target), 0))
+        settings = self._settings
+        steps = self._path(
+            metric,
+            terms,
+            values,
+            settings.most_terms,
+            beam=settings.beam,
+            repeats=settings.validation_repeats,
+        )
+        return [
+            Candidate(
+                tuple(terms[j] for j in step.chosen),
+                step.loss,
+                step.doubted,
+                len(metric.head) + 2 + sum(terms[j].cost for j in step.chosen),
+                number,
+            )
+            for step in steps
+        ]
+
+    def _path(
+        self,
+        metric: Metric,
+        terms: Sequence[Term],
+        values: Floats,
+        n_terms: int,
+        beam: int = 1,
+        repeats: int = 1,
+        limited: bool = True,
+    ) -> list[Step]:
+        settings = self._settings
+        how = PathSettings(
+            n_terms,
+            settings.shortlist,
+            beam,
+            settings.doubt,
+            settings.parsimony,
+            settings.most_nodes if limited else 10**6,
+            settings.most_features if limited else 10**6,
+        )
+        folds = settings.validation_folds
+        parts = splits(self._target, metric, folds, repeats, self._seed)
+        return path(values, terms, self._target, metric, parts, how)
+
+    def _metrics(self) -> list[Metric]:
+        """Links to choose from."""
+        if self._classification:
+            return [LogLoss()]
+        positive = bool(self._target.min() > 0)
+        return [AbsoluteError(), *([AbsoluteError(exponential=True)] if positive else [])]
+
+    def _column(self, name: str) -> Floats:
+        return self._table[name].to_numpy(dtype=np.float64)
+
+    def _distinct(self, terms: Sequence[Term]) -> tuple[list[Term], Floats]:
+        """Terms that are defined, vary and differ, the simplest first, and their values."""
+        ordered = sorted(dict.fromkeys(terms), key=lambda term: term.cost)
+        values = matrix(ordered, self._table)
+        kept = distinct(ordered, values)
+        return [ordered[j] for j in kept], values[:, kept]
+
+
+def usable_columns(table: pd.DataFrame, common: float) -> list[str]:
+    """Columns in which no value stands in nearly all rows.
+
+    Args:
+        table: The features.
+        common: The largest share of rows that one value may have.
+    """
+    shares = {
+        str(name): float(np.unique(column.to_numpy(), return_counts=True)[1].max()) / len(table)
+        for name, column in table.items()
+    }
+    return [name for name, share in shares.items() if share < common]

@@ -1,0 +1,61 @@
+"""How a formula of features is searched for and chosen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from matbench_segvae.segvae import FitSettings, SearchSettings
+
+
+@dataclass(frozen=True)
+class FeatureFormulaSettings:
+    """How a formula of features is searched for and chosen.
+
+    Attributes:
+        most_nodes: Complexity of the formula at most, its link included.
+        most_features: Features in it at most.
+        most_terms: Terms in it at most.
+        screened: Features that the search writes terms of.
+        common: Largest share of the rows that may have the same value of a feature.
+        seeds: Searches from different seeds, whose formulas compete.
+        rounds: Searches of one seed, each for what is missing from the formula so far.
+        per_size: Terms of each complexity that a search contributes.
+        search: Sizes and lengths of one search.
+        fit: How hard constants of terms are fitted.
+        validation_folds: Parts of the training rows, one of which is held back.
+        validation_repeats: Divisions of the rows into such parts.
+        shortlist: Terms that are cross-validated for each formula to be made longer.
+        beam: Formulas of each number of terms that are made longer.
+        doubt: Standard errors of the mean gain of a term that are taken off it.
+        parsimony: Relative gain in loss that a node has to bring among formulas with as
+            many terms.
+        patience: Relative gain in loss that further terms have to bring.
+        search_rows: Rows that features are screened and terms searched and chosen on; of
+            more of them that many are drawn, for a classification evenly from both classes'
+            shares. The constants are fitted to all rows.
+    """
+
+    most_nodes: int = 40
+    most_features: int = 8
+    most_terms: int = 8
+    screened: int = 12
+    common: float = 0.95
+    seeds: int = 2
+    rounds: int = 2
+    per_size: int = 40
+    search: SearchSettings = field(
+        default_factory=lambda: SearchSettings(
+            corpus_size=5000, pretraining_epochs=6, epochs=12, samples=1000
+        )
+    )
+    fit: FitSettings = field(
+        default_factory=lambda: FitSettings(screening_starts=2, screening_steps=5)
+    )
+    validation_folds: int = 5
+    validation_repeats: int = 2
+    shortlist: int = 20
+    beam: int = 6
+    doubt: float = 0.5
+    parsimony: float = 0.005
+    patience: float = 0.0
+    search_rows: int = 2000

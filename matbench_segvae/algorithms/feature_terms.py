@@ -1,0 +1,182 @@
+"""Terms: short formulas of the features, of which a formula is a sum."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from matbench_segvae.algorithms.feature_metrics import Metric
+from matbench_segvae.expressions import FITTED, Expression
+from matbench_segvae.expressions.expression import arity, complexity_of
+from matbench_segvae.expressions.operators import NAMED_CONSTANTS
+from matbench_segvae.features import unit_of
+
+Floats = NDArray[np.float64]
+Tokens = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A short formula of the features.
+
+    Attributes:
+        tokens: Prefix tokens.
+        constants: Values of its fitted constants.
+    """
+
+    tokens: Tokens
+    constants: tuple[float, ...] = ()
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Names of the features in it."""
+        return frozenset(Expression(self.tokens).variables)
+
+    @property
+    def cost(self) -> int:
+        """What it adds to the complexity of a sum: itself, a coefficient and a sign."""
+        return complexity_of(scaled(self.tokens)) + 1
+
+    def values(self, columns: Mapping[str, Floats]) -> Floats:
+        """Its values, shape ``(N,)``, NaN where it is not defined."""
+        return Expression(self.tokens, self.constants)(
+            {name: columns[name] for name in self.features}
+        )
+
+
+def simple_terms(name: str, values: Floats) -> list[Term]:
+    """A feature by itself, and under each function that is defined on all rows.
+
+    Args:
+        name: Of the feature.
+        values: Shape ``(N,)``.
+    """
+    forms: list[Tokens] = [(name,), ("square", name)]
+    low = float(values.min())
+    if low > 0:
+        forms += [("inv", name), ("inv", "square", name), ("log", name)]
+    if low >= 0:
+        forms.append(("sqrt", name))
+    return [Term(tokens) for tokens in forms]
+
+
+def matrix(terms: Sequence[Term], table: pd.DataFrame) -> Floats:
+    """Values of terms on the rows of a table, shape ``(N, T)``."""
+    columns = {name: table[name].to_numpy(dtype=np.float64) for name in table.columns}
+    return np.stack([term.values(columns) for term in terms], axis=1)
+
+
+def distinct(terms: Sequence[Term], values: Floats) -> list[int]:
+    """Positions of terms that vary and are no other term up to factor and offset.
+
+    Args:
+        terms: Simplest first, of which the first one of several is kept.
+        values: Shape ``(N, T)``.
+    """
+    seen: set[bytes] = set()
+    kept = []
+    for position in range(len(terms)):
+        column = values[:, position]
+        if not np.isfinite(column).all():
+            continue
+        around = column - column.mean()
+        spread = float(np.sqrt((around**2).mean()))
+        if spread <= 1e-9 * float(np.abs(column).max()):
+            continue
+        unit = around / spread
+        unit *= np.sign(unit[np.abs(unit).argmax()])
+        key = np.round(unit, 5).astype(np.float32).tobytes()
+        if key not in seen:
+            seen.add(key)
+            kept.append(position)
+    return kept
+
+
+def scaled(tokens: Tokens) -> Tokens:
+    """A term times a fitted constant, which is its first leaf: ``c*x/y``, or ``c/x``."""
+    if tokens[0] == "inv":
+        return ("div", FITTED, *tokens[1:])
+    if tokens[0] in ("mul", "div"):
+        end = end_of(tokens, 1)
+        return (tokens[0], *scaled(tokens[1:end]), *tokens[end:])
+    return ("mul", FITTED, *tokens)
+
+
+def sum_of(terms: Sequence[Term], coefficients: Floats) -> Expression:
+    """``b + a1*t1 + a2*t2 + …``, negative coefficients written as differences.
+
+    Args:
+        terms: The terms.
+        coefficients: The offset and a factor of each term, shape ``(1 + T,)``.
+    """
+    signs = ["add" if a >= 0 else "sub" for a in coefficients[1:]]
+    tokens: list[str] = [*reversed(signs), FITTED]
+    constants = [float(coefficients[0])]
+    for term, factor in zip(terms, coefficients[1:], strict=True):
+        tokens += scaled(term.tokens)
+        constants += [abs(float(factor)), *term.constants]
+    return Expression(tuple(tokens), tuple(constants))
+
+
+def linked(formula: Expression, metric: Metric) -> Expression:
+    """The formula inside its link, which gives the prediction."""
+    return Expression((*metric.head, *formula.tokens), formula.constants)
+
+
+def end_of(tokens: Sequence[str], start: int) -> int:
+    """Position behind the subtree that starts at a position of a formula."""
+    missing, end = 1, start
+    while missing:
+        missing += arity(tokens[end]) - 1
+        end += 1
+    return end
+
+
+def consistent(tokens: Sequence[str]) -> bool:
+    """Whether a term adds nothing of different units.
+
+    A fitted constant has the unit that it needs, and so have a function's argument and value.
+    """
+    return _units(Expression(tuple(tokens))) is not None
+
+
+_Units = dict[str, float]
+_ANY: _Units = {"any": 1.0}
+
+
+def _units(formula: Expression) -> _Units | None:
+    """Powers of units of a formula, none if it is not consistent."""
+
+    def leaf(token: str, index: int) -> _Units | None:
+        if token == FITTED:
+            return _ANY
+        if token in NAMED_CONSTANTS:
+            return {}
+        unit = unit_of(token)
+        return {unit: 1.0} if unit else {}
+
+    def node(token: str, arguments: list[_Units | None]) -> _Units | None:
+        first, last = arguments[0], arguments[-1]
+        if first is None or last is None:
+            return None
+        if token in ("add", "sub"):
+            known = last if first is _ANY else first
+            return known if _ANY in (first, last) or first == last else None
+        if token in ("mul", "div"):
+            return _ANY if _ANY in (first, last) else _times(first, last, 1 - 2 * (token == "div"))
+        power = {"neg": 1.0, "inv": -1.0, "square": 2.0, "cube": 3.0, "sqrt": 0.5}.get(token)
+        if power is None or first is _ANY:
+            return _ANY
+        return _times({}, first, power)
+
+    return formula.fold(leaf, node)
+
+
+def _times(first: _Units, second: _Units, power: float) -> _Units:
+    """Units of ``first * second**power``."""
+    powers = {unit: first.get(unit, 0.0) + power * second.get(unit, 0.0) for unit in first | second}
+    return {unit: value for unit, value in powers.items() if value}

@@ -1,0 +1,113 @@
+"""Features on disk: every structure or composition is described once.
+
+Rows are kept by the content of what they describe, so that a change of a structure, of the
+features or of the libraries behind them leads to other rows, and folds share theirs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_dir
+from pymatgen.core.composition import Composition
+from pymatgen.core.structure import Structure
+
+Floats = NDArray[np.float64]
+
+# To be raised when the meaning of a feature changes.
+_FORMAT = 2
+_LIBRARIES = ("matminer", "pymatgen")
+
+
+def content_hash(item: Structure | Composition) -> str:
+    """Sha256 of what features depend on: lattice, positions and species."""
+    sha = hashlib.sha256()
+    if isinstance(item, Composition):
+        amounts = sorted((str(species), float(amount)) for species, amount in item.items())
+        sha.update(repr(amounts).encode())
+        return sha.hexdigest()
+    sha.update(np.ascontiguousarray(item.lattice.matrix, dtype=np.float64).tobytes())
+    sha.update(np.ascontiguousarray(item.frac_coords, dtype=np.float64).tobytes())
+    for site in item:
+        shares = sorted((str(species), float(share)) for species, share in site.species.items())
+        sha.update(repr(shares).encode())
+    return sha.hexdigest()
+
+
+class FeatureCache:
+    """Rows of features by content, in 16 files by the first digit of the hash.
+
+    The files are in the folder ``features`` in the user's cache folder, or in the folder that
+    ``MATBENCH_SEGVAE_CACHE`` names. A damaged file counts as empty and is written anew; where
+    nothing can be written, there is no cache.
+    """
+
+    def __init__(self, kind: str, names: Sequence[str]) -> None:
+        """Set up.
+
+        Args:
+            kind: Of the inputs: ``"structure"`` or ``"composition"``.
+            names: Of the features, in order.
+        """
+        parts = [str(_FORMAT), kind, *names, *(f"{name} {version(name)}" for name in _LIBRARIES)]
+        self._identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        self._folder = _folder() / f"{kind}-{self._identity}"
+        self._width = len(names)
+
+    def read(self, hashes: Sequence[str]) -> dict[str, Floats]:
+        """The rows that are there, by hash."""
+        found: dict[str, Floats] = {}
+        wanted = set(hashes)
+        for digit in sorted({name[0] for name in wanted}):
+            rows = self._read(digit)
+            found |= {name: rows[name] for name in wanted & rows.keys()}
+        return found
+
+    def write(self, rows: Mapping[str, Floats]) -> None:
+        """Add rows, each file whole or not at all."""
+        for digit in sorted({name[0] for name in rows}):
+            new = {name: row for name, row in rows.items() if name[0] == digit}
+            self._write(digit, self._read(digit) | new)
+
+    def _path(self, digit: str) -> Path:
+        return self._folder / f"{digit}.npz"
+
+    def _read(self, digit: str) -> dict[str, Floats]:
+        """All rows of a file, none if it is not there or damaged."""
+        try:
+            with np.load(self._path(digit), allow_pickle=False) as content:
+                names, values = content["names"].tolist(), content["values"]
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zipfile.error):
+            return {}
+        if values.dtype != np.float64 or values.shape != (len(names), self._width):
+            return {}
+        return dict(zip(names, values, strict=True))
+
+    def _write(self, digit: str, rows: Mapping[str, Floats]) -> None:
+        names = sorted(rows)
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
+                partial = Path(file.name)
+                try:
+                    np.savez_compressed(
+                        file, names=np.array(names), values=np.stack([rows[n] for n in names])
+                    )
+                    file.close()
+                    partial.replace(self._path(digit))
+                finally:
+                    partial.unlink(missing_ok=True)
+
+
+def _folder() -> Path:
+    base = os.environ.get("MATBENCH_SEGVAE_CACHE") or user_cache_dir(__package__.split(".")[0])
+    return Path(base) / "features"
