@@ -165,11 +165,12 @@ def test_a_missing_extra_is_one_line_that_names_it(monkeypatch, tmp_path, capsys
 
 
 @needs_extra
-def test_tensorflow_first_and_torch_second():
+def test_tensorflow_first_then_torch_and_matgl():
     """The other order is that of the tests above."""
     script = """
 import tensorflow
 import torch
+import matbench_segvae.algorithms.megnet_keras
 from pymatgen.analysis import local_env
 from matbench_segvae.algorithms.megnet_tensorflow import load_libraries
 libraries = load_libraries("megnet_keras")
