@@ -11,15 +11,12 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from matgl.ext.pymatgen import Structure2Graph, get_element_list
+from matgl.graph.converters import GraphConverter
 from pymatgen.core.periodic_table import DummySpecies
 from pymatgen.core.structure import Structure
 from torch_geometric.data import Data
 
-from matbench_segvae.algorithms.megnet_matgl import (
-    GraphConverter,
-    Structure2Graph,
-    get_element_list,
-)
 from matbench_segvae.defects import DefectiveCell, sparse_defects
 from matbench_segvae.errors import UserError
 

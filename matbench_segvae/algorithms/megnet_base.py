@@ -10,13 +10,13 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from matgl.models import MEGNet
 from torch_geometric.data import Batch, Data
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.defect_graphs import CrystalGraph, SparseDefectGraph, placed
 from matbench_segvae.algorithms.megnet_classes import ClassMEGNet
 from matbench_segvae.algorithms.megnet_collapse import collapse, join
-from matbench_segvae.algorithms.megnet_matgl import MEGNet
 from matbench_segvae.algorithms.megnet_training import (
     Join,
     MEGNetSettings,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from matgl.layers import EdgeSet2Set, MEGNetBlock, Set2SetReadOut
+from matgl.models import MEGNet
 from torch_geometric.utils import softmax
 
 from matbench_segvae.algorithms.megnet_collapse import CollapsedGraph, Level
-from matbench_segvae.algorithms.megnet_matgl import EdgeSet2Set, MEGNet, MEGNetBlock, Set2SetReadOut
 
 # Of what is read out; less is rounding.
 _SMALLEST_VARIANCE = 1e-8

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 
 from matbench_segvae.algorithms.base import Algorithm
+from matbench_segvae.algorithms.llvm import keep_triton_out
 from matbench_segvae.errors import UserError
 
 ENTRY_POINT_GROUP = "matbench_segvae.algorithms"
@@ -31,6 +32,7 @@ def algorithm_class(name: str) -> type[Algorithm]:
             f"unknown algorithm '{name}': choose from {', '.join(sorted(found))} "
             f"(others register under the entry-point group '{ENTRY_POINT_GROUP}')"
         )
+    keep_triton_out()
     try:
         loaded: type[Algorithm] = found[name].load()
     except ImportError as error:
