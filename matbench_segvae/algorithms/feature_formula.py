@@ -19,6 +19,7 @@ from matbench_segvae.algorithms.feature_path import splits
 from matbench_segvae.algorithms.feature_polish import polished
 from matbench_segvae.algorithms.feature_settings import FeatureFormulaSettings
 from matbench_segvae.algorithms.feature_terms import Term, linked, matrix
+from matbench_segvae.algorithms.references import POPOV, WARD
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.features import feature_table, unit_of
@@ -44,14 +45,8 @@ class FeatureFormula:
         ),
         authors="The matbench_segvae developers",
         bibtex_refs=(
-            "@article{Popov2023, title={Symbolic expression generation via variational "
-            "auto-encoder}, author={Popov, Sergei and Lazarev, Mikhail and Belavin, Vladislav "
-            "and Derkach, Denis and Ustyuzhanin, Andrey}, journal={PeerJ Computer Science}, "
-            "volume={9}, pages={e1241}, year={2023}, doi={10.7717/peerj-cs.1241}}",
-            "@article{Ward2018, title={Matminer: An open source toolkit for materials data "
-            "mining}, author={Ward, Logan and others}, journal={Computational Materials "
-            "Science}, volume={152}, pages={60--69}, year={2018}, "
-            "doi={10.1016/j.commatsci.2018.05.018}}",
+            POPOV,
+            WARD,
         ),
         notes="One formula per fold, of at most 40 nodes and 8 features.",
         packages=(

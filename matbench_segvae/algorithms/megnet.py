@@ -13,14 +13,13 @@ from typing import ClassVar
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.megnet_base import (
     ALL_ATOMS,
-    CHEN,
     DEFECT_BENCHMARKS,
     DEFECTS,
-    KAZEEV,
     GraphKind,
     GraphNetwork,
 )
 from matbench_segvae.algorithms.megnet_training import MEGNetSettings
+from matbench_segvae.algorithms.references import CHEN, KAZEEV
 
 
 class SparseMEGNet(GraphNetwork):

@@ -33,18 +33,6 @@ from matbench_segvae.isolation import isolated
 # Benchmarks whose structures are supercells of a known host with a few defects.
 DEFECT_BENCHMARKS = "defects2d_"
 
-CHEN = (
-    "@article{Chen2019, title={Graph Networks as a Universal Machine Learning Framework "
-    "for Molecules and Crystals}, author={Chen, Chi and Ye, Weike and Zuo, Yunxing and "
-    "Zheng, Chen and Ong, Shyue Ping}, journal={Chemistry of Materials}, volume={31}, "
-    "pages={3564--3572}, year={2019}, doi={10.1021/acs.chemmater.9b01294}}"
-)
-KAZEEV = (
-    "@article{Kazeev2023, title={Sparse representation for machine learning the "
-    "properties of defects in 2D materials}, author={Kazeev, Nikita and others}, "
-    "journal={npj Computational Materials}, volume={9}, "
-    "pages={113}, year={2023}, doi={10.1038/s41524-023-01062-z}}"
-)
 
 Converter = SparseDefectGraph | CrystalGraph
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import ClassVar
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.megnet_base import ALL_ATOMS, CHEN, GraphKind, GraphNetwork
+from matbench_segvae.algorithms.megnet_base import ALL_ATOMS, GraphKind, GraphNetwork
 from matbench_segvae.algorithms.megnet_training import MEGNetSettings
+from matbench_segvae.algorithms.references import CHEN
 
 
 class DenseMEGNet(GraphNetwork):

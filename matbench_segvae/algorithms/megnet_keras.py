@@ -17,9 +17,7 @@ import pandas as pd
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.defect_graphs import CrystalGraph, SparseDefectGraph
 from matbench_segvae.algorithms.megnet_base import (
-    CHEN,
     DEFECT_BENCHMARKS,
-    KAZEEV,
     Converter,
     check_inputs,
     raw_graphs,
@@ -35,6 +33,7 @@ from matbench_segvae.algorithms.megnet_keras_training import (
 )
 from matbench_segvae.algorithms.megnet_tensorflow import Libraries, load_libraries, seeded
 from matbench_segvae.algorithms.megnet_training import TrainingOutcome
+from matbench_segvae.algorithms.references import CHEN, KAZEEV
 
 _PACKAGES = ("megnet", "tensorflow", "tf_keras", "matgl", "pymatgen")
 _NOTES = "For a classification the network is fitted to 0 and 1 and its output clipped."

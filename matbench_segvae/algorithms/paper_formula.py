@@ -38,6 +38,7 @@ from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.pair_law import pairs_of
+from matbench_segvae.algorithms.references import LAZAREV
 from matbench_segvae.defects import PairTable
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression, parse
@@ -161,11 +162,7 @@ class PublishedFormula:
             "and S-S vacancy pairs. Nothing is fitted."
         ),
         authors="The matbench_segvae developers (formulas: Lazarev and Ustyuzhanin)",
-        bibtex_refs=(
-            "@misc{Lazarev2025, title={Symbolic regression for defect interactions in 2D "
-            "materials}, author={Lazarev, Mikhail and Ustyuzhanin, Andrey}, year={2025}, "
-            "eprint={2512.20785}, archivePrefix={arXiv}}",
-        ),
+        bibtex_refs=(LAZAREV,),
         notes=(
             "Not a fair contestant: the authors chose the formulas and their constants with "
             "all structures in view, those of the test folds included. The energies that the "

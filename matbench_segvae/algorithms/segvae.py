@@ -16,6 +16,7 @@ from matbench_segvae.algorithms.pair_bootstrap import intervals, resampled
 from matbench_segvae.algorithms.pair_law import PairLaw, pairs_of
 from matbench_segvae.algorithms.pair_search import PairLawSettings
 from matbench_segvae.algorithms.pair_sharing import FoundLaw, best_law, search_laws
+from matbench_segvae.algorithms.references import LAZAREV, POPOV
 from matbench_segvae.algorithms.stored_law import STD_PER_MAE
 from matbench_segvae.defects import PairTable, pair_table, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
@@ -39,15 +40,7 @@ class SEGVAEPairLaw:
             "its defects and their pairs."
         ),
         authors="The matbench_segvae developers",
-        bibtex_refs=(
-            "@article{Popov2023, title={Symbolic expression generation via variational "
-            "auto-encoder}, author={Popov, Sergei and Lazarev, Mikhail and Belavin, Vladislav "
-            "and Derkach, Denis and Ustyuzhanin, Andrey}, journal={PeerJ Computer Science}, "
-            "volume={9}, pages={e1241}, year={2023}, doi={10.7717/peerj-cs.1241}}",
-            "@misc{Lazarev2025, title={Symbolic regression for defect interactions in 2D "
-            "materials}, author={Lazarev, Mikhail and Ustyuzhanin, Andrey}, year={2025}, "
-            "eprint={2512.20785}, archivePrefix={arXiv}}",
-        ),
+        bibtex_refs=(POPOV, LAZAREV),
         notes="Inputs are the pair distances of the point defects, nothing else.",
         packages=("torch", "lightning", "numpy", "scipy", "scikit-learn", "sympy", "pymatgen"),
     )
