@@ -4,7 +4,8 @@ Kinds of pairs meet only in the sums over a structure's pairs. Each kind's formu
 therefore searched by itself, against what free values at its distances would be, in the
 metric in which the structures determine them; kinds that have a formula in common count as
 one. The best combinations of the formulas found are fitted to the structures together,
-under absolute error, and compared by cross-validation.
+under absolute error, and compared by cross-validation. A search has luck or not: the kind
+of pair whose formulas leave most to be desired is searched a second time.
 """
 
 from __future__ import annotations
@@ -51,6 +52,7 @@ PAIR_GRAMMAR = Grammar(
 """The language of pair laws: what decays, oscillates and combines."""
 
 _NETWORK_SEED = 0  # one pretrained network for all searches
+_SECOND_SEED = 1_000_003  # added for a second search, so that no other run has its seed
 
 
 @dataclass(frozen=True)
@@ -164,12 +166,17 @@ class PairSearch:
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""
+        problems = self._problem.one_by_one()
         formulas = [
-            self._formulas(kind, problem, report)
-            for kind, problem in enumerate(self._problem.one_by_one())
+            self._formulas(kind, problem, self._seed, report)
+            for kind, problem in enumerate(problems)
         ]
         if not all(formulas):
             return []
+        hardest = self._hardest(formulas)
+        if hardest is not None:
+            seed = self._seed + _SECOND_SEED
+            formulas[hardest] += self._formulas(hardest, problems[hardest], seed, report)
         fits = [fit for law in self._combined(formulas) if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
         found = [self._judged(fit) for fit in front[-self._settings.candidates :]]
@@ -192,8 +199,19 @@ class PairSearch:
         """
         return self._fitted(self._problem.subset(rows), fit.formulas, fit.constants)
 
+    def _hardest(self, formulas: Sequence[Sequence[Scored]]) -> int | None:
+        """The kind of pair whose formulas leave most to be desired, if a search may mend it.
+
+        A formula with as many numbers as there are distances can hardly fail.
+        """
+        sizes = [len(rows) for rows in self._problem.members]
+        hard = [kind for kind, size in enumerate(sizes) if size > PAIR_GRAMMAR.max_fitted]
+        return max(
+            hard, key=lambda k: sizes[k] * min(s.loss for s in formulas[k]) ** 2, default=None
+        )
+
     def _formulas(
-        self, kind: int, problem: AdditiveProblem, report: Callable[[str], None]
+        self, kind: int, problem: AdditiveProblem, seed: int, report: Callable[[str], None]
     ) -> list[Scored]:
         """Formulas for one kind of pair: the front, and the next best of every complexity."""
 
@@ -201,9 +219,9 @@ class PairSearch:
             return self._physics(program, constants, kind)
 
         settings = self._settings
-        objective = AdditiveObjective(problem, VARIABLES, settings.fit, self._seed, admissible)
+        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, admissible)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
-        found = search(PAIR_GRAMMAR, objective, module, settings.search, self._seed, report)
+        found = search(PAIR_GRAMMAR, objective, module, settings.search, seed, report)
         every = [*found.front(), *found.shelves(settings.formulas_each)]
         return list({scored.tokens: scored for scored in every}.values())
 
