@@ -13,7 +13,7 @@ import pytest
 import matbench_segvae.running.fold as running_fold
 from matbench_segvae.algorithms.law_evidence import law_evidence
 from matbench_segvae.algorithms.pair_law import pairs_of
-from matbench_segvae.algorithms.pair_search import PairLawSettings
+from matbench_segvae.algorithms.pair_settings import PairLawSettings
 from matbench_segvae.algorithms.pair_table import fit_pair_values
 from matbench_segvae.algorithms.segvae import SEGVAEPairLaw
 from matbench_segvae.algorithms.stored_law import STD_PER_MAE, StoredLaw

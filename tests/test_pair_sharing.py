@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem
-from matbench_segvae.algorithms.pair_search import PairLawSettings, PairSearch
+from matbench_segvae.algorithms.pair_search import PairSearch
+from matbench_segvae.algorithms.pair_settings import PairLawSettings
 from matbench_segvae.algorithms.pair_sharing import best_law, search_laws
 from matbench_segvae.defects import (
     HOSTS,

@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem
-from matbench_segvae.algorithms.pair_search import Candidate, PairLawSettings, PairSearch, choose
+from matbench_segvae.algorithms.pair_search import Candidate, PairSearch, choose
+from matbench_segvae.algorithms.pair_settings import PairLawSettings
 from matbench_segvae.defects import PairTable, same_defects
 from matbench_segvae.expressions.law_fit import LawFit
 

@@ -14,7 +14,7 @@ from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.feature_formula import FeatureFormula
 from matbench_segvae.algorithms.pair_bootstrap import intervals, resampled
 from matbench_segvae.algorithms.pair_law import PairLaw, pairs_of
-from matbench_segvae.algorithms.pair_search import PairLawSettings
+from matbench_segvae.algorithms.pair_settings import PairLawSettings
 from matbench_segvae.algorithms.pair_sharing import FoundLaw, best_law, search_laws
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
 from matbench_segvae.algorithms.stored_law import STD_PER_MAE

@@ -1,0 +1,71 @@
+"""How a pair law is searched for: the language and the settings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from matbench_segvae.algorithms.pair_law import VARIABLES
+from matbench_segvae.algorithms.pair_physics import PhysicsSettings
+from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar, no_free_factor
+from matbench_segvae.segvae import FitSettings, SearchSettings
+
+PAIR_GRAMMAR = Grammar(
+    variables=VARIABLES,
+    operators=("add", "sub", "mul", "div", "square", "inv", "exp", "cos"),
+    constants=("1", "2"),
+    max_length=20,
+    max_fitted=6,
+    predicates=(*DEFAULT_PREDICATES, no_free_factor),
+)
+"""The language of pair laws: what decays, oscillates and combines."""
+
+
+@dataclass(frozen=True)
+class PairLawSettings:
+    """How a pair law is searched for and chosen.
+
+    Attributes:
+        search: The network and the length of the search for each kind of pair.
+        fit: How hard constants are fitted.
+        physics: What a law has to satisfy.
+        most_nodes: Largest complexity of the whole law.
+        rows_per_number: Least number of training structures for each fitted number of a
+            law; cross-validation cannot tell with a handful of them.
+        rows_per_distance: Where there are fewer training structures for each distance of
+            pairs, kinds of pairs of the same two defects may have a formula in common.
+        rows_compared: Laws are compared on at most so many training structures, drawn at
+            random; the search sees all of them, and so does the final fit of each law.
+        formulas_each: Formulas of every complexity for each kind of pair, beside the front.
+        drafts: Combinations of formulas that are tried with their constants as they are.
+        combinations: Combinations that are fitted to the structures, beside the best one of
+            every complexity.
+        candidates: Laws that are cross-validated.
+        validation_folds: Parts the training data are cut into to choose a law.
+        patience: Relative gain in validation error that justifies a longer law.
+        bootstrap: Resamples of the training data for the intervals of the constants.
+    """
+
+    search: SearchSettings = field(
+        default_factory=lambda: SearchSettings(epochs=30, samples=2000, patience=8)
+    )
+    fit: FitSettings = field(
+        default_factory=lambda: FitSettings(
+            # There are few points: starts are cheap, and a phase needs a lucky one.
+            screening_starts=8,
+            screening_steps=12,
+            polishing_starts=30,
+            decay=1e-6,
+        )
+    )
+    physics: PhysicsSettings = field(default_factory=PhysicsSettings)
+    most_nodes: int = 40
+    rows_per_number: float = 3.0
+    rows_per_distance: float = 3.0
+    rows_compared: int = 2000
+    formulas_each: int = 3
+    drafts: int = 3000
+    combinations: int = 30
+    candidates: int = 12
+    validation_folds: int = 5
+    patience: float = 0.0
+    bootstrap: int = 30
