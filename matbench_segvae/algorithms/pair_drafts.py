@@ -61,7 +61,7 @@ class LawDrafts:
             for kind, choice in enumerate(formulas)
         ]
 
-    def promising(self, most_nodes: int, most_numbers: float, n_drafts: int) -> list[Draft]:
+    def promising(self, most_nodes: float, most_numbers: float, n_drafts: int) -> list[Draft]:
         """The combinations with the least sums of squares, judged by the absolute error.
 
         Args:

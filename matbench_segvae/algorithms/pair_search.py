@@ -4,8 +4,7 @@ Kinds of pairs meet only in the sums over a structure's pairs. Each kind's formu
 therefore searched by itself, against what free values at its distances would be, in the
 metric in which the structures determine them; kinds that have a formula in common count as
 one. The best combinations of the formulas found are fitted to the structures together,
-under absolute error, and compared by cross-validation. A search has luck or not: the kind
-of pair whose formulas leave most to be desired is searched a second time.
+under absolute error, and compared by cross-validation.
 """
 
 from __future__ import annotations
@@ -31,7 +30,6 @@ from matbench_segvae.expressions.robust import robust_weights
 from matbench_segvae.segvae import AdditiveObjective, Scored, pretrained, search
 
 _NETWORK_SEED = 0  # one pretrained network for all searches
-_SECOND_SEED = 1_000_003  # added for a second search, so that no other run has its seed
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,17 +92,12 @@ class PairSearch:
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""
-        problems = self._problem.one_by_one()
         formulas = [
-            self._formulas(kind, problem, self._seed, report)
-            for kind, problem in enumerate(problems)
+            self._formulas(kind, problem, report)
+            for kind, problem in enumerate(self._problem.one_by_one())
         ]
         if not all(formulas):
             return []
-        hardest = self._hardest(formulas)
-        if hardest is not None:
-            seed = self._seed + _SECOND_SEED
-            formulas[hardest] += self._formulas(hardest, problems[hardest], seed, report)
         fits = [fit for law in self._combined(formulas) if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
         found = [self._judged(fit) for fit in front[-self._settings.candidates :]]
@@ -127,19 +120,8 @@ class PairSearch:
         """
         return self._fitted(self._problem.subset(rows), fit.formulas, fit.constants)
 
-    def _hardest(self, formulas: Sequence[Sequence[Scored]]) -> int | None:
-        """The kind of pair whose formulas leave most to be desired, if a search may mend it.
-
-        A formula with as many numbers as there are distances can hardly fail.
-        """
-        sizes = [len(rows) for rows in self._problem.members]
-        hard = [kind for kind, size in enumerate(sizes) if size > PAIR_GRAMMAR.max_fitted]
-        return max(
-            hard, key=lambda k: sizes[k] * min(s.loss for s in formulas[k]) ** 2, default=None
-        )
-
     def _formulas(
-        self, kind: int, problem: AdditiveProblem, seed: int, report: Callable[[str], None]
+        self, kind: int, problem: AdditiveProblem, report: Callable[[str], None]
     ) -> list[Scored]:
         """Formulas for one kind of pair: the front, and the next best of every complexity."""
 
@@ -147,9 +129,9 @@ class PairSearch:
             return self._physics(program, constants, kind)
 
         settings = self._settings
-        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, admissible)
+        objective = AdditiveObjective(problem, VARIABLES, settings.fit, self._seed, admissible)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
-        found = search(PAIR_GRAMMAR, objective, module, settings.search, seed, report)
+        found = search(PAIR_GRAMMAR, objective, module, settings.search, self._seed, report)
         every = [*found.front(), *found.shelves(settings.formulas_each)]
         return list({scored.tokens: scored for scored in every}.values())
 
@@ -157,8 +139,10 @@ class PairSearch:
         """Promising laws under the absolute error, their formulas' constants as they are."""
         drafts = LawDrafts(self._problem, formulas, VARIABLES)
         settings = self._settings
-        most_numbers = len(self._problem.target) / settings.rows_per_number
-        laws = drafts.promising(settings.most_nodes, most_numbers, settings.drafts)
+        n_rows = len(self._problem.target)
+        most_nodes = min(settings.most_nodes, n_rows / settings.rows_per_node)
+        most_numbers = n_rows / settings.rows_per_number
+        laws = drafts.promising(most_nodes, most_numbers, settings.drafts)
         laws.sort(key=lambda draft: (draft.mae, draft.nodes))
         chosen = laws[: settings.combinations]
         chosen += pareto_front(laws, lambda draft: draft.nodes, lambda draft: draft.mae)

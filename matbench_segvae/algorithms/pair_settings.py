@@ -29,8 +29,10 @@ class PairLawSettings:
         fit: How hard constants are fitted.
         physics: What a law has to satisfy.
         most_nodes: Largest complexity of the whole law.
-        rows_per_number: Least number of training structures for each fitted number of a
-            law; cross-validation cannot tell with a handful of them.
+        rows_per_node: Least number of training structures for each node of a law:
+            cross-validation on a handful of them cannot tell which of many long formulas
+            owe their errors to luck.
+        rows_per_number: The same for each fitted number.
         rows_per_distance: Where there are fewer training structures for each distance of
             pairs, kinds of pairs of the same two defects may have a formula in common.
         rows_compared: Laws are compared on at most so many training structures, drawn at
@@ -59,6 +61,7 @@ class PairLawSettings:
     )
     physics: PhysicsSettings = field(default_factory=PhysicsSettings)
     most_nodes: int = 40
+    rows_per_node: float = 1.0
     rows_per_number: float = 3.0
     rows_per_distance: float = 3.0
     rows_compared: int = 2000
