@@ -131,7 +131,9 @@ class PairSearch:
         settings = self._settings
         objective = AdditiveObjective(problem, VARIABLES, settings.fit, self._seed, admissible)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
-        found = search(PAIR_GRAMMAR, objective, module, settings.search, self._seed, report)
+        few = len(problem.points) <= PAIR_GRAMMAR.max_fitted
+        how = replace(settings.search, target_loss=settings.exact) if few else settings.search
+        found = search(PAIR_GRAMMAR, objective, module, how, self._seed, report)
         every = [*found.front(), *found.shelves(settings.formulas_each)]
         return list({scored.tokens: scored for scored in every}.values())
 

@@ -26,6 +26,8 @@ class PairLawSettings:
 
     Attributes:
         search: The network and the length of the search for each kind of pair.
+        exact: Error, eV, at which a search for a kind of pair ends that has no more
+            distances than a formula has numbers, and could go on to pass through them all.
         fit: How hard constants are fitted.
         physics: What a law has to satisfy.
         most_nodes: Largest complexity of the whole law.
@@ -50,6 +52,7 @@ class PairLawSettings:
     search: SearchSettings = field(
         default_factory=lambda: SearchSettings(epochs=30, samples=2000, patience=8)
     )
+    exact: float = 1e-4
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
             # There are few points: starts are cheap, and a phase needs a lucky one.
