@@ -12,6 +12,7 @@ from typing import Any
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.files import INFO, RESULTS, read_json
+from matbench_segvae.reporting.seeds import SEEDS
 from matbench_segvae.reporting.submission import SCRIPT
 from matbench_segvae.reporting.submission_check import Violation, check_submissions, require_name
 from matbench_segvae.reporting.submission_notebook import NOTEBOOK, Story, executed_notebook
@@ -36,7 +37,8 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
     """Assemble a submission folder and check it.
 
     It holds the results as they are, ``info.json`` with the exact versions recorded in the
-    folds as requirements, ``run.py``, and a notebook that was executed on the results.
+    folds as requirements, ``run.py``, the scores of further seeds if there are any, and a
+    notebook that was executed on the results.
     Nothing is written before all of it is there.
 
     Args:
@@ -61,14 +63,16 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
     algorithm = source.resolve().name.removeprefix(f"{benchmark}_")
     with tempfile.TemporaryDirectory(prefix="matbench_segvae-") as scratch:
         made = Path(scratch)
-        _copy([source / RESULTS, source / SCRIPT], made)
+        table = [source / SEEDS] if (source / SEEDS).is_file() else []
+        _copy([source / RESULTS, source / SCRIPT, *table], made)
         (made / INFO).write_text(
             json.dumps(info, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
         )
         has_formulas = any(params.get("formula") for params in _parameters(recorded))
         story = Story(benchmark, algorithm, info, tuple(recorded["tasks"]), has_formulas)
         (made / NOTEBOOK).write_text(executed_notebook(story, made), encoding="utf-8")
-        _publish([made / name for name in (RESULTS, INFO, SCRIPT, NOTEBOOK)], out)
+        names = [RESULTS, INFO, SCRIPT, NOTEBOOK, *(path.name for path in table)]
+        _publish([made / name for name in names], out)
     return MadeSubmission(out, tuple(check_submissions([out])), tuple(warnings))
 
 
