@@ -331,3 +331,12 @@ def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_an
     assert best.training_mae <= near < 2 * best.training_mae
     pairs = table.counts.sum(axis=1)
     assert evidence.tightest.isna().to_numpy().tolist() == (pairs == 0).tolist()
+
+
+def test_a_law_with_a_formula_in_common_is_shown_once(capsys):
+    """On the committed leaderboard, where the data are few."""
+    folder = Path(__file__).parent.parent / "leaderboard" / "defects2d_v0.1_segvae"
+    assert main(["law", "show", str(folder), "--task", "defects2d_mos2_x2", "--fold", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("K[V_S-V_S same plane, V_S-V_S across] = ") == 1
+    assert "fitted for r from 3.130 to 14.254" in " ".join(printed.split())

@@ -141,10 +141,11 @@ def _print_law(found: LawResult) -> None:
 
 
 def _law_lines(stored: StoredLaw) -> Iterator[str]:
-    """The law in words, a line for each kind of pair and one for the defects."""
+    """The law in words, a line for each formula and one for the defects."""
     *pairs, _ = stored.law.lines(_DIGITS)
-    for line, kind in zip(pairs, stored.law.pair_formulas, strict=True):
-        low, high = stored.ranges[kind]
+    for line, kinds in zip(pairs, stored.law.sharing(), strict=True):
+        low = min(stored.ranges[kind][0] for kind in kinds)
+        high = max(stored.ranges[kind][1] for kind in kinds)
         yield f"{line} eV, fitted for r from {low:.3f} to {high:.3f} Å"
     energies = stored.law.defect_energies.items()
     yield "eps = " + ", ".join(f"{kind} {value:.{_DIGITS}g} eV" for kind, value in energies)
@@ -169,12 +170,13 @@ def _rows(stored: StoredLaw) -> Iterator[tuple[str, float, Sequence[float], str]
     law, middle = stored.law, stored.intervals
     for kind, energy in law.defect_energies.items():
         yield f"eps {kind}", energy, middle.get("defect_energies_eV", {}).get(kind, ()), "eV"
-    for kind, formula in law.pair_formulas.items():
-        name = f"K[{kind}], factor of {formula.with_constants(())}"
+    for kind, *others in law.sharing():
+        formula, label = law.pair_formulas[kind], ", ".join([kind, *others])
+        name = f"K[{label}], factor of {formula.with_constants(())}"
         yield name, law.pair_scales[kind], middle.get("pair_scales_eV", {}).get(kind, ()), "eV"
         spans = middle.get("pair_constants", {}).get(kind, [()] * len(formula.constants))
         for number, (value, span) in enumerate(zip(formula.constants, spans, strict=True)):
-            yield f"K[{kind}], c{number}", value, span, "r in Å"
+            yield f"K[{label}], c{number}", value, span, "r in Å"
 
 
 def _figure(value: float) -> str:
