@@ -24,9 +24,13 @@ def test_every_result_stands_next_to_the_command_that_makes_it(folder):
         assert {"seed", "versions", "hardware", "seconds_fit"} <= score.params.keys()
 
 
-def test_a_formula_is_no_worse_than_the_graph_network_on_triples():
+def test_formulas_are_closer_than_graph_networks_where_both_are_committed():
     """The claim of the project, as far as the committed results bear it out."""
     board = rank(read_results(LEADERBOARD))
-    for task in ("defects2d_mos2_v3", "defects2d_mos2_transfer"):
+    compared = 0
+    for task in ("defects2d_mos2_v3", "defects2d_mos2_transfer", "defects2d_xtb_mos2"):
         means = {row.algorithm: row.mean for row in board[task]}
-        assert means["segvae"] < means["megnet"]
+        if "megnet" in means:
+            assert means["segvae"] < means["megnet"]
+            compared += 1
+    assert compared
