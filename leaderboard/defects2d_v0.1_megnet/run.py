@@ -12,9 +12,11 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_mos2_v2 --algorithm megnet --seed 0",
+    "--task defects2d_mos2_v3 --algorithm megnet --seed 0",
     "--task defects2d_mos2_transfer --algorithm megnet --seed 0",
+    "--task defects2d_mos2_v2 --algorithm megnet --seed 0",
     "--task defects2d_mos2_x2 --algorithm megnet --seed 0",
+    "--task defects2d_xtb_mos2 --algorithm megnet --seed 0",
 ]
 
 if __name__ == "__main__":
