@@ -65,6 +65,11 @@ class FoldContext:
     scratch: Path
     report: Callable[[str], None] = field(default=_ignore, repr=False, compare=False)
 
+    @property
+    def on_defects(self) -> bool:
+        """Whether inputs are supercells of a known host with a few defects."""
+        return self.benchmark.startswith("defects2d_")
+
 
 @runtime_checkable
 class Algorithm(Protocol):

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.feature_terms import Term, end_of
+from matbench_segvae.algorithms.feature_terms import Term
 from matbench_segvae.expressions import (
     DEFAULT_PREDICATES,
     FITTED,
@@ -17,7 +17,7 @@ from matbench_segvae.expressions import (
     no_free_factor,
 )
 from matbench_segvae.expressions.compiled import Program
-from matbench_segvae.expressions.expression import complexity_of, subtree_starts
+from matbench_segvae.expressions.expression import complexity_of, subtree_end, subtree_starts
 from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.segvae import (
     AdditiveObjective,
@@ -134,7 +134,7 @@ def _has_pole(term: Term, columns: Mapping[str, Floats]) -> bool:
         if token not in ("div", "inv"):
             continue
         first = starts[position][-1]
-        last = end_of(term.tokens, first)
+        last = subtree_end(term.tokens, first)
         inner = Term(term.tokens[first:last], term.constants[used[first] : used[last]])
         values = inner.values(columns) if inner.features else np.ones(1)
         if not (np.all(values > 0) or np.all(values < 0)):

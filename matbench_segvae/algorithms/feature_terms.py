@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.feature_metrics import Metric
 from matbench_segvae.expressions import FITTED, Expression
-from matbench_segvae.expressions.expression import arity, complexity_of
+from matbench_segvae.expressions.expression import complexity_of, subtree_end
 from matbench_segvae.expressions.operators import NAMED_CONSTANTS
 from matbench_segvae.features import unit_of
 
@@ -101,7 +101,7 @@ def scaled(tokens: Tokens) -> Tokens:
     if tokens[0] == "inv":
         return ("div", FITTED, *tokens[1:])
     if tokens[0] in ("mul", "div"):
-        end = end_of(tokens, 1)
+        end = subtree_end(tokens, 1)
         return (tokens[0], *scaled(tokens[1:end]), *tokens[end:])
     return ("mul", FITTED, *tokens)
 
@@ -125,15 +125,6 @@ def sum_of(terms: Sequence[Term], coefficients: Floats) -> Expression:
 def linked(formula: Expression, metric: Metric) -> Expression:
     """The formula inside its link, which gives the prediction."""
     return Expression((*metric.head, *formula.tokens), formula.constants)
-
-
-def end_of(tokens: Sequence[str], start: int) -> int:
-    """Position behind the subtree that starts at a position of a formula."""
-    missing, end = 1, start
-    while missing:
-        missing += arity(tokens[end]) - 1
-        end += 1
-    return end
 
 
 def consistent(tokens: Sequence[str]) -> bool:

@@ -13,7 +13,6 @@ from typing import ClassVar
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.megnet_base import (
     ALL_ATOMS,
-    DEFECT_BENCHMARKS,
     DEFECTS,
     GraphKind,
     GraphNetwork,
@@ -55,4 +54,4 @@ class SparseMEGNet(GraphNetwork):
 
     def kind_for(self, context: FoldContext) -> GraphKind:
         """The graph of the defects where there are some, else that of all atoms."""
-        return DEFECTS if context.benchmark.startswith(DEFECT_BENCHMARKS) else ALL_ATOMS
+        return DEFECTS if context.on_defects else ALL_ATOMS

@@ -30,10 +30,6 @@ from matbench_segvae.algorithms.megnet_training import (
 from matbench_segvae.errors import UserError
 from matbench_segvae.isolation import isolated
 
-# Benchmarks whose structures are supercells of a known host with a few defects.
-DEFECT_BENCHMARKS = "defects2d_"
-
-
 Converter = SparseDefectGraph | CrystalGraph
 
 

@@ -17,7 +17,6 @@ import pandas as pd
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.defect_graphs import CrystalGraph, SparseDefectGraph
 from matbench_segvae.algorithms.megnet_base import (
-    DEFECT_BENCHMARKS,
     Converter,
     check_inputs,
     raw_graphs,
@@ -89,7 +88,7 @@ class KerasMEGNet:
         check_inputs(self.card.algorithm, inputs, context)
         self._libraries = load_libraries(self.card.algorithm)
         self._classification = context.task_type == "classification"
-        sparse = context.benchmark.startswith(DEFECT_BENCHMARKS) and not self.settings.dense
+        sparse = context.on_defects and not self.settings.dense
         settings = self.settings
         cutoff = settings.defect_cutoff if sparse else settings.crystal_cutoff
         kind = SparseDefectGraph if sparse else CrystalGraph

@@ -9,7 +9,6 @@ under absolute error, and compared by cross-validation.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -186,10 +185,3 @@ class PairSearch:
             return bool(self._physics(programs[kind], constants[None], kind)[0])
 
         return fit_law(problem, formulas, VARIABLES, start, self._settings.fit.decay, admissible)
-
-
-def choose(candidates: Sequence[Candidate], patience: float) -> Candidate:
-    """The simplest law that no longer one beats by more than the patience."""
-    best = min(candidate.validation_mae for candidate in candidates)
-    limit = best * (1 + patience) if math.isfinite(best) else math.inf
-    return next(c for c in candidates if c.validation_mae <= limit)

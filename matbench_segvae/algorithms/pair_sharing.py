@@ -10,6 +10,7 @@ Breiman et al., Classification and Regression Trees (1984), section 3.4.3.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem
-from matbench_segvae.algorithms.pair_search import Candidate, PairSearch, choose
+from matbench_segvae.algorithms.pair_search import Candidate, PairSearch
 from matbench_segvae.algorithms.pair_settings import PairLawSettings
 from matbench_segvae.defects import PairTable, same_defects
 from matbench_segvae.expressions.law_fit import LawFit
@@ -79,7 +80,7 @@ def best_law(found: Sequence[FoundLaw], patience: float) -> FoundLaw:
 
     Args:
         found: Laws to choose from, at least one.
-        patience: See :func:`~matbench_segvae.algorithms.pair_search.choose`.
+        patience: Relative gain in validation error that justifies a longer law.
     """
     ways = list(dict.fromkeys(law.formula_of for law in found))
     # The way with the fewest formulas comes first, and goes unless it is clearly worse.
@@ -93,9 +94,11 @@ def best_law(found: Sequence[FoundLaw], patience: float) -> FoundLaw:
 
 
 def _best_of(found: Sequence[FoundLaw], way: tuple[int, ...], patience: float) -> FoundLaw:
+    """The simplest law of a way that no longer one beats by more than the patience."""
     laws = [law for law in found if law.formula_of == way]
-    chosen = choose([law.candidate for law in laws], patience)
-    return next(law for law in laws if law.candidate is chosen)
+    best = min(law.candidate.validation_mae for law in laws)
+    limit = best * (1 + patience) if math.isfinite(best) else math.inf
+    return next(law for law in laws if law.candidate.validation_mae <= limit)
 
 
 def _clearly_better(one: Candidate, other: Candidate) -> bool:

@@ -23,8 +23,6 @@ from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.isolation import isolated
 
-_DEFECT_BENCHMARKS = "defects2d_"  # how the names of benchmarks of defects begin
-
 
 class SEGVAEPairLaw:
     """Searches a pair law ``K(r)`` with SEGVAE and predicts energies per defect site."""
@@ -198,8 +196,7 @@ class SEGVAE:
         Raises:
             UserError: If the inputs are not what the task says.
         """
-        defects = context.benchmark.startswith(_DEFECT_BENCHMARKS)
-        kind = SEGVAEPairLaw() if defects else FeatureFormula()
+        kind = SEGVAEPairLaw() if context.on_defects else FeatureFormula()
         kind.fit(inputs, targets, context)
         self._kind = kind
 

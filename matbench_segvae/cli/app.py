@@ -14,15 +14,13 @@ from typing import Annotated
 import typer
 
 from matbench_segvae.cli.bench import bench_app
-from matbench_segvae.cli.common import INTERRUPTED, console, print_records
+from matbench_segvae.cli.common import INTERRUPTED, USER_ERROR, console, print_records
 from matbench_segvae.cli.data import data_app
 from matbench_segvae.cli.law import law_app
 from matbench_segvae.cli.run import run_command
 from matbench_segvae.cli.submission import submission_app
 from matbench_segvae.cli.table import fit_command, predict_command
 from matbench_segvae.errors import UserError
-
-USER_ERROR = 2
 
 # The base class of typer's own errors; typer ships its own click since 0.2x, so it is
 # looked up rather than imported.
@@ -119,6 +117,7 @@ def leaderboard_command(
         print_seeds,
         rank,
         read_results,
+        submission_folders,
         units_of,
     )
 
@@ -131,9 +130,7 @@ def leaderboard_command(
         others = {task: published_scores(task) for task in board}
     units = units_of(board)
     print_leaderboard(console(), board, units, others)
-    print_seeds(
-        console(), [directory, *sorted(p for p in directory.iterdir() if p.is_dir())], units
-    )
+    print_seeds(console(), submission_folders(directory), units)
     if plot is not None:
         from matbench_segvae.reporting.picture import draw_parity
 

@@ -10,6 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+USER_ERROR = 2
+"""Exit status after bad input."""
+
 INTERRUPTED = 130
 """Exit status after an interruption."""
 

@@ -8,11 +8,11 @@ from typing import Annotated
 
 import typer
 
+from matbench_segvae.cli.common import USER_ERROR
+
 submission_app = typer.Typer(
     help="Make and check submissions to a leaderboard.", rich_markup_mode=None
 )
-
-_VIOLATED = 2  # exit status, as for any bad input
 
 
 @submission_app.callback(invoke_without_command=True)
@@ -38,7 +38,7 @@ def submission_check_command(
     for violation in violations:
         print(violation)
     if violations:
-        raise typer.Exit(_VIOLATED)
+        raise typer.Exit(USER_ERROR)
     for folder in folders:
         print(f"{folder}: can be submitted")
 
@@ -69,5 +69,5 @@ def submission_make_command(
     for violation in made.violations:
         print(violation)
     if made.violations:
-        raise typer.Exit(_VIOLATED)
+        raise typer.Exit(USER_ERROR)
     print(f"{made.folder}: can be submitted")

@@ -61,6 +61,15 @@ def subtree_starts(tokens: Sequence[str]) -> list[list[int]]:
     return arguments
 
 
+def subtree_end(tokens: Sequence[str], start: int) -> int:
+    """Position behind the subtree that starts at a position of a formula."""
+    missing, end = 1, start
+    while missing:
+        missing += arity(tokens[end]) - 1
+        end += 1
+    return end
+
+
 def canonical(tokens: Sequence[str]) -> tuple[str, ...]:
     """The same formula with the arguments of commutative operators in a fixed order."""
     return tuple(tokens[position] for position in canonical_order(tokens))

@@ -6,6 +6,7 @@ from matbench_segvae.reporting.leaderboard import (
     best_formula,
     rank,
     read_results,
+    submission_folders,
     units_of,
 )
 from matbench_segvae.reporting.progress import ConsoleObserver
@@ -23,6 +24,7 @@ __all__ = [
     "print_seeds",
     "rank",
     "read_results",
+    "submission_folders",
     "units_of",
     "write_submissions",
 ]

@@ -154,7 +154,7 @@ def read_results(directory: Path) -> list[FoldScore]:
     """
     if not directory.is_dir():
         raise UserError(f"there is no folder '{directory}' to read results from")
-    folders = [directory, *sorted(path for path in directory.iterdir() if path.is_dir())]
+    folders = submission_folders(directory)
     scores = [score for folder in folders for score in _read_folder(folder)]
     if not scores:
         raise UserError(
@@ -162,6 +162,11 @@ def read_results(directory: Path) -> list[FoldScore]:
             f"<benchmark>_<algorithm> with a {RESULTS}, as `matbench-segvae run` writes it"
         )
     return scores
+
+
+def submission_folders(directory: Path) -> list[Path]:
+    """Where submissions may be: a folder itself, and the folders in it."""
+    return [directory, *sorted(path for path in directory.iterdir() if path.is_dir())]
 
 
 def _read_folder(folder: Path) -> list[FoldScore]:

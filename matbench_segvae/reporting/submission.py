@@ -96,7 +96,8 @@ def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
             _write_results(benchmark, store.folder / RESULTS)
             write_atomically(store.folder / INFO, _info(store.algorithm, versions))
             write_seeds(store.folder, _seed_scores(store, collected))
-            recipes = [_with_seeds(recipe, read_seeds(store.folder)) for recipe in recipes]
+            seeds = read_seeds(store.folder)
+            recipes = [_with_seeds(recipe, seeds) for recipe in recipes]
             write_atomically(store.folder / SCRIPT, run_script(store.folder.name, recipes))
         except OSError as error:
             raise UserError(f"cannot write to '{store.folder}': {error.strerror}") from error

@@ -13,7 +13,12 @@ import numpy as np
 
 from matbench_segvae.expressions import FITTED, Grammar
 from matbench_segvae.expressions.compiled import Floats
-from matbench_segvae.expressions.expression import arity, canonical_order, subtree_starts
+from matbench_segvae.expressions.expression import (
+    arity,
+    canonical_order,
+    subtree_end,
+    subtree_starts,
+)
 from matbench_segvae.expressions.operators import OPERATORS
 from matbench_segvae.segvae.objective import Scored, Tokens
 
@@ -174,11 +179,7 @@ def _nodes(scored: Scored) -> _Nodes:
 
 def _end(nodes: _Nodes, first: int) -> int:
     """Position after the subtree that begins at a token."""
-    missing, position = 1, first
-    while missing:
-        missing += arity(nodes[position][0]) - 1
-        position += 1
-    return position
+    return subtree_end([token for token, _ in nodes], first)
 
 
 def _shortened(nodes: _Nodes) -> list[_Nodes]:
