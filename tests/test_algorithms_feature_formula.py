@@ -8,14 +8,14 @@ import pandas as pd
 import pytest
 
 from matbench_segvae.algorithms import FoldContext
-from matbench_segvae.algorithms.feature_choice import FormulaSearch
-from matbench_segvae.algorithms.feature_errors import ErrorModel
 from matbench_segvae.algorithms.feature_formula import FeatureFormula, sampled_rows
-from matbench_segvae.algorithms.feature_metrics import AbsoluteError, LogLoss, fit_linear
-from matbench_segvae.algorithms.feature_path import splits
-from matbench_segvae.algorithms.feature_polish import polished
-from matbench_segvae.algorithms.feature_settings import FeatureFormulaSettings
-from matbench_segvae.algorithms.feature_terms import Term, consistent, linked, scaled, sum_of
+from matbench_segvae.algorithms.formulas.choice import FormulaSearch
+from matbench_segvae.algorithms.formulas.errors import ErrorModel
+from matbench_segvae.algorithms.formulas.metrics import AbsoluteError, LogLoss, fit_linear
+from matbench_segvae.algorithms.formulas.path import splits
+from matbench_segvae.algorithms.formulas.polish import polished
+from matbench_segvae.algorithms.formulas.settings import FeatureFormulaSettings
+from matbench_segvae.algorithms.formulas.terms import Term, consistent, linked, scaled, sum_of
 from matbench_segvae.algorithms.segvae import SEGVAE, SEGVAEPairLaw
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import parse

@@ -13,11 +13,11 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
 
 from matbench_segvae.algorithms import FoldContext
-from matbench_segvae.algorithms.defect_graphs import CrystalGraph
 from matbench_segvae.algorithms.megnet import SparseMEGNet
-from matbench_segvae.algorithms.megnet_classes import ClassMEGNet
-from matbench_segvae.algorithms.megnet_collapse import collapse, join
 from matbench_segvae.algorithms.megnet_dense import DenseMEGNet
+from matbench_segvae.algorithms.networks.classes import ClassMEGNet
+from matbench_segvae.algorithms.networks.collapse import collapse, join
+from matbench_segvae.algorithms.networks.graphs import CrystalGraph
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 

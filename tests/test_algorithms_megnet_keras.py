@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from matbench_segvae.algorithms import FoldContext, megnet_tensorflow
+from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.megnet_keras import KerasDenseMEGNet, KerasMEGNet
+from matbench_segvae.algorithms.networks import tensorflow as megnet_tensorflow
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
@@ -172,7 +173,7 @@ import tensorflow
 import torch
 import matbench_segvae.algorithms.megnet_keras
 from pymatgen.analysis import local_env
-from matbench_segvae.algorithms.megnet_tensorflow import load_libraries
+from matbench_segvae.algorithms.networks.tensorflow import load_libraries
 libraries = load_libraries("megnet_keras")
 assert not hasattr(local_env, "BrunnerNN_real")
 print(float(torch.ones(2, requires_grad=True).sum() + float(tensorflow.ones(2)[0])))

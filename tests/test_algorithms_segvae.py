@@ -9,9 +9,9 @@ import torch
 from pymatgen.core import Lattice, Structure
 
 from matbench_segvae.algorithms import FoldContext, create_algorithm
-from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem, pairs_of
-from matbench_segvae.algorithms.pair_physics import PairPhysics, PhysicsSettings
-from matbench_segvae.algorithms.pair_settings import PairLawSettings
+from matbench_segvae.algorithms.pairs.law import PairLaw, pair_problem, pairs_of
+from matbench_segvae.algorithms.pairs.physics import PairPhysics, PhysicsSettings
+from matbench_segvae.algorithms.pairs.settings import PairLawSettings
 from matbench_segvae.algorithms.segvae import SEGVAE, SEGVAEPairLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies

@@ -71,6 +71,15 @@ def test_no_import_points_upward(module):
     assert not upward, f"{module} must not import {sorted(upward)}"
 
 
+@pytest.mark.parametrize("shelf", ["pairs", "formulas", "networks"])
+def test_what_algorithms_share_does_not_import_algorithms(shelf):
+    inside = f"{NAME}.algorithms.{shelf}"
+    allowed = (f"{inside}.", f"{NAME}.algorithms.base")
+    for module in (m for m in MODULES if m.startswith(f"{inside}.")):
+        siblings = {n for n in imported(MODULES[module]) if room(n) == "algorithms"}
+        assert {n for n in siblings if not n.startswith(allowed)} == set(), module
+
+
 def test_every_room_is_known():
     assert {room(module) for module in MODULES} - {NAME, "__main__"} <= set(ALLOWED)
 

@@ -12,11 +12,11 @@ import pytest
 
 import matbench_segvae.running.fold as running_fold
 from matbench_segvae.algorithms.law_evidence import law_evidence
-from matbench_segvae.algorithms.pair_law import pairs_of
-from matbench_segvae.algorithms.pair_settings import PairLawSettings
 from matbench_segvae.algorithms.pair_table import fit_pair_values
+from matbench_segvae.algorithms.pairs.law import pairs_of
+from matbench_segvae.algorithms.pairs.settings import PairLawSettings
+from matbench_segvae.algorithms.pairs.stored import STD_PER_MAE, StoredLaw
 from matbench_segvae.algorithms.segvae import SEGVAEPairLaw
-from matbench_segvae.algorithms.stored_law import STD_PER_MAE, StoredLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
 from matbench_segvae.defects import HOSTS, Defect, defective_structure, vacancies

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem
-from matbench_segvae.algorithms.pair_search import PairSearch
-from matbench_segvae.algorithms.pair_settings import PairLawSettings
-from matbench_segvae.algorithms.pair_sharing import best_law, search_laws
+from matbench_segvae.algorithms.pairs.law import PairLaw, pair_problem
+from matbench_segvae.algorithms.pairs.search import PairSearch
+from matbench_segvae.algorithms.pairs.settings import PairLawSettings
+from matbench_segvae.algorithms.pairs.sharing import best_law, search_laws
 from matbench_segvae.defects import (
     HOSTS,
     DefectiveCell,

@@ -12,13 +12,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.feature_choice import Choice, FormulaSearch
-from matbench_segvae.algorithms.feature_errors import ErrorModel
-from matbench_segvae.algorithms.feature_metrics import Metric
-from matbench_segvae.algorithms.feature_path import splits
-from matbench_segvae.algorithms.feature_polish import polished
-from matbench_segvae.algorithms.feature_settings import FeatureFormulaSettings
-from matbench_segvae.algorithms.feature_terms import Term, linked, matrix
+from matbench_segvae.algorithms.formulas.choice import Choice, FormulaSearch
+from matbench_segvae.algorithms.formulas.errors import ErrorModel
+from matbench_segvae.algorithms.formulas.metrics import Metric
+from matbench_segvae.algorithms.formulas.path import splits
+from matbench_segvae.algorithms.formulas.polish import polished
+from matbench_segvae.algorithms.formulas.settings import FeatureFormulaSettings
+from matbench_segvae.algorithms.formulas.terms import Term, linked, matrix
 from matbench_segvae.algorithms.references import POPOV, WARD
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
@@ -123,7 +123,7 @@ class FeatureFormula:
         """Standard deviations of a regression's predictions, in the unit of the target.
 
         They follow the cross-validated errors of training rows with similar predictions, see
-        :class:`~matbench_segvae.algorithms.feature_errors.ErrorModel`.
+        :class:`~matbench_segvae.algorithms.formulas.errors.ErrorModel`.
 
         Raises:
             RuntimeError: If it was a classification.

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.pair_law import pairs_of
 from matbench_segvae.algorithms.pair_table import fit_pair_values
-from matbench_segvae.algorithms.stored_law import StoredLaw
+from matbench_segvae.algorithms.pairs.law import pairs_of
+from matbench_segvae.algorithms.pairs.stored import StoredLaw
 
 Floats = NDArray[np.float64]
 

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import ClassVar
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.megnet_base import (
+from matbench_segvae.algorithms.networks.base import (
     ALL_ATOMS,
     DEFECTS,
     GraphKind,
     GraphNetwork,
 )
-from matbench_segvae.algorithms.megnet_training import MEGNetSettings
+from matbench_segvae.algorithms.networks.training import MEGNetSettings
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
 
 

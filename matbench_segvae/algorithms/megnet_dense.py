@@ -2,7 +2,7 @@
 
 MEGNet is Chen et al., Chem. Mater. 31, 3564 (2019), doi 10.1021/acs.chemmater.9b01294, in
 the implementation of matgl. The network is matgl's; that most atoms of a supercell see the
-same as others do is used to evaluate it faster, with the same result (`megnet_collapse`).
+same as others do is used to evaluate it faster, with the same result (`networks.collapse`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import ClassVar
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.megnet_base import ALL_ATOMS, GraphKind, GraphNetwork
-from matbench_segvae.algorithms.megnet_training import MEGNetSettings
+from matbench_segvae.algorithms.networks.base import ALL_ATOMS, GraphKind, GraphNetwork
+from matbench_segvae.algorithms.networks.training import MEGNetSettings
 from matbench_segvae.algorithms.references import CHEN
 
 

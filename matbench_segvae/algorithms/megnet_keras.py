@@ -15,23 +15,23 @@ import numpy as np
 import pandas as pd
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.defect_graphs import CrystalGraph, SparseDefectGraph
-from matbench_segvae.algorithms.megnet_base import (
+from matbench_segvae.algorithms.networks.base import (
     Converter,
     check_inputs,
     raw_graphs,
     split,
     standardised,
 )
-from matbench_segvae.algorithms.megnet_keras_training import (
+from matbench_segvae.algorithms.networks.graphs import CrystalGraph, SparseDefectGraph
+from matbench_segvae.algorithms.networks.keras_training import (
     KerasGraph,
     KerasSettings,
     as_keras_graph,
     build,
     train,
 )
-from matbench_segvae.algorithms.megnet_tensorflow import Libraries, load_libraries, seeded
-from matbench_segvae.algorithms.megnet_training import TrainingOutcome
+from matbench_segvae.algorithms.networks.tensorflow import Libraries, load_libraries, seeded
+from matbench_segvae.algorithms.networks.training import TrainingOutcome
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
 
 _PACKAGES = ("megnet", "tensorflow", "tf_keras", "matgl", "pymatgen")

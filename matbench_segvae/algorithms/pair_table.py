@@ -22,7 +22,7 @@ from scipy.optimize import linprog
 from scipy.sparse import csr_array, eye_array, hstack
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.pair_law import pairs_of
+from matbench_segvae.algorithms.pairs.law import pairs_of
 from matbench_segvae.defects import PairTable
 from matbench_segvae.errors import UserError
 

@@ -37,7 +37,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.pair_law import pairs_of
+from matbench_segvae.algorithms.pairs.law import pairs_of
 from matbench_segvae.algorithms.references import LAZAREV
 from matbench_segvae.defects import PairTable
 from matbench_segvae.errors import UserError

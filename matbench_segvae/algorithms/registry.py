@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint, entry_points
 
 from matbench_segvae.algorithms.base import Algorithm
-from matbench_segvae.algorithms.llvm import keep_triton_out
+from matbench_segvae.algorithms.networks.llvm import keep_triton_out
 from matbench_segvae.errors import UserError
 
 ENTRY_POINT_GROUP = "matbench_segvae.algorithms"

@@ -20,7 +20,7 @@ from matbench_segvae.errors import UserError
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
-    from matbench_segvae.algorithms.stored_law import Prediction, StoredLaw
+    from matbench_segvae.algorithms.pairs.stored import Prediction, StoredLaw
     from matbench_segvae.reporting.law_result import LawResult
 
 law_app = typer.Typer(help="Look at a law of segvae, and use it.", rich_markup_mode=None)

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from matbench_segvae.algorithms.law_evidence import PairEnergies, law_evidence
-from matbench_segvae.algorithms.stored_law import StoredLaw
+from matbench_segvae.algorithms.pairs.stored import StoredLaw
 from matbench_segvae.benchmark import load_task, make_task
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.figures import check_format, save_figure

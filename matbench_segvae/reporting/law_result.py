@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matbench_segvae.algorithms.stored_law import StoredLaw
+from matbench_segvae.algorithms.pairs.stored import StoredLaw
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.files import RESULTS
 from matbench_segvae.reporting.leaderboard import FoldScore, rank, read_results

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.pair_settings import PairLawSettings
-from matbench_segvae.algorithms.pair_sharing import best_law, search_laws
+from matbench_segvae.algorithms.pairs.settings import PairLawSettings
+from matbench_segvae.algorithms.pairs.sharing import best_law, search_laws
 from matbench_segvae.defects import (
     HOSTS,
     DefectiveCell,

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.feature_metrics import Metric
-from matbench_segvae.algorithms.feature_path import Split, held_out
+from matbench_segvae.algorithms.formulas.metrics import Metric
+from matbench_segvae.algorithms.formulas.path import Split, held_out
 
 Floats = NDArray[np.float64]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.feature_metrics import Metric, descend, fit_linear
-from matbench_segvae.algorithms.feature_terms import Term, matrix, scaled, sum_of
+from matbench_segvae.algorithms.formulas.metrics import Metric, descend, fit_linear
+from matbench_segvae.algorithms.formulas.terms import Term, matrix, scaled, sum_of
 from matbench_segvae.expressions import Expression
 from matbench_segvae.expressions.compiled import Program
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.pair_law import nodes_of
+from matbench_segvae.algorithms.pairs.law import nodes_of
 from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.expressions.robust import absolute_weights

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.feature_metrics import Metric
+from matbench_segvae.algorithms.formulas.metrics import Metric
 from matbench_segvae.expressions import FITTED, Expression
 from matbench_segvae.expressions.expression import complexity_of, subtree_end
 from matbench_segvae.expressions.operators import NAMED_CONSTANTS

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from matbench_segvae.algorithms.pair_drafts import Law, LawDrafts
-from matbench_segvae.algorithms.pair_law import VARIABLES, nodes_of
-from matbench_segvae.algorithms.pair_physics import PairPhysics
-from matbench_segvae.algorithms.pair_settings import PAIR_GRAMMAR, PairLawSettings
+from matbench_segvae.algorithms.pairs.drafts import Law, LawDrafts
+from matbench_segvae.algorithms.pairs.law import VARIABLES, nodes_of
+from matbench_segvae.algorithms.pairs.physics import PairPhysics
+from matbench_segvae.algorithms.pairs.settings import PAIR_GRAMMAR, PairLawSettings
 from matbench_segvae.expressions import pareto_front
 from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem

@@ -14,10 +14,10 @@ from matgl.models import MEGNet
 from torch_geometric.data import Batch, Data
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.defect_graphs import CrystalGraph, SparseDefectGraph, placed
-from matbench_segvae.algorithms.megnet_classes import ClassMEGNet
-from matbench_segvae.algorithms.megnet_collapse import collapse, join
-from matbench_segvae.algorithms.megnet_training import (
+from matbench_segvae.algorithms.networks.classes import ClassMEGNet
+from matbench_segvae.algorithms.networks.collapse import collapse, join
+from matbench_segvae.algorithms.networks.graphs import CrystalGraph, SparseDefectGraph, placed
+from matbench_segvae.algorithms.networks.training import (
     Join,
     MEGNetSettings,
     TrainingOutcome,

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from pymatgen.core.structure import Structure
 
-from matbench_segvae.algorithms.pair_law import PairLaw
+from matbench_segvae.algorithms.pairs.law import PairLaw
 from matbench_segvae.defects import HOSTS, DefectiveCell, PairTable, pair_table, sparse_defects
 from matbench_segvae.errors import UserError
 
@@ -51,7 +51,7 @@ class StoredLaw:
         law: The law; defects on metal sites come first.
         resampled: The same law fitted to resampled training data.
         intervals: Middle 90 % of its numbers over these refits, in the form of
-            :func:`~matbench_segvae.algorithms.pair_bootstrap.intervals`; empty without any.
+            :func:`~matbench_segvae.algorithms.pairs.bootstrap.intervals`; empty without any.
         ranges: Shortest and longest distance in the training data by kind of pair, Å.
         hosts: Names of the hosts of the training data.
         validation_mae: Cross-validated inside the training part, eV per defect site.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from matbench_segvae.algorithms.pair_law import VARIABLES
-from matbench_segvae.algorithms.pair_physics import PhysicsSettings
+from matbench_segvae.algorithms.pairs.law import VARIABLES
+from matbench_segvae.algorithms.pairs.physics import PhysicsSettings
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar, no_free_factor
 from matbench_segvae.segvae import FitSettings, SearchSettings
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.feature_terms import Term
+from matbench_segvae.algorithms.formulas.terms import Term
 from matbench_segvae.expressions import (
     DEFAULT_PREDICATES,
     FITTED,

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.feature_metrics import AbsoluteError, LogLoss, Metric, fit_linear
-from matbench_segvae.algorithms.feature_path import PathSettings, Step, path, splits
-from matbench_segvae.algorithms.feature_search import written_terms
-from matbench_segvae.algorithms.feature_settings import FeatureFormulaSettings
-from matbench_segvae.algorithms.feature_terms import (
+from matbench_segvae.algorithms.formulas.metrics import AbsoluteError, LogLoss, Metric, fit_linear
+from matbench_segvae.algorithms.formulas.path import PathSettings, Step, path, splits
+from matbench_segvae.algorithms.formulas.search import written_terms
+from matbench_segvae.algorithms.formulas.settings import FeatureFormulaSettings
+from matbench_segvae.algorithms.formulas.terms import (
     Term,
     consistent,
     distinct,

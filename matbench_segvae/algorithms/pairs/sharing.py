@@ -17,9 +17,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.pair_law import PairLaw, pair_problem
-from matbench_segvae.algorithms.pair_search import Candidate, PairSearch
-from matbench_segvae.algorithms.pair_settings import PairLawSettings
+from matbench_segvae.algorithms.pairs.law import PairLaw, pair_problem
+from matbench_segvae.algorithms.pairs.search import Candidate, PairSearch
+from matbench_segvae.algorithms.pairs.settings import PairLawSettings
 from matbench_segvae.defects import PairTable, same_defects
 from matbench_segvae.expressions.law_fit import LawFit
 

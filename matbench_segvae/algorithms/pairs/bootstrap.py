@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from matbench_segvae.algorithms.pair_law import PairLaw
-from matbench_segvae.algorithms.pair_search import PairSearch
+from matbench_segvae.algorithms.pairs.law import PairLaw
+from matbench_segvae.algorithms.pairs.search import PairSearch
 from matbench_segvae.expressions.law_fit import LawFit
 
 _PERCENTILES = (5, 95)

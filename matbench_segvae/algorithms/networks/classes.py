@@ -9,7 +9,7 @@ from matgl.layers import EdgeSet2Set, MEGNetBlock, Set2SetReadOut
 from matgl.models import MEGNet
 from torch_geometric.utils import softmax
 
-from matbench_segvae.algorithms.megnet_collapse import CollapsedGraph, Level
+from matbench_segvae.algorithms.networks.collapse import CollapsedGraph, Level
 
 # Of what is read out; less is rounding.
 _SMALLEST_VARIANCE = 1e-8

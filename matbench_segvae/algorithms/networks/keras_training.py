@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch_geometric.data import Data
 
-from matbench_segvae.algorithms.megnet_tensorflow import Libraries
-from matbench_segvae.algorithms.megnet_training import TrainingOutcome
+from matbench_segvae.algorithms.networks.tensorflow import Libraries
+from matbench_segvae.algorithms.networks.training import TrainingOutcome
 from matbench_segvae.errors import UserError
 
 # A graph as megnet takes it: types, distances (Å), state, and where edges start and end.

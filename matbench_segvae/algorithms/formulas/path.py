@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 
-from matbench_segvae.algorithms.feature_metrics import LogLoss, Metric, fit_linear
-from matbench_segvae.algorithms.feature_terms import Term
+from matbench_segvae.algorithms.formulas.metrics import LogLoss, Metric, fit_linear
+from matbench_segvae.algorithms.formulas.terms import Term
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

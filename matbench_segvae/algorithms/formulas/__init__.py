@@ -1,0 +1,1 @@
+"""One formula of named features: its terms, their search and their selection."""

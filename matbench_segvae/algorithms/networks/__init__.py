@@ -1,0 +1,1 @@
+"""What the graph networks share: graphs, training, and the libraries they need."""

@@ -1,0 +1,1 @@
+"""Pair laws: their energies, their search, and what is stored of them."""
