@@ -15,6 +15,7 @@ from pymatgen.core.operations import SymmOp
 from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.megnet import SparseMEGNet
 from matbench_segvae.algorithms.megnet_dense import DenseMEGNet
+from matbench_segvae.algorithms.networks.base import split
 from matbench_segvae.algorithms.networks.classes import ClassMEGNet
 from matbench_segvae.algorithms.networks.collapse import collapse, join
 from matbench_segvae.algorithms.networks.graphs import CrystalGraph
@@ -62,6 +63,17 @@ def test_training_lowers_the_loss(dense):
     losses = dense._outcomes[0].losses
     assert len(losses) == 12
     assert np.mean(losses[-3:]) < 0.75 * losses[0]
+
+
+def test_what_is_read_out_is_standardised_with_the_weights_that_are_kept(dense, fold):
+    """Averages that lag behind the weights would move all predictions."""
+    (network,) = dense._networks
+    rows, _ = split(len(fold[0][:57]), dense.settings.validation_share, 3)
+    graphs = dense._graphs(fold[0].iloc[rows], len(network.blocks))
+    with torch.no_grad():
+        read = network.readout(join(graphs), torch.zeros(len(graphs), 2))
+    lag = (network.readout_norm.running_mean - read.mean(dim=0)) / (read.std(dim=0) + 1e-4)
+    assert lag.abs().max() < 0.1
 
 
 def test_predictions_have_the_scale_of_the_target(dense, fold):

@@ -120,5 +120,12 @@ def test_absolute_error_is_not_led_astray_by_a_few_wild_observations():
     assert error < 0.1 * np.abs(np.abs(squared) - np.abs(TRUE_CONSTANTS)).max()
 
 
+def test_observations_that_free_values_pass_through_do_not_count_for_all_others():
+    problem = made_problem(noise=0.3)
+    weights = np.sort(robust_weights(problem))
+    exact = problem.mixing.shape[1] + problem.base.shape[1]
+    assert weights[-exact:].sum() < 3 * exact / len(weights) * weights.sum()
+
+
 def test_weights_stay_even_when_free_values_describe_the_data():
     assert (robust_weights(made_problem(n_observations=12)) == 1).all()

@@ -39,6 +39,7 @@ class DenseMEGNet(GraphNetwork):
     defaults: ClassVar[MEGNetSettings] = MEGNetSettings(
         gain=1.5,
         standardise_readout=True,
+        epochs=100,
         batch_size=16,
         predict_batch=32,
         settled=0.5,
