@@ -14,6 +14,7 @@ from matbench_segvae.algorithms.formulas.errors import ErrorModel
 from matbench_segvae.algorithms.formulas.metrics import AbsoluteError, LogLoss, fit_linear
 from matbench_segvae.algorithms.formulas.path import splits
 from matbench_segvae.algorithms.formulas.polish import polished
+from matbench_segvae.algorithms.formulas.search import quotients_stand_alone
 from matbench_segvae.algorithms.formulas.settings import FeatureFormulaSettings
 from matbench_segvae.algorithms.formulas.terms import Term, consistent, linked, scaled, sum_of
 from matbench_segvae.algorithms.segvae import SEGVAE, SEGVAEPairLaw
@@ -196,15 +197,43 @@ def test_a_positive_target_with_a_long_tail_gets_an_exponential_link():
     assert error < 0.15 * np.abs(target - np.median(target)).mean()
 
 
+def test_a_target_of_one_magnitude_is_not_put_through_an_exponential():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.uniform(1, 3, (80, 3)), columns=["row_mean", "column_mean", "norm_2"])
+    target = np.exp(table["row_mean"].to_numpy())
+    choice = FormulaSearch(table, target, False, QUICK, 0, lambda _: None).run()
+    assert target.max() < 10 * target.min()
+    assert choice.metric.name == "identity"
+
+
+def test_features_are_screened_only_where_there_are_many():
+    rng = np.random.default_rng(0)
+    values = rng.uniform(1, 2, (60, 20))
+    target = 10 + values[:, 0] + values[:, 3]
+    endings = ("mean", "min", "max", "dev", "range")
+    names = [f"{p}_{s}" for p in ("row", "column", "d_holes", "s_holes") for s in endings]
+    for n_features, kept in ((8, 8), (20, QUICK.screened)):
+        table = pd.DataFrame(values[:, :n_features], columns=names[:n_features])
+        choice = FormulaSearch(table, target, False, QUICK, 0, lambda _: None).run()
+        assert len(choice.screened) == kept
+        assert {"row_mean", "row_dev"} <= set(choice.screened)
+
+
+def test_only_whole_terms_are_quotients():
+    assert quotients_stand_alone(("mul", "x_Ni", "square", "x_Ti"))
+    assert quotients_stand_alone(("div", "x_Ni", "x_Ti"))
+    assert not quotients_stand_alone(("mul", "x_C", "div", "x_Ni", "x_Ti"))
+    assert not quotients_stand_alone(("div", "x_Ni", "square", "x_Ti"))
+    assert not quotients_stand_alone(("div", "c", "x_Ti"))
+
+
 def test_limits_on_nodes_and_features_hold():
     rng = np.random.default_rng(0)
     names = [f"{p}_mean" for p in ("row", "column", "d_electrons", "p_electrons", "s_holes")]
     table = pd.DataFrame(rng.uniform(1, 2, (80, 5)), columns=names)
     target = table.sum(axis=1).to_numpy()
     for nodes, features in ((40, 2), (12, 8), (7, 8)):
-        limited = dataclasses.replace(
-            QUICK, most_terms=6, most_nodes=nodes, most_features=features, doubt=0.0
-        )
+        limited = dataclasses.replace(QUICK, most_terms=6, most_nodes=nodes, most_features=features)
         choice = FormulaSearch(table, target, False, limited, 0, lambda _: None).run()
         for candidate in choice.candidates:
             assert candidate.nodes <= nodes

@@ -92,6 +92,24 @@ def test_a_suite_goes_on_where_it_stopped(tmp_path, monkeypatch):
         suite.run_suite("two", find, 0.0, 1, store)
 
 
+def test_outliers_change_so_many_values_and_nothing_else(tmp_path):
+    seen = {}
+
+    def finding(outliers):
+        def find(points, values, variables, seed):
+            seen[outliers] = points, values
+            return finder("sqrt(x)")(points, values, variables, seed)
+
+        return find
+
+    attempts = [attempt(NGUYEN[7], finding(n), 0.0, 3, n) for n in (0, 2)]
+    assert all(a.strict for a in attempts)  # judged by the truth, not by the values
+    np.testing.assert_array_equal(seen[0][0], seen[2][0])
+    shift = np.abs(seen[2][1] - seen[0][1])
+    assert sorted(shift)[:-2] == [0.0] * 18
+    np.testing.assert_allclose(sorted(shift)[-2:], 3 * np.sqrt(np.mean(seen[0][1] ** 2)))
+
+
 @pytest.mark.parametrize("name", list(VARIANTS))
 def test_every_ablation_can_be_searched(name):
     quick = replace(

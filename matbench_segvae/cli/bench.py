@@ -89,6 +89,9 @@ def ablation_command(
     out: Annotated[
         Path, typer.Option(help="Folder of finished searches; the same folder goes on.")
     ] = Path("ablation"),
+    outliers: Annotated[
+        int, typer.Option(help="Values that are far off, of each problem's 20.", min=0, max=10)
+    ] = 0,
     workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
     """Share of known formulas found without each choice of the default settings."""
@@ -98,13 +101,14 @@ def ablation_command(
     names = variants or list(VARIANTS)
     chosen = [variant(name) for name in names]
     out.mkdir(parents=True, exist_ok=True)
-    table = Table(title=f"{suite}, no noise, at most {rounds} rounds", box=SIMPLE_HEAD)
+    off = f"{outliers} outliers" if outliers else "no noise"
+    table = Table(title=f"{suite}, {off}, at most {rounds} rounds", box=SIMPLE_HEAD)
     for header in ("variant", "searches", "strict", "front", "median s"):
         table.add_column(header, justify="left" if header == "variant" else "right")
     for name, changed in zip(names, chosen, strict=True):
         find = EstimatorFinder(changed.arguments(rounds))
         store = out / f"{suite}-{rounds}-{name}.jsonl"
-        r = overall(run_suite(suite, find, 0.0, seeds, store, _tell, workers))
+        r = overall(run_suite(suite, find, 0.0, seeds, store, _tell, workers, outliers))
         table.add_row(
             name, str(r.attempts), f"{r.strict:.1%}", f"{r.front:.1%}", f"{r.seconds:.1f}"
         )

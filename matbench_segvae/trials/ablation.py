@@ -56,9 +56,11 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "paper-sized-network": Variant(
             search={"network": NetworkSettings(embedding=128, hidden=128, latent=128)}
         ),
+        "absolute-loss": Variant(estimator={"loss": "absolute"}),
+        "huber-loss": Variant(estimator={"loss": "huber"}),
     }
 )
-"""The default, and each of its choices left out."""
+"""The default, each of its choices left out, and the losses that bear outliers."""
 
 
 def variant(name: str) -> Variant:

@@ -22,6 +22,7 @@ from matbench_segvae.trials.nguyen import RecoveryProblem
 _STRICT = 1e-12
 _FRONT = 1e-9
 _NEAR = 1e-3
+_OUTLIER = 3.0  # root mean squares of the values
 _LARGEST_DENOMINATOR = 4
 _FRESH_POINTS = 1000
 
@@ -45,6 +46,7 @@ class Attempt:
         front: Whether a formula of the front is the truth.
         seconds: Time of the search.
         formula: The selected formula.
+        outliers: How many of the values were far off.
     """
 
     problem: str
@@ -54,6 +56,7 @@ class Attempt:
     front: bool
     seconds: float
     formula: str
+    outliers: int = 0
 
 
 def rounded(expression: Expression) -> Expression:
@@ -72,7 +75,9 @@ def rounded(expression: Expression) -> Expression:
     return expression.with_constants([simple(value) for value in expression.constants])
 
 
-def attempt(problem: RecoveryProblem, find: Finder, noise: float, seed: int) -> Attempt:
+def attempt(
+    problem: RecoveryProblem, find: Finder, noise: float, seed: int, outliers: int = 0
+) -> Attempt:
     """Sample a known formula, search for it and judge what was found.
 
     Args:
@@ -80,11 +85,14 @@ def attempt(problem: RecoveryProblem, find: Finder, noise: float, seed: int) -> 
         find: The search.
         noise: Standard deviation of Gaussian noise in units of the values' root mean square.
         seed: Seed of the points, the noise and the search.
+        outliers: How many values are off by three times the values' root mean square.
     """
     rng = np.random.default_rng(seed)
     points = problem.points(rng)
     truth = problem.values(points)
-    values = truth + noise * np.sqrt(np.mean(truth**2)) * rng.normal(size=len(truth))
+    size = np.sqrt(np.mean(truth**2))
+    values = truth + noise * size * rng.normal(size=len(truth))
+    values += _OUTLIER * size * _signs_of_outliers(len(truth), outliers, seed)
     start = time.perf_counter()
     selected, front = find(points, values, problem.variables, seed)
     seconds = time.perf_counter() - start
@@ -98,7 +106,18 @@ def attempt(problem: RecoveryProblem, find: Finder, noise: float, seed: int) -> 
         front=any(_error(expression, problem, points) < _FRONT for expression in front),
         seconds=seconds,
         formula=str(selected),
+        outliers=outliers,
     )
+
+
+def _signs_of_outliers(n_rows: int, outliers: int, seed: int) -> NDArray[np.float64]:
+    """1 or -1 for the rows that are outliers, 0 for all others."""
+    # A generator of its own: points and noise are the same with and without outliers.
+    rng = np.random.default_rng([seed, outliers])
+    signs = np.zeros(n_rows)
+    rows = rng.choice(n_rows, outliers, replace=False)
+    signs[rows] = rng.choice([-1.0, 1.0], outliers)
+    return signs
 
 
 def _error(expression: Expression, problem: RecoveryProblem, points: NDArray[np.float64]) -> float:

@@ -78,6 +78,7 @@ def run_suite(
     store: Path,
     report: Callable[[Attempt], None] = lambda _: None,
     workers: int = 1,
+    outliers: int = 0,
 ) -> list[Attempt]:
     """Run every problem of a suite with every seed; what is stored is not run again.
 
@@ -90,6 +91,7 @@ def run_suite(
         report: Hears of each search that finishes.
         workers: Searches at a time, each in a process of its own on one core; with 1, they
             take place here and on all cores.
+        outliers: How many of a problem's values are far off.
 
     Returns:
         The searches, by problem and seed.
@@ -99,10 +101,11 @@ def run_suite(
     """
     if suite not in SUITES:
         raise UserError(f"unknown suite '{suite}': choose from {', '.join(SUITES)}")
-    done = {(a.problem, a.seed): a for a in _read(store) if a.noise == noise}
+    alike = (a for a in _read(store) if (a.noise, a.outliers) == (noise, outliers))
+    done = {(a.problem, a.seed): a for a in alike}
     wanted = [(problem, seed) for seed in range(seeds) for problem in SUITES[suite]]
     missing = [(p, seed) for p, seed in wanted if (p.name, seed) not in done]
-    for result in _attempts(missing, find, noise, workers):
+    for result in _attempts(missing, find, noise, outliers, workers):
         _append(store, result)
         done[result.problem, result.seed] = result
         report(result)
@@ -110,15 +113,19 @@ def run_suite(
 
 
 def _attempts(
-    wanted: Sequence[tuple[RecoveryProblem, int]], find: Finder, noise: float, workers: int
+    wanted: Sequence[tuple[RecoveryProblem, int]],
+    find: Finder,
+    noise: float,
+    outliers: int,
+    workers: int,
 ) -> Iterator[Attempt]:
     """Searches as they finish."""
     if workers == 1:
-        yield from (attempt(problem, find, noise, seed) for problem, seed in wanted)
+        yield from (attempt(problem, find, noise, seed, outliers) for problem, seed in wanted)
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, context, initializer=use_one_core) as pool:
-        running = [pool.submit(attempt, problem, find, noise, seed) for problem, seed in wanted]
+        running = [pool.submit(attempt, p, find, noise, seed, outliers) for p, seed in wanted]
         yield from (future.result() for future in as_completed(running))
 
 

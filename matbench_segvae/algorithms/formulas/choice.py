@@ -28,6 +28,8 @@ _ALL, _SHARES = "all features", "shares of elements"
 _FIT_ROUNDS = 25
 _FEWER = 0.1  # relative loss that shares of elements may have more than all features
 _BRIEF_STEPS = 4  # terms by which links and kinds of features are compared
+_SPAN = 10.0  # largest over smallest target from which on an exponential link competes
+_FEW = 16  # features up to which terms are written of all
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,12 @@ class Candidate:
     Attributes:
         terms: Its terms.
         loss: Cross-validated inside the training rows.
-        doubted: The same with every term's gain reduced by its standard error.
         nodes: Complexity, link included.
         seed: Of the search, counted from 0; -1 for terms that no search wrote.
     """
 
     terms: tuple[Term, ...]
     loss: float
-    doubted: float
     nodes: int
     seed: int
 
@@ -103,11 +103,9 @@ class FormulaSearch:
         for number in range(self._settings.seeds):
             terms = self._library(metric, simple, screened, number)
             candidates += self._candidates(metric, terms, number)
-            best = min(candidates, key=lambda c: c.doubted)
+            best = min(candidates, key=lambda c: c.loss)
             self._report(f"seed {number + 1}: validated loss {best.loss:.5g}, {best.nodes} nodes")
-        limit = min(c.doubted for c in candidates) * (1 + self._settings.patience)
-        good = [c for c in candidates if c.doubted <= limit]
-        chosen = min(good, key=lambda c: (c.nodes, c.doubted))
+        chosen = min(candidates, key=lambda c: (c.loss, c.nodes))
         return Choice(metric, tuple(screened), tuple(candidates), chosen)
 
     def _screened(self) -> tuple[Metric, list[Term], list[str]]:
@@ -124,13 +122,16 @@ class FormulaSearch:
             )
             for metric in self._metrics():
                 steps = self._path(metric, terms, values, _BRIEF_STEPS, limited=False)
-                least = min(s.doubted for s in steps)
+                least = min(s.loss for s in steps)
                 # Who has more to choose from looks better than it is.
                 judged.append((least * (1 - _FEWER * number), len(judged), metric, terms))
         if not judged:
             return self._metrics()[0], [], []
         _, _, metric, terms = min(judged, key=lambda entry: entry[:2])
         values = matrix(terms, self._table)
+        features = sorted(frozenset[str]().union(*(term.features for term in terms)))
+        if len(features) <= _FEW:
+            return metric, terms, features
         steps = self._path(metric, terms, values, self._settings.screened + 2, limited=False)
         order = [name for j in steps[-1].chosen for name in terms[j].features]
         return metric, terms, list(dict.fromkeys(order))[: self._settings.screened]
@@ -182,7 +183,6 @@ class FormulaSearch:
             Candidate(
                 tuple(terms[j] for j in step.chosen),
                 step.loss,
-                step.doubted,
                 len(metric.head) + 2 + sum(terms[j].cost for j in step.chosen),
                 number,
             )
@@ -204,7 +204,6 @@ class FormulaSearch:
             n_terms,
             settings.shortlist,
             beam,
-            settings.doubt,
             settings.parsimony,
             settings.most_nodes if limited else 10**6,
             settings.most_features if limited else 10**6,
@@ -217,8 +216,10 @@ class FormulaSearch:
         """Links to choose from."""
         if self._classification:
             return [LogLoss()]
-        positive = bool(self._target.min() > 0)
-        return [AbsoluteError(), *([AbsoluteError(exponential=True)] if positive else [])]
+        low, high = float(self._target.min()), float(self._target.max())
+        # Over less than that the two links differ little, and chance would choose.
+        wide = 0 < low * _SPAN < high
+        return [AbsoluteError(), *([AbsoluteError(exponential=True)] if wide else [])]
 
     def _column(self, name: str) -> Floats:
         return self._table[name].to_numpy(dtype=np.float64)

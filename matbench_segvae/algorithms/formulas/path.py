@@ -3,14 +3,14 @@
 Terms are added one by one, to the best few formulas so far: the best single term need not be
 part of the best pair. The few that would help most to first order are fitted in earnest
 on parts of the rows and judged by the rest, and the best of them joins. That is dearer than
-taking the smallest training error. A gain counts less its standard error over the rows: terms
-that help a few rows with large errors are told from terms that describe the material.
+taking the smallest training error. Terms depend on each other, so that what is best with two
+terms seldom leads to what is best with five; therefore many are gone on from.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,6 @@ class PathSettings:
         steps: Terms at most.
         shortlist: Terms that are cross-validated in each step.
         beam: Formulas of each number of terms that are gone on from.
-        doubt: Standard errors of the mean gain of a term that are taken off it.
         parsimony: Relative gain in loss that a node has to bring, to choose among terms.
         most_nodes: Complexity at most.
         most_features: Features in a formula at most.
@@ -44,7 +43,6 @@ class PathSettings:
     steps: int
     shortlist: int
     beam: int
-    doubt: float
     parsimony: float
     most_nodes: int
     most_features: int
@@ -57,14 +55,10 @@ class Step:
     Attributes:
         chosen: Positions of its terms.
         loss: Cross-validated.
-        doubted: The same with every gain on the way reduced by its standard error.
-        losses: Cross-validated loss of each row, shape ``(N,)``.
     """
 
     chosen: tuple[int, ...]
     loss: float
-    doubted: float
-    losses: Floats = field(repr=False, compare=False)
 
 
 def splits(target: Floats, metric: Metric, folds: int, repeats: int, seed: int) -> list[Split]:
@@ -98,9 +92,7 @@ def path(
         settings: How.
     """
     units = _standardised(values)
-    losses = cross_validated(np.ones((len(target), 1)), target, metric, parts)
-    empty = float(losses.mean())
-    found = [Step((), empty, empty, losses)]
+    found = [Step((), cross_validated(np.ones((len(target), 1)), target, metric, parts))]
     beam = found[:]
     for _ in range(settings.steps):
         longer: dict[frozenset[int], tuple[float, Step]] = {}
@@ -117,14 +109,14 @@ def path(
 
 def cross_validated(
     design: Floats, target: Floats, metric: Metric, parts: Sequence[Split]
-) -> Floats:
-    """Loss of each row when it was held back, shape ``(N,)``."""
+) -> float:
+    """Mean loss of the rows when they were held back."""
     total, count = np.zeros(len(target)), np.zeros(len(target))
     for rest, held in parts:
         eta = held_out(design, target, metric, rest, held)
         total[held] += metric.losses(eta, target[held])
         count[held] += 1
-    return np.asarray(total / np.maximum(count, 1))
+    return float((total / np.maximum(count, 1)).mean())
 
 
 def held_out(design: Floats, target: Floats, metric: Metric, rest: Ints, held: Ints) -> Floats:
@@ -170,13 +162,9 @@ def _longer(
             continue
         position = open_[number]
         wider = np.column_stack([design, units[:, position]])
-        losses = cross_validated(wider, target, metric, parts)
-        gain = step.losses - losses
-        doubt = settings.doubt * float(gain.std()) / np.sqrt(len(gain))
-        doubted = step.doubted - float(gain.mean()) + doubt
-        following = Step((*step.chosen, position), float(losses.mean()), doubted, losses)
-        score = doubted * (1 + settings.parsimony * float(nodes + costs[number]))
-        judged.append((score, following))
+        loss = cross_validated(wider, target, metric, parts)
+        score = loss * (1 + settings.parsimony * float(nodes + costs[number]))
+        judged.append((score, Step((*step.chosen, position), loss)))
     return judged
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from matbench_segvae.expressions import (
 from matbench_segvae.expressions.compiled import Program
 from matbench_segvae.expressions.expression import complexity_of, subtree_end, subtree_starts
 from matbench_segvae.expressions.fitting import AdditiveProblem
+from matbench_segvae.expressions.operators import NAMED_CONSTANTS
 from matbench_segvae.segvae import (
     AdditiveObjective,
     FitSettings,
@@ -68,7 +69,13 @@ def written_terms(
         constants=("1",),
         max_length=_LONGEST,
         max_fitted=_MOST_FITTED,
-        predicates=(*DEFAULT_PREDICATES, no_free_factor, no_free_multiple, no_free_term),
+        predicates=(
+            *DEFAULT_PREDICATES,
+            no_free_factor,
+            no_free_multiple,
+            no_free_term,
+            quotients_stand_alone,
+        ),
     )
     points = table.to_numpy(dtype=np.float64)
     scales = powers_of_ten(points)
@@ -86,6 +93,17 @@ def written_terms(
     everywhere = np.concatenate([points, _between(points, seed)])
     columns = {str(name): everywhere[:, i] for i, name in enumerate(table.columns)}
     return [term for term in terms if not _has_pole(term, columns)]
+
+
+def quotients_stand_alone(tokens: Sequence[str]) -> bool:
+    """Predicate: only whole terms are quotients, and only of a feature by a feature.
+
+    Among terms that multiply quotients some are large for a few rows only; these describe the
+    rows well and others badly.
+    """
+    if "div" not in tokens:
+        return True
+    return len(tokens) == 3 and not {FITTED, *NAMED_CONSTANTS} & set(tokens)
 
 
 def _best_of_each_size(scored: Iterable[Scored], per_size: int) -> list[Scored]:

@@ -26,10 +26,8 @@ class FeatureFormulaSettings:
         validation_repeats: Divisions of the rows into such parts.
         shortlist: Terms that are cross-validated for each formula to be made longer.
         beam: Formulas of each number of terms that are made longer.
-        doubt: Standard errors of the mean gain of a term that are taken off it.
         parsimony: Relative gain in loss that a node has to bring among formulas with as
             many terms.
-        patience: Relative gain in loss that further terms have to bring.
         search_rows: Rows that features are screened and terms searched and chosen on; of
             more of them that many are drawn, for a classification evenly from both classes'
             shares. The constants are fitted to all rows.
@@ -42,7 +40,7 @@ class FeatureFormulaSettings:
     common: float = 0.95
     seeds: int = 2
     rounds: int = 2
-    per_size: int = 40
+    per_size: int = 1000
     search: SearchSettings = field(
         default_factory=lambda: SearchSettings(
             corpus_size=5000, pretraining_epochs=6, epochs=12, samples=1000
@@ -53,9 +51,7 @@ class FeatureFormulaSettings:
     )
     validation_folds: int = 5
     validation_repeats: int = 2
-    shortlist: int = 20
-    beam: int = 6
-    doubt: float = 0.5
-    parsimony: float = 0.005
-    patience: float = 0.0
+    shortlist: int = 15
+    beam: int = 12
+    parsimony: float = 0.02
     search_rows: int = 2000

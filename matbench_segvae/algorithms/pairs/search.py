@@ -27,6 +27,7 @@ from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.expressions.law_fit import LawFit, fit_law
 from matbench_segvae.expressions.robust import robust_weights
 from matbench_segvae.segvae import AdditiveObjective, Scored, pretrained, search
+from matbench_segvae.segvae.training import derived_seed
 
 _NETWORK_SEED = 0  # one pretrained network for all searches
 
@@ -91,16 +92,30 @@ class PairSearch:
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""
+        problems = self._problem.one_by_one()
         formulas = [
-            self._formulas(kind, problem, report)
-            for kind, problem in enumerate(self._problem.one_by_one())
+            self._formulas(kind, problem, self._seed, report)
+            for kind, problem in enumerate(problems)
         ]
         if not all(formulas):
             return []
+        for repeat in range(self._settings.repeats):
+            worst = self._worst(formulas)
+            seed = derived_seed(self._seed, "repeat", repeat)
+            more = self._formulas(worst, problems[worst], seed, report)
+            formulas[worst] = _united(formulas[worst], more)
         fits = [fit for law in self._combined(formulas) if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
         found = [self._judged(fit) for fit in front[-self._settings.candidates :]]
         return [self._final(candidate) for candidate in found if candidate]
+
+    def _worst(self, formulas: Sequence[Sequence[Scored]]) -> int:
+        """The kind of pair whose best formula leaves the largest sum of squares."""
+        left = [
+            len(rows) * min(scored.loss for scored in choice) ** 2
+            for rows, choice in zip(self._problem.members, formulas, strict=True)
+        ]
+        return int(np.argmax(left))
 
     def _final(self, candidate: Candidate) -> Candidate:
         """The same law fitted to all structures."""
@@ -120,7 +135,7 @@ class PairSearch:
         return self._fitted(self._problem.subset(rows), fit.formulas, fit.constants)
 
     def _formulas(
-        self, kind: int, problem: AdditiveProblem, report: Callable[[str], None]
+        self, kind: int, problem: AdditiveProblem, seed: int, report: Callable[[str], None]
     ) -> list[Scored]:
         """Formulas for one kind of pair: the front, and the next best of every complexity."""
 
@@ -128,13 +143,13 @@ class PairSearch:
             return self._physics(program, constants, kind)
 
         settings = self._settings
-        objective = AdditiveObjective(problem, VARIABLES, settings.fit, self._seed, admissible)
+        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, admissible)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
         few = len(problem.points) <= PAIR_GRAMMAR.max_fitted
         how = replace(settings.search, target_loss=settings.exact) if few else settings.search
-        found = search(PAIR_GRAMMAR, objective, module, how, self._seed, report)
+        found = search(PAIR_GRAMMAR, objective, module, how, seed, report)
         every = [*found.front(), *found.shelves(settings.formulas_each)]
-        return list({scored.tokens: scored for scored in every}.values())
+        return _united(every)
 
     def _combined(self, formulas: Sequence[Sequence[Scored]]) -> list[Law]:
         """Promising laws under the absolute error, their formulas' constants as they are."""
@@ -185,3 +200,13 @@ class PairSearch:
             return bool(self._physics(programs[kind], constants[None], kind)[0])
 
         return fit_law(problem, formulas, VARIABLES, start, self._settings.fit.decay, admissible)
+
+
+def _united(*lists: Sequence[Scored]) -> list[Scored]:
+    """Formulas of several lists, each once, with its best constants."""
+    found: dict[tuple[str, ...], Scored] = {}
+    for scored in (scored for scores in lists for scored in scores):
+        known = found.get(scored.tokens)
+        if known is None or scored.loss < known.loss:
+            found[scored.tokens] = scored
+    return list(found.values())

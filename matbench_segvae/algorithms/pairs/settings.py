@@ -39,6 +39,8 @@ class PairLawSettings:
             pairs, kinds of pairs of the same two defects may have a formula in common.
         rows_compared: Laws are compared on at most so many training structures, drawn at
             random; the search sees all of them, and so does the final fit of each law.
+        repeats: Further searches, from another seed, each for the kind of pair whose best
+            formula so far leaves the most: one search in four ends far from the best.
         formulas_each: Formulas of every complexity for each kind of pair, beside the front.
         drafts: Combinations of formulas that are tried with their constants as they are.
         combinations: Combinations that are fitted to the structures, beside the best one of
@@ -68,6 +70,7 @@ class PairLawSettings:
     rows_per_number: float = 3.0
     rows_per_distance: float = 3.0
     rows_compared: int = 2000
+    repeats: int = 1
     formulas_each: int = 3
     drafts: int = 3000
     combinations: int = 30
