@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.megnet import SparseMEGNet
 from matbench_segvae.algorithms.networks.graphs import CrystalGraph, SparseDefectGraph, planar_edges
-from matbench_segvae.algorithms.networks.training import MEGNetSettings
+from matbench_segvae.algorithms.networks.settings import MEGNetSettings
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError

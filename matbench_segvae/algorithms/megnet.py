@@ -17,7 +17,7 @@ from matbench_segvae.algorithms.networks.base import (
     GraphKind,
     GraphNetwork,
 )
-from matbench_segvae.algorithms.networks.training import MEGNetSettings
+from matbench_segvae.algorithms.networks.settings import MEGNetSettings
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
 
 

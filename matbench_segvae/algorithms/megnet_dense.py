@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.networks.base import ALL_ATOMS, GraphKind, GraphNetwork
-from matbench_segvae.algorithms.networks.training import MEGNetSettings
+from matbench_segvae.algorithms.networks.settings import MEGNetSettings
 from matbench_segvae.algorithms.references import CHEN
 
 

@@ -17,9 +17,9 @@ from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.networks.classes import ClassMEGNet
 from matbench_segvae.algorithms.networks.collapse import collapse, join
 from matbench_segvae.algorithms.networks.graphs import CrystalGraph, SparseDefectGraph, placed
+from matbench_segvae.algorithms.networks.settings import MEGNetSettings
 from matbench_segvae.algorithms.networks.training import (
     Join,
-    MEGNetSettings,
     TrainingOutcome,
     device,
     parameter_count,

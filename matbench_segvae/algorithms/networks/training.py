@@ -10,77 +10,20 @@ from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset
 
+from matbench_segvae.algorithms.networks.callbacks import BestWeights, SettledStatistics
+from matbench_segvae.algorithms.networks.module import Batch, GraphModule
+from matbench_segvae.algorithms.networks.settings import MEGNetSettings
 from matbench_segvae.isolation import silent_trainer
 
 # A graph in whatever form the network takes it, and its standardised target.
 Item = tuple[Any, float]
-# Graphs side by side, their idle state attributes, and their targets.
-Batch = tuple[Any, torch.Tensor, torch.Tensor]
 # Puts graphs side by side.
 Join = Callable[[Sequence[Any]], Any]
 
-_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "l1_loss": torch.nn.functional.l1_loss,
-    "huber_loss": torch.nn.functional.huber_loss,
-    "smooth_l1_loss": torch.nn.functional.smooth_l1_loss,
-    "mse_loss": torch.nn.functional.mse_loss,
-}
 # MEGNet's two global inputs: nothing global varies within these data sets.
 _STATE_SIZE = 2
-
-
-@dataclass(frozen=True)
-class MEGNetSettings:
-    """How the network is built and trained.
-
-    Attributes:
-        defect_cutoff: Longest edge of the sparse defect graph, in Å.
-        crystal_cutoff: Longest edge of the graph of all atoms, in Å.
-        sharpness: Distances enter through Gaussians ``exp(-sharpness * (r - center)**2)``,
-            in 1/Å²; matgl's default is 0.5.
-        gain: Initial weights are drawn so that a layer changes the size of a signal by half
-            of this, 2 keeping it; ``None`` leaves matgl's, under which it shrinks. A vacancy
-            moves the averages over a whole supercell by so little that it would be lost on
-            the way through twenty layers, and the network would learn nothing but the mean.
-        standardise_readout: Whether what is read out of a graph of all atoms is standardised
-            over a batch before the last layers.
-        epochs: Passes over the training part, at the end of which the cosine schedule ends.
-        warm_up: Epochs during which the learning rate grows to its full value.
-        batch_size: Graphs per step.
-        predict_batch: Graphs at once where no gradient is needed.
-        learning_rate: Largest step of Adam in the schedule.
-        weight_decay: Share of the weights taken away per unit of the learning rate.
-        loss: ``"l1_loss"``, ``"huber_loss"``, ``"smooth_l1_loss"`` or ``"mse_loss"``, in
-            units of the targets' standard deviation.
-        validate_every: Epochs from one look at the validation part to the next.
-        validation_share: Share of the training part kept aside to choose the best epoch.
-        settled: Share of the epochs before which none is chosen. Early in the schedule the
-            steps are large, and on a small validation part a lucky one looks good.
-        members: Networks, each with its own start and validation part, whose predictions
-            are averaged.
-        threads: torch threads; graphs of a few nodes gain nothing from more than one.
-    """
-
-    defect_cutoff: float = 20.0
-    crystal_cutoff: float = 5.0
-    sharpness: float = 0.5
-    gain: float | None = None
-    standardise_readout: bool = False
-    epochs: int = 200
-    warm_up: int = 0
-    batch_size: int = 32
-    predict_batch: int = 128
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.0
-    loss: str = "l1_loss"
-    validate_every: int = 2
-    validation_share: float = 0.1
-    settled: float = 0.0
-    members: int = 1
-    threads: int = 1
 
 
 @dataclass(frozen=True)
@@ -98,67 +41,6 @@ class TrainingOutcome:
     losses: tuple[float, ...]
 
 
-class GraphModule(lightning.LightningModule):
-    """A network of graphs, its loss and its learning-rate schedule.
-
-    Args:
-        network: Takes graphs side by side and their states, gives a number each.
-        settings: How to train it.
-    """
-
-    def __init__(self, network: torch.nn.Module, settings: MEGNetSettings) -> None:
-        super().__init__()
-        self.network = network
-        self.settings = settings
-        self.step_losses: list[torch.Tensor] = []
-
-    def forward(self, graphs: Any, states: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-        """Evaluate the network, shape ``(graphs,)``."""
-        # A batch of one comes back without its batch dimension.
-        output: torch.Tensor = self.network(graphs, state_attr=states).reshape(-1)
-        return output
-
-    def on_train_epoch_start(self) -> None:
-        """Start to collect the losses of an epoch."""
-        self.step_losses = []
-
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        """Compute the loss of a batch."""
-        graphs, states, targets = batch
-        loss = _LOSSES[self.settings.loss](self(graphs, states), targets)
-        self.step_losses.append(loss.detach())
-        return loss
-
-    def validation_step(self, batch: Batch, _: int) -> None:
-        """Add a batch to the mean absolute error of the validation part."""
-        graphs, states, targets = batch
-        error = (self(graphs, states) - targets).abs().mean()
-        self.log("val_mae", error, batch_size=len(targets), on_epoch=True, on_step=False)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Adam with a linear warm-up and a cosine schedule, stepped once an epoch."""
-        settings = self.settings
-        # The fused kernel does in one call what else takes longer than the forward pass.
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda epoch: _rate(epoch, settings.epochs, settings.warm_up)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-
-def _rate(epoch: int, epochs: int, warm_up: int) -> float:
-    """Learning rate of an epoch relative to the largest one; it ends at a hundredth of it."""
-    if epoch < warm_up:
-        return (epoch + 1) / (warm_up + 1)
-    progress = (epoch - warm_up) / max(1, epochs - warm_up)
-    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-
 def start(network: torch.nn.Module, gain: float) -> None:
     """Draw initial weights that let small differences through.
 
@@ -173,73 +55,6 @@ def start(network: torch.nn.Module, gain: float) -> None:
         if isinstance(layer, torch.nn.Linear):
             torch.nn.init.normal_(layer.weight, std=gain / math.sqrt(layer.in_features))
             torch.nn.init.zeros_(layer.bias)
-
-
-class SettledStatistics(Callback):
-    """Averages what a network standardises by over the training part, before it is looked at.
-
-    Running averages lag behind the weights. Where what is standardised varies by a hundredth
-    of its mean, a small lag moves every prediction by more than the targets' spread. Averages
-    over all batches with the weights as they are have none (Wu and Johnson, arXiv:2105.07576).
-
-    Args:
-        training: The training part, in a fixed order.
-    """
-
-    def __init__(self, training: DataLoader[Item]) -> None:
-        self._training = training
-
-    def on_validation_start(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
-        """Average anew."""
-        norms = [m for m in pl_module.modules() if isinstance(m, torch.nn.BatchNorm1d)]
-        if not norms:
-            return
-        usual = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # torch's word for a plain average
-            norm.train()
-        with torch.no_grad():
-            for batch in self._training:
-                graphs, states, _ = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
-                pl_module(graphs, states)
-        for norm, momentum in zip(norms, usual, strict=True):
-            norm.momentum = momentum
-            norm.eval()
-
-
-class BestWeights(Callback):
-    """Keeps the weights of the epoch with the smallest validation error, in memory."""
-
-    def __init__(self, report: Callable[[str], None], first: int) -> None:
-        self.best_epoch = -1
-        self.best_error = math.inf
-        self.losses: list[float] = []
-        self._weights: dict[str, torch.Tensor] = {}
-        self._report = report
-        self._first = first
-
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
-        """Remember the weights if they are the best so far."""
-        error = float(trainer.callback_metrics["val_mae"])
-        if trainer.current_epoch >= self._first and error < self.best_error:
-            self.best_error = error
-            self.best_epoch = int(trainer.current_epoch)
-            state = pl_module.state_dict()
-            self._weights = {name: w.detach().cpu().clone() for name, w in state.items()}
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
-        """Keep the loss, and say at every tenth of the way where the training is."""
-        self.losses.append(float(torch.stack(pl_module.step_losses).mean()))
-        done, total = trainer.current_epoch + 1, trainer.max_epochs
-        if done % max(1, total // 10) == 0:
-            best = f", best so far {self.best_epoch + 1}" if self.best_epoch >= 0 else ""
-            self._report(f"epoch {done}/{total}, loss {self.losses[-1]:.4f}{best}")
-
-    def restore(self, module: GraphModule) -> None:
-        """Put the best weights back; without a finite error the last ones stay."""
-        if self._weights:
-            module.load_state_dict(self._weights)
 
 
 def train(
