@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 import torch
 from pymatgen.core import Lattice, Structure
+from quick import PAIR_LAWS
 
 from matbench_segvae.algorithms import FoldContext, create_algorithm
 from matbench_segvae.algorithms.pairs.law import PairLaw, pair_problem, pairs_of
 from matbench_segvae.algorithms.pairs.physics import PairPhysics, PhysicsSettings
-from matbench_segvae.algorithms.pairs.settings import PairLawSettings
 from matbench_segvae.algorithms.segvae import SEGVAE, SEGVAEPairLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
@@ -20,20 +20,6 @@ from matbench_segvae.expressions import parse
 from matbench_segvae.expressions.compiled import Program
 from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.expressions.law_fit import LawFit, fit_law
-from matbench_segvae.segvae import SearchSettings
-from matbench_segvae.segvae.network import NetworkSettings
-
-QUICK = PairLawSettings(
-    SearchSettings(
-        corpus_size=800,
-        pretraining_epochs=2,
-        epochs=3,
-        samples=250,
-        network=NetworkSettings(embedding=16, hidden=32, latent=8),
-    ),
-    candidates=4,
-    bootstrap=5,
-)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +46,7 @@ def context(tmp_path, fold=1, **changes):
 
 @pytest.fixture(scope="module")
 def fitted(task, tmp_path_factory):
-    algorithm = SEGVAEPairLaw(QUICK)
+    algorithm = SEGVAEPairLaw(PAIR_LAWS)
     algorithm.fit(*task.get_train_and_val_data(1), context(tmp_path_factory.mktemp("scratch")))
     return algorithm
 
@@ -79,7 +65,7 @@ def test_the_description_holds_the_law_and_is_json(task, fitted):
     assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in told["latex"]
     assert {"complexity", "distances_A", "candidates", "settings"} <= told.keys()
     assert told["hosts"] == ["MoS2"]
-    assert told["complexity"] <= QUICK.most_nodes
+    assert told["complexity"] <= PAIR_LAWS.most_nodes
     # The law can be put together again from what is told, and predicts the same.
     law = PairLaw.from_plain(told["constants"])
     inputs, _ = task.get_train_and_val_data(1)
@@ -108,7 +94,7 @@ def test_every_number_comes_with_an_interval_of_its_refits(fitted):
 
 
 def test_the_same_seed_gives_the_same_law(task, tmp_path, fitted):
-    again = SEGVAEPairLaw(QUICK)
+    again = SEGVAEPairLaw(PAIR_LAWS)
     torch.manual_seed(99)
     again.fit(*task.get_train_and_val_data(1), context(tmp_path))
     assert again.describe()["formula"] == fitted.describe()["formula"]
@@ -168,7 +154,7 @@ def test_what_it_has_no_inputs_for_is_refused_in_one_line(task, tmp_path, fitted
         fitted.predict(pd.Series([rock_salt]))
     lone = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0]))
     with pytest.raises(UserError, match="no training structure holds two defects"):
-        SEGVAEPairLaw(QUICK).fit(pd.Series([lone]), pd.Series([3.2]), context(tmp_path))
+        SEGVAEPairLaw(PAIR_LAWS).fit(pd.Series([lone]), pd.Series([3.2]), context(tmp_path))
     two_metals = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0, 1]))
     with pytest.raises(UserError, match="V_Mo-V_Mo do not occur in the training data"):
         fitted.predict(pd.Series([two_metals]))

@@ -9,34 +9,21 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from quick import PAIR_LAWS
 
 import matbench_segvae.running.fold as running_fold
 from matbench_segvae.algorithms.law_evidence import law_evidence
 from matbench_segvae.algorithms.pair_table import fit_pair_values
 from matbench_segvae.algorithms.pairs.law import pairs_of
-from matbench_segvae.algorithms.pairs.settings import PairLawSettings
 from matbench_segvae.algorithms.pairs.stored import STD_PER_MAE, StoredLaw
 from matbench_segvae.algorithms.segvae import SEGVAEPairLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
 from matbench_segvae.defects import HOSTS, Defect, defective_structure, vacancies
 from matbench_segvae.running import FoldStore, run_fold
-from matbench_segvae.segvae import SearchSettings
-from matbench_segvae.segvae.network import NetworkSettings
 
 TASK = "defects2d_xtb_mos2"
 KINDS = ("V_Mo-V_S", "V_S-V_S same plane", "V_S-V_S across")
-QUICK = PairLawSettings(
-    SearchSettings(
-        corpus_size=800,
-        pretraining_epochs=2,
-        epochs=3,
-        samples=250,
-        network=NetworkSettings(embedding=16, hidden=32, latent=8),
-    ),
-    candidates=4,
-    bootstrap=5,
-)
 MOS2 = HOSTS["MoS2"]
 
 
@@ -55,7 +42,7 @@ def fitted(task):
         patch.setattr(
             running_fold,
             "create_algorithm",
-            lambda _: made.append(SEGVAEPairLaw(QUICK)) or made[-1],
+            lambda _: made.append(SEGVAEPairLaw(PAIR_LAWS)) or made[-1],
         )
         result = run_fold(task, "segvae", 1, seed=0)
     return made[0], result

@@ -1,12 +1,16 @@
 """Kinds of pairs with a formula each, or one in common where the data are few."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from quick import PAIR_LAWS
 
-from matbench_segvae.algorithms.pairs.law import PairLaw, pair_problem
+from matbench_segvae.algorithms.pairs.law import PairLaw, pair_problem, pairs_of
 from matbench_segvae.algorithms.pairs.search import PairSearch
 from matbench_segvae.algorithms.pairs.settings import PairLawSettings
 from matbench_segvae.algorithms.pairs.sharing import best_law, search_laws
+from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import (
     HOSTS,
     DefectiveCell,
@@ -16,22 +20,9 @@ from matbench_segvae.defects import (
     vacancies,
 )
 from matbench_segvae.expressions import parse
-from matbench_segvae.segvae import SearchSettings
-from matbench_segvae.segvae.network import NetworkSettings
 from matbench_segvae.trials.scaling import measure_scaling
 
-QUICK = PairLawSettings(
-    SearchSettings(
-        corpus_size=800,
-        pretraining_epochs=2,
-        epochs=3,
-        samples=250,
-        network=NetworkSettings(embedding=16, hidden=32, latent=8),
-    ),
-    candidates=4,
-    combinations=5,
-    bootstrap=5,
-)
+QUICK = replace(PAIR_LAWS, combinations=5)
 KINDS = ("V_S-V_S same plane", "V_S-V_S across")
 MOS2 = HOSTS["MoS2"]
 N = 8
@@ -95,6 +86,23 @@ def test_kinds_that_share_a_formula_but_not_its_numbers_are_told_apart():
     scales = dict.fromkeys(KINDS, 1.0)
     assert len(PairLaw({}, scales, dict.fromkeys(KINDS, same)).sharing()) == 1
     assert len(PairLaw({}, scales, dict(zip(KINDS, (same, other), strict=True))).sharing()) == 2
+
+
+def test_a_second_search_of_the_worst_kind_leaves_no_more_to_explain():
+    task = make_task("defects2d_xtb_mos2")
+    task.load()
+    structures, energies = task.get_train_and_val_data(1)
+    problem = pair_problem(pairs_of(structures), energies.to_numpy())
+    told: dict[int, list[str]] = {0: [], 1: []}
+    errors = [
+        min(
+            law.fit.mae
+            for law in PairSearch(problem, replace(QUICK, repeats=n), 0).run(told[n].append)
+        )
+        for n in told
+    ]
+    assert errors[1] <= errors[0] * (1 + 1e-9)
+    assert len(told[1]) == len(told[0]) * 4 // 3  # three kinds of pairs and one of them again
 
 
 def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end():
