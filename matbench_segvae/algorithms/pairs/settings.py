@@ -61,7 +61,7 @@ class PairLawSettings:
             screening_starts=8,
             screening_steps=12,
             polishing_starts=30,
-            decay=1e-6,
+            decay=1e-9,
         )
     )
     physics: PhysicsSettings = field(default_factory=PhysicsSettings)
