@@ -43,7 +43,7 @@ class FeatureFormulaSettings:
     per_size: int = 1000
     search: SearchSettings = field(
         default_factory=lambda: SearchSettings(
-            corpus_size=5000, pretraining_epochs=6, epochs=12, samples=1000
+            corpus_size=5000, pretraining_epochs=6, epochs=12, samples=1000, varied=True
         )
     )
     fit: FitSettings = field(
