@@ -22,7 +22,7 @@ class Variant:
 
     Attributes:
         search: To :class:`~matbench_segvae.segvae.settings.SearchSettings`.
-        fitting: To :class:`~matbench_segvae.segvae.objective.FitSettings`.
+        fitting: To :class:`~matbench_segvae.segvae.additive.FitSettings`.
         estimator: Further arguments of the estimator.
     """
 

@@ -21,15 +21,17 @@ class SettledStatistics(Callback):
 
     Args:
         training: The training part, in a fixed order.
+        first: Epoch before which no weights are kept, so that no averages are needed.
     """
 
-    def __init__(self, training: Iterable[Batch]) -> None:
+    def __init__(self, training: Iterable[Batch], first: int) -> None:
         self._training = training
+        self._first = first
 
     def on_validation_start(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
         """Average anew."""
         norms = [m for m in pl_module.modules() if isinstance(m, torch.nn.BatchNorm1d)]
-        if not norms:
+        if not norms or trainer.current_epoch < self._first:
             return
         usual = [norm.momentum for norm in norms]
         for norm in norms:

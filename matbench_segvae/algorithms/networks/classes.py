@@ -29,8 +29,9 @@ class ClassMEGNet(MEGNet):
     last layers learn nothing but the mean for as long as anyone would wait.
 
     Args:
-        standardise: Whether to do so, by the mean and variance over a batch in training and
-            their running averages afterwards (Ioffe and Szegedy, arXiv:1502.03167).
+        standardise: Whether to do so, by the mean and variance over a batch in training
+            (Ioffe and Szegedy, arXiv:1502.03167) and by stored averages afterwards, which
+            `networks.callbacks` takes over the training part.
         **options: As matgl's MEGNet takes them.
     """
 

@@ -88,13 +88,15 @@ def train(
     every = min(settings.validate_every, settings.epochs)
     # There has to be a look at the validation part from there on.
     last_look = settings.epochs // every * every - 1
-    best = BestWeights(report, min(int(settings.settled * settings.epochs), last_look))
+    first = min(int(settings.settled * settings.epochs), last_look)
+    best = BestWeights(report, first)
+    statistics = SettledStatistics(_loader(training, settings.batch_size, join), first)
     trainer = silent_trainer(
         settings.epochs,
         check_val_every_n_epoch=every,
         accelerator=device(),
         devices=1,
-        callbacks=[SettledStatistics(_loader(training, settings.batch_size, join)), best],
+        callbacks=[statistics, best],
         default_root_dir=str(scratch),
         num_sanity_val_steps=0,
     )

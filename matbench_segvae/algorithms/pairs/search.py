@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -205,7 +206,7 @@ class PairSearch:
 def _united(*lists: Sequence[Scored]) -> list[Scored]:
     """Formulas of several lists, each once, with its best constants."""
     found: dict[tuple[str, ...], Scored] = {}
-    for scored in (scored for scores in lists for scored in scores):
+    for scored in chain.from_iterable(lists):
         known = found.get(scored.tokens)
         if known is None or scored.loss < known.loss:
             found[scored.tokens] = scored
