@@ -47,7 +47,7 @@ def test_kinds_of_the_same_two_defects_are_told_by_their_names():
 
 
 def search(table, energies, settings=QUICK):
-    lows = shortest_distances("MoS2", table.pair_kinds)
+    lows = shortest_distances(["MoS2"], table.pair_kinds)
     return search_laws(table, energies, lows, settings, 0, lambda _: None)
 
 

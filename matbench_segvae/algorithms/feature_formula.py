@@ -140,6 +140,7 @@ class FeatureFormula:
             "formula": whole.to_string(),
             "latex": whole.latex(),
             "complexity": whole.complexity,
+            "nodes": len(whole.tokens),
             "parameters": whole.n_constants,
             "link": choice.metric.name,
             "features": {name: unit_of(name) for name in formula.variables},
@@ -149,7 +150,7 @@ class FeatureFormula:
             "candidates": [
                 {
                     "terms": [str(Expression(t.tokens, t.constants)) for t in candidate.terms],
-                    "complexity": candidate.nodes,
+                    "nodes": candidate.nodes,
                     "validation_loss": candidate.loss,
                     "seed": candidate.seed,
                 }

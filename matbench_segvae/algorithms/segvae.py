@@ -68,8 +68,7 @@ class SEGVAEPairLaw:
                 "two defects, so there is no pair law to find"
             )
         self._hosts = sorted({cell.host for cell in cells})
-        by_host = [shortest_distances(host, table.pair_kinds) for host in self._hosts]
-        shortest = [min(distances) for distances in zip(*by_host, strict=True)]
+        shortest = shortest_distances(self._hosts, table.pair_kinds)
         energies = targets.to_numpy(dtype=np.float64)
         with isolated(context.seed):
             found = search_laws(

@@ -10,8 +10,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from matbench_segvae.cli.common import console
+from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
+    from matbench_segvae.trials.pair_searches import Comparison, PairTrial
     from matbench_segvae.trials.recovery import Attempt
 
 bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
@@ -79,7 +81,10 @@ def recovery_command(
 
 @bench_app.command("ablation")
 def ablation_command(
-    suite: Annotated[str, typer.Option(help="Name of the suite.", metavar="NAME")] = "nguyen",
+    suite: Annotated[
+        str,
+        typer.Option(help="nguyen, or a task whose pairs to search formulas for.", metavar="NAME"),
+    ] = "nguyen",
     seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 3,
     rounds: Annotated[int, typer.Option(help="Most rounds of a search.", min=1)] = 30,
     variants: Annotated[
@@ -94,10 +99,13 @@ def ablation_command(
     ] = 0,
     workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
-    """Share of known formulas found without each choice of the default settings."""
+    """What each choice of the default settings is worth: searches without it."""
     from matbench_segvae.trials.ablation import VARIANTS, variant
-    from matbench_segvae.trials.suite import EstimatorFinder, overall, run_suite
+    from matbench_segvae.trials.suite import SUITES, EstimatorFinder, overall, run_suite
 
+    if suite not in SUITES:
+        _pair_ablation(suite, seeds, rounds, variants, out, outliers, workers)
+        return
     names = variants or list(VARIANTS)
     chosen = [variant(name) for name in names]
     out.mkdir(parents=True, exist_ok=True)
@@ -112,6 +120,51 @@ def ablation_command(
         table.add_row(
             name, str(r.attempts), f"{r.strict:.1%}", f"{r.front:.1%}", f"{r.seconds:.1f}"
         )
+    console().print(table)
+
+
+def _pair_ablation(
+    task_name: str,
+    seeds: int,
+    rounds: int,
+    variants: list[str] | None,
+    out: Path,
+    outliers: int,
+    workers: int,
+) -> None:
+    """The same for searches of pair formulas, which are compared one by one."""
+    from matbench_segvae.benchmark import BENCHMARK_NAME, benchmark_name_of, load_task, make_task
+    from matbench_segvae.trials.pair_searches import compared, pair_variants, search_pairs
+
+    if benchmark_name_of(task_name) != BENCHMARK_NAME:
+        raise UserError(f"{task_name} has no pairs of defects: choose a task of {BENCHMARK_NAME}")
+    if outliers or workers > 1:
+        raise UserError("--outliers and --workers are for the suite nguyen")
+    chosen = pair_variants(variants)
+    task = make_task(task_name)
+    load_task(task)
+    parts = [task.get_train_and_val_data(fold) for fold in task.folds]
+    out.mkdir(parents=True, exist_ok=True)
+    title = f"formulas for pairs of {task_name}, at most {rounds} rounds"
+    table = Table(title=title, box=SIMPLE_HEAD)
+    lengths = {"15 tokens": lambda trial: trial.short, "any length": lambda trial: trial.any_length}
+    beside = [header for length in lengths for header in (length, "less", "more")]
+    for header in ("variant", "searches", *beside, "s"):
+        table.add_column(header, justify="left" if header == "variant" else "right")
+    found = {
+        name: search_pairs(
+            parts, changes, seeds, rounds, out / f"{task_name}-{rounds}-{name}.jsonl", _tell_pair
+        )
+        for name, changes in chosen.items()
+    }
+    for name, trials in found.items():
+        seconds = sum(trial.seconds for trial in trials) / len(trials)
+        figures = [
+            figure
+            for loss in lengths.values()
+            for figure in _told(compared(trials, found["default"], loss))
+        ]
+        table.add_row(name, str(len(trials)), *figures, f"{seconds:.1f}")
     console().print(table)
 
 
@@ -134,6 +187,21 @@ def scaling_command(
     console().print(table)
     ratio = searches[1].seconds / searches[0].seconds
     print(f"{factor} times the structures take {ratio:.2f} times as long")
+
+
+def _told(found: Comparison) -> tuple[str, str, str]:
+    """Errors in units of the default's, and how many searches left less and more."""
+    return f"{found.ratio:.2f} ± {found.error:.2f}", str(found.better), str(found.worse)
+
+
+def _tell_pair(trial: PairTrial) -> None:
+    """A line about a finished search for a formula of pairs."""
+    print(
+        f"part {trial.part} kind {trial.kind} seed {trial.seed}: "
+        f"{1000 * trial.short:.3g} meV with 15 tokens, {1000 * trial.any_length:.3g} with any, "
+        f"{trial.seconds:.1f} s",
+        flush=True,
+    )
 
 
 def _tell(attempt: Attempt) -> None:

@@ -104,13 +104,18 @@ def pair_table(cells: Sequence[DefectiveCell], like: PairTable | None = None) ->
     )
 
 
-def shortest_distances(host: str, pair_kinds: Sequence[str]) -> list[float]:
-    """The shortest distance, Å, at which a host's lattice lets each kind of pair occur.
+def shortest_distances(hosts: Iterable[str], pair_kinds: Sequence[str]) -> list[float]:
+    """The shortest distance, Å, at which the lattice of some host lets each kind of pair occur.
 
     Args:
-        host: Name of the host.
+        hosts: Names of hosts, at least one.
         pair_kinds: Kinds of pairs as a :class:`PairTable` names them.
     """
+    by_host = [_shortest_on(host, pair_kinds) for host in hosts]
+    return [min(distances) for distances in zip(*by_host, strict=True)]
+
+
+def _shortest_on(host: str, pair_kinds: Sequence[str]) -> list[float]:
     lattice = HOSTS[host]
     elements = np.array(lattice.site_elements(*_PROBE_CELL))
     distances, heights = _site_distances(lattice, *_PROBE_CELL)

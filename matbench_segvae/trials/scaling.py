@@ -74,7 +74,7 @@ def _measured(n_structures: int, seed: int, settings: PairLawSettings) -> Scalin
     rng = np.random.default_rng(seed)
     table = pair_table([_random_cell(rng) for _ in range(n_structures)])
     energies = _energies(table, rng)
-    shortest = shortest_distances(_HOST, table.pair_kinds)
+    shortest = shortest_distances([_HOST], table.pair_kinds)
     start = time.perf_counter()
     with isolated(seed):
         found = search_laws(table, energies, shortest, settings, seed, lambda _: None)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import statistics
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from matbench_segvae.expressions import Expression
 from matbench_segvae.isolation import use_one_core
 from matbench_segvae.segvae.regressor import SEGVAERegressor
 from matbench_segvae.trials.nguyen import NGUYEN, RecoveryProblem
+from matbench_segvae.trials.records import append, stored
 from matbench_segvae.trials.recovery import Attempt, Finder, attempt
 
 SUITES: dict[str, tuple[RecoveryProblem, ...]] = {"nguyen": NGUYEN}
@@ -101,12 +101,12 @@ def run_suite(
     """
     if suite not in SUITES:
         raise UserError(f"unknown suite '{suite}': choose from {', '.join(SUITES)}")
-    alike = (a for a in _read(store) if (a.noise, a.outliers) == (noise, outliers))
+    alike = (a for a in stored(store, Attempt) if (a.noise, a.outliers) == (noise, outliers))
     done = {(a.problem, a.seed): a for a in alike}
     wanted = [(problem, seed) for seed in range(seeds) for problem in SUITES[suite]]
     missing = [(p, seed) for p, seed in wanted if (p.name, seed) not in done]
     for result in _attempts(missing, find, noise, outliers, workers):
-        _append(store, result)
+        append(store, result)
         done[result.problem, result.seed] = result
         report(result)
     return [done[problem.name, seed] for problem in SUITES[suite] for seed in range(seeds)]
@@ -148,23 +148,3 @@ def _recovery(name: str, attempts: Sequence[Attempt]) -> Recovery:
         statistics.fmean(a.front for a in attempts),
         statistics.median(a.seconds for a in attempts),
     )
-
-
-def _read(store: Path) -> list[Attempt]:
-    if not store.exists():
-        return []
-    try:
-        lines = store.read_text(encoding="utf-8").splitlines()
-        return [Attempt(**json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(
-            f"'{store}' holds no searches to go on from ({error}): name another file"
-        ) from error
-
-
-def _append(store: Path, result: Attempt) -> None:
-    try:
-        with store.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(result)) + "\n")
-    except OSError as error:
-        raise UserError(f"cannot write '{store}': {error.strerror}") from error

@@ -18,6 +18,7 @@ from matbench_segvae.algorithms.formulas.terms import (
     consistent,
     distinct,
     matrix,
+    nodes_of,
     simple_terms,
 )
 
@@ -39,7 +40,7 @@ class Candidate:
     Attributes:
         terms: Its terms.
         loss: Cross-validated inside the training rows.
-        nodes: Complexity, link included.
+        nodes: Their number, link included.
         seed: Of the search, counted from 0; -1 for terms that no search wrote.
     """
 
@@ -183,7 +184,7 @@ class FormulaSearch:
             Candidate(
                 tuple(terms[j] for j in step.chosen),
                 step.loss,
-                len(metric.head) + 2 + sum(terms[j].cost for j in step.chosen),
+                nodes_of((terms[j] for j in step.chosen), metric),
                 number,
             )
             for step in steps
@@ -226,7 +227,7 @@ class FormulaSearch:
 
     def _distinct(self, terms: Sequence[Term]) -> tuple[list[Term], Floats]:
         """Terms that are defined, vary and differ, the simplest first, and their values."""
-        ordered = sorted(dict.fromkeys(terms), key=lambda term: term.cost)
+        ordered = sorted(dict.fromkeys(terms), key=lambda term: term.nodes)
         values = matrix(ordered, self._table)
         kept = distinct(ordered, values)
         return [ordered[j] for j in kept], values[:, kept]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from matbench_segvae.algorithms.formulas.metrics import LogLoss, Metric, fit_linear
-from matbench_segvae.algorithms.formulas.terms import Term
+from matbench_segvae.algorithms.formulas.terms import Term, nodes_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -36,7 +36,7 @@ class PathSettings:
         shortlist: Terms that are cross-validated in each step.
         beam: Formulas of each number of terms that are gone on from.
         parsimony: Relative gain in loss that a node has to bring, to choose among terms.
-        most_nodes: Complexity at most.
+        most_nodes: Nodes at most, link included.
         most_features: Features in a formula at most.
     """
 
@@ -141,19 +141,19 @@ def _longer(
     settings: PathSettings,
 ) -> list[tuple[float, Step]]:
     """Formulas with one more term, each with the number it is ranked by."""
-    nodes = len(metric.head) + 2 + sum(terms[j].cost for j in step.chosen)
+    nodes = nodes_of((terms[j] for j in step.chosen), metric)
     features = frozenset().union(*(terms[j].features for j in step.chosen))
     open_ = [
         j
         for j, term in enumerate(terms)
         if j not in step.chosen
-        and nodes + term.cost <= settings.most_nodes
+        and nodes + term.nodes <= settings.most_nodes
         and len(features | term.features) <= settings.most_features
     ]
     if not open_:
         return []
     design = np.column_stack([np.ones(len(target)), units[:, step.chosen]])
-    costs = np.array([terms[j].cost for j in open_])
+    costs = np.array([terms[j].nodes for j in open_])
     gains = _gains(units[:, open_], design, target, metric)
     gains = gains * np.exp(-10 * settings.parsimony * costs)
     judged = []

@@ -12,7 +12,8 @@ class FeatureFormulaSettings:
     """How a formula of features is searched for and chosen.
 
     Attributes:
-        most_nodes: Complexity of the formula at most, its link included.
+        most_nodes: Nodes of the formula at most: operators, features and numbers, its link
+            included.
         most_features: Features in it at most.
         most_terms: Terms in it at most.
         screened: Features that the search writes terms of.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.formulas.metrics import Metric
 from matbench_segvae.expressions import FITTED, Expression
-from matbench_segvae.expressions.expression import complexity_of, subtree_end
+from matbench_segvae.expressions.expression import subtree_end
 from matbench_segvae.expressions.operators import NAMED_CONSTANTS
 from matbench_segvae.features import unit_of
 
@@ -37,9 +37,9 @@ class Term:
         return frozenset(Expression(self.tokens).variables)
 
     @property
-    def cost(self) -> int:
-        """What it adds to the complexity of a sum: itself, a coefficient and a sign."""
-        return complexity_of(scaled(self.tokens)) + 1
+    def nodes(self) -> int:
+        """What it adds to the nodes of a sum: itself, a coefficient and a sign."""
+        return len(scaled(self.tokens)) + 1
 
     def values(self, columns: Mapping[str, Floats]) -> Floats:
         """Its values, shape ``(N,)``, NaN where it is not defined."""
@@ -120,6 +120,11 @@ def sum_of(terms: Sequence[Term], coefficients: Floats) -> Expression:
         tokens += scaled(term.tokens)
         constants += [abs(float(factor)), *term.constants]
     return Expression(tuple(tokens), tuple(constants))
+
+
+def nodes_of(terms: Iterable[Term], metric: Metric) -> int:
+    """Nodes of a sum of terms with an offset, link included; every number is one."""
+    return len(metric.head) + 1 + sum(term.nodes for term in terms)
 
 
 def linked(formula: Expression, metric: Metric) -> Expression:

@@ -82,6 +82,7 @@ class PairSearch:
         self._seed = seed
         self._physics = PairPhysics(problem, settings.physics, shortest)
         self._compared = self._drawn(settings.rows_compared)
+        self._by_kind = self._problem.one_by_one()
 
     def _drawn(self, most: int) -> AdditiveProblem:
         """Structures to compare laws on."""
@@ -93,17 +94,14 @@ class PairSearch:
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""
-        problems = self._problem.one_by_one()
-        formulas = [
-            self._formulas(kind, problem, self._seed, report)
-            for kind, problem in enumerate(problems)
-        ]
+        kinds = range(len(self._by_kind))
+        formulas = [self.formulas(kind, self._seed, report) for kind in kinds]
         if not all(formulas):
             return []
         for repeat in range(self._settings.repeats):
             worst = self._worst(formulas)
             seed = derived_seed(self._seed, "repeat", repeat)
-            more = self._formulas(worst, problems[worst], seed, report)
+            more = self.formulas(worst, seed, report)
             formulas[worst] = _united(formulas[worst], more)
         fits = [fit for law in self._combined(formulas) if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
@@ -135,15 +133,19 @@ class PairSearch:
         """
         return self._fitted(self._problem.subset(rows), fit.formulas, fit.constants)
 
-    def _formulas(
-        self, kind: int, problem: AdditiveProblem, seed: int, report: Callable[[str], None]
-    ) -> list[Scored]:
-        """Formulas for one kind of pair: the front, and the next best of every complexity."""
+    def formulas(self, kind: int, seed: int, report: Callable[[str], None]) -> list[Scored]:
+        """Formulas for one kind of pair: the front, and the next best of every complexity.
+
+        Args:
+            kind: Number of the kind.
+            seed: Source of the search's randomness.
+            report: Takes lines of progress.
+        """
 
         def admissible(program: Program, constants: Floats, _: int) -> NDArray[np.bool_]:
             return self._physics(program, constants, kind)
 
-        settings = self._settings
+        settings, problem = self._settings, self._by_kind[kind]
         objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, admissible)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
         few = len(problem.points) <= PAIR_GRAMMAR.max_fitted
