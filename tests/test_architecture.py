@@ -13,17 +13,27 @@ PACKAGE = Path(matbench_segvae.__file__).parent
 NAME = "matbench_segvae"
 ALLOWED = {
     "errors": set(),
+    "files": set(),
     "isolation": {"errors"},
     "expressions": {"errors"},
     "defects": {"errors"},
-    "features": {"errors"},
-    "segvae": {"errors", "isolation", "expressions"},
-    "benchmark": {"errors", "defects"},
+    "features": {"errors", "files"},
+    "segvae": {"errors", "files", "isolation", "expressions"},
+    "benchmark": {"errors", "files", "defects"},
     "algorithms": {"errors", "isolation", "expressions", "defects", "features", "segvae"},
     "trials": {"errors", "isolation", "expressions", "defects", "segvae", "algorithms"},
-    "running": {"errors", "benchmark", "algorithms"},
-    "reporting": {"errors", "benchmark", "algorithms", "running"},
-    "cli": {"errors", "segvae", "trials", "benchmark", "algorithms", "running", "reporting"},
+    "running": {"errors", "files", "benchmark", "algorithms"},
+    "reporting": {"errors", "files", "benchmark", "algorithms", "running"},
+    "cli": {
+        "errors",
+        "files",
+        "segvae",
+        "trials",
+        "benchmark",
+        "algorithms",
+        "running",
+        "reporting",
+    },
 }
 
 

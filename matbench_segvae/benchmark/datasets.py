@@ -25,9 +25,9 @@ import requests
 
 from matbench_segvae.benchmark.catalogue import CATALOGUE, DataFile
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import CACHE_VARIABLE, cache_folder
 
 MIRROR_VARIABLE = "MATBENCH_SEGVAE_DATA"
-CACHE_VARIABLE = "MATBENCH_SEGVAE_CACHE"
 URL_VARIABLE = "MATBENCH_SEGVAE_URL"
 
 _TIMEOUT = 30.0  # s without an answer
@@ -63,16 +63,6 @@ class DataStatus:
             "licence": self.file.licence,
             "content": self.file.description,
         }
-
-
-def cache_folder() -> Path:
-    """Say where downloads are kept.
-
-    Returns:
-        The folder, which need not exist yet.
-    """
-    chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen).expanduser() if chosen else Path(pooch.os_cache("matbench_segvae"))
 
 
 def mirror_folder() -> Path | None:

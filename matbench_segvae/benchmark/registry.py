@@ -17,10 +17,10 @@ from matbench_segvae.benchmark._matbench import (
     mbv01_metadata,
 )
 from matbench_segvae.benchmark.bench import DefectBenchmark
-from matbench_segvae.benchmark.datasets import cache_folder
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME, committed_metadata
 from matbench_segvae.benchmark.tasks import DefectTask
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import cache_folder
 
 MATMINER_VARIABLE = "MATMINER_DATA"
 

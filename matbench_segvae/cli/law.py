@@ -231,9 +231,9 @@ def _csv(rows: Sequence[tuple[Path, Prediction]]) -> str:
 
 
 def _write(path: Path, text: str) -> None:
-    from matbench_segvae.running.store import write_atomically
+    from matbench_segvae.files import write_text
 
     try:
-        write_atomically(path, text)
+        write_text(path, text)
     except OSError as error:
         raise UserError(f"cannot write '{path}': {error.strerror}") from error

@@ -7,19 +7,18 @@ features or of the libraries behind them leads to other rows, and folds share th
 from __future__ import annotations
 
 import hashlib
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_dir
 from pymatgen.core.composition import Composition
 from pymatgen.core.structure import Structure
+
+from matbench_segvae.files import cache_folder, written_whole
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +59,7 @@ class FeatureCache:
         """
         parts = [str(_FORMAT), kind, *names, *(f"{name} {version(name)}" for name in _LIBRARIES)]
         self._identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
-        self._folder = _folder() / f"{kind}-{self._identity}"
+        self._folder = cache_folder() / "features" / f"{kind}-{self._identity}"
         self._width = len(names)
 
     def read(self, hashes: Sequence[str]) -> dict[str, Floats]:
@@ -96,18 +95,7 @@ class FeatureCache:
         names = sorted(rows)
         with suppress(OSError):
             self._folder.mkdir(parents=True, exist_ok=True)
-            with NamedTemporaryFile(dir=self._folder, suffix=".part", delete=False) as file:
-                partial = Path(file.name)
-                try:
-                    np.savez_compressed(
-                        file, names=np.array(names), values=np.stack([rows[n] for n in names])
-                    )
-                    file.close()
-                    partial.replace(self._path(digit))
-                finally:
-                    partial.unlink(missing_ok=True)
-
-
-def _folder() -> Path:
-    base = os.environ.get("MATBENCH_SEGVAE_CACHE") or user_cache_dir(__package__.split(".")[0])
-    return Path(base) / "features"
+            with written_whole(self._path(digit)) as file:
+                np.savez_compressed(
+                    file, names=np.array(names), values=np.stack([rows[n] for n in names])
+                )

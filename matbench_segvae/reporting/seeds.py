@@ -15,8 +15,9 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import write_text
 from matbench_segvae.running import FoldResult, FoldStore
-from matbench_segvae.running.store import BrokenFoldFile, write_atomically
+from matbench_segvae.running.store import BrokenFoldFile
 
 SEEDS = "seeds.csv"
 """Name of the table in a submission folder."""
@@ -98,7 +99,7 @@ def write_seeds(folder: Path, scores: Iterable[SeedScore]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(field.name for field in fields(SeedScore))
     writer.writerows(astuple(score) for score in sorted(every, key=lambda s: s.task))
-    write_atomically(folder / SEEDS, text.getvalue())
+    write_text(folder / SEEDS, text.getvalue())
 
 
 def read_seeds(folder: Path) -> list[SeedScore]:

@@ -16,12 +16,13 @@ from typing import Any
 from matbench_segvae.algorithms.registry import algorithm_class
 from matbench_segvae.benchmark import make_benchmark
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import write_text
 from matbench_segvae.reporting.files import INFO, RESULTS
 from matbench_segvae.reporting.script import Recipe, run_script
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, stored_seeds, write_seeds
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.quiet import quiet_matbench
-from matbench_segvae.running.store import BrokenFoldFile, write_atomically
+from matbench_segvae.running.store import BrokenFoldFile
 
 SCRIPT = "run.py"
 
@@ -94,11 +95,11 @@ def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
         versions = _versions(collected.complete)
         try:
             _write_results(benchmark, store.folder / RESULTS)
-            write_atomically(store.folder / INFO, _info(store.algorithm, versions))
+            write_text(store.folder / INFO, _info(store.algorithm, versions))
             write_seeds(store.folder, _seed_scores(store, collected))
             seeds = read_seeds(store.folder)
             recipes = [_with_seeds(recipe, seeds) for recipe in recipes]
-            write_atomically(store.folder / SCRIPT, run_script(store.folder.name, recipes))
+            write_text(store.folder / SCRIPT, run_script(store.folder.name, recipes))
         except OSError as error:
             raise UserError(f"cannot write to '{store.folder}': {error.strerror}") from error
     return Submission(store.folder, names, collected.missing, tuple(collected.warnings))

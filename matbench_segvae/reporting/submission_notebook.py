@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from matbench_segvae.benchmark import TaskSummary, task_summary
-from matbench_segvae.benchmark.datasets import cache_folder, status
+from matbench_segvae.benchmark.datasets import status
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME
 from matbench_segvae.benchmark.registry import MATMINER_VARIABLE
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import cache_folder
 from matbench_segvae.reporting.files import RESULTS
 
 NOTEBOOK = "notebook.ipynb"

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import write_text
 from matbench_segvae.running.result import FoldResult
 
 
@@ -52,7 +51,7 @@ class FoldStore:
         text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(target, text)
+            write_text(target, text)
         except OSError as error:
             raise UserError(f"cannot write '{target}': {error.strerror}") from error
         return target
@@ -88,25 +87,3 @@ class FoldStore:
             raise BrokenFoldFile(f"{path.name} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise BrokenFoldFile(f"{path.name} is broken: {error}") from error
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a text file so that readers see the old one or the new one, never half of it.
-
-    Args:
-        path: Where; its folder has to exist.
-        text: What.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        # mkstemp makes files that only their owner can read; results are to be shared.
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise

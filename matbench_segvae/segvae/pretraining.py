@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
 import torch
-from platformdirs import user_cache_dir
 
 from matbench_segvae.expressions import Grammar
+from matbench_segvae.files import cache_folder, written_whole
 from matbench_segvae.isolation import isolated
 from matbench_segvae.segvae.corpus import random_formulas
 from matbench_segvae.segvae.data import CorpusData
@@ -79,7 +77,7 @@ def pretrained(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEM
         seed: Seed of the formulas, the initial weights and the training.
     """
     identity = _identity(grammar, {name: asdict(settings)[name] for name in _PRETRAINING}, seed)
-    folder = _folder()
+    folder = cache_folder() / "networks"
     name = hashlib.sha256(identity.encode()).hexdigest()
     path = folder / f"{name}.pt"
     weights = _in_process.get((str(folder), identity)) or _read(path, identity)
@@ -135,13 +133,6 @@ def _predicates(grammar: Grammar) -> list[str]:
     return described
 
 
-def _folder() -> Path:
-    return (
-        Path(os.environ.get("MATBENCH_SEGVAE_CACHE") or user_cache_dir(__package__.split(".")[0]))
-        / "networks"
-    )
-
-
 def _copy(weights: Weights) -> Weights:
     return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
@@ -177,11 +168,5 @@ def _write(path: Path, identity: str, weights: Weights) -> None:
     content = {"identity": identity, "weights": weights, "sha256": _digest(identity, weights)}
     with suppress(OSError, RuntimeError):  # torch reports a full disk as RuntimeError
         path.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as file:
-            partial = Path(file.name)
-            try:
-                torch.save(content, file)
-                file.close()
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+        with written_whole(path) as file:
+            torch.save(content, file)

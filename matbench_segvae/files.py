@@ -1,0 +1,53 @@
+"""The cache folder, and files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+from platformdirs import user_cache_dir
+
+CACHE_VARIABLE = "MATBENCH_SEGVAE_CACHE"
+"""Names the folder that is used instead of the user's cache folder."""
+
+
+def cache_folder() -> Path:
+    """Say where downloads, networks and features are kept; the folder need not exist yet."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(user_cache_dir("matbench_segvae"))
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[BinaryIO]:
+    """Write a file so that readers see the old one or the new one, never half of it.
+
+    Args:
+        path: Where; its folder has to exist.
+
+    Yields:
+        A file to write to. If what is done with it fails, nothing is left of it.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-", suffix=".part")
+    partial = Path(name)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield cast("BinaryIO", file)
+        # mkstemp makes files that only their owner can read; results are to be shared.
+        partial.chmod(0o644)
+        partial.replace(path)
+    except BaseException:
+        partial.unlink(missing_ok=True)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all, see :func:`written_whole`."""
+    with written_whole(path) as file:
+        file.write(text.encode("utf-8"))
