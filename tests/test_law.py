@@ -12,10 +12,11 @@ import pytest
 from quick import PAIR_LAWS
 
 import matbench_segvae.running.fold as running_fold
+from matbench_segvae.algorithms.base import STD_PER_MAE
 from matbench_segvae.algorithms.law_evidence import law_evidence
 from matbench_segvae.algorithms.pair_table import fit_pair_values
 from matbench_segvae.algorithms.pairs.law import pairs_of
-from matbench_segvae.algorithms.pairs.stored import STD_PER_MAE, StoredLaw
+from matbench_segvae.algorithms.pairs.stored import StoredLaw
 from matbench_segvae.algorithms.segvae import SEGVAEPairLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
@@ -143,7 +144,7 @@ def test_the_standard_deviation_is_of_refits_and_validation(result):
     refits = [law.predict(table)[0] for law in stored.resampled]
     errors = [c["validation_mae"] for c in result.params["candidates"]]
     assert stored.validation_mae in errors
-    expected = np.hypot(np.std(refits, ddof=1), 1.25 * stored.validation_mae)
+    expected = np.hypot(np.std(refits, ddof=1), STD_PER_MAE * stored.validation_mae)
     assert stored.predict(structure).std_per_site == pytest.approx(expected)
     alone = dataclasses.replace(stored, resampled=())
     assert alone.predict(structure).std_per_site == pytest.approx(1.25 * stored.validation_mae)

@@ -10,13 +10,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
+from matbench_segvae.algorithms.base import STD_PER_MAE, AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.feature_formula import FeatureFormula
 from matbench_segvae.algorithms.pairs.bootstrap import intervals, resampled
 from matbench_segvae.algorithms.pairs.law import PairLaw, pairs_of
 from matbench_segvae.algorithms.pairs.settings import PairLawSettings
 from matbench_segvae.algorithms.pairs.sharing import FoundLaw, best_law, search_laws
-from matbench_segvae.algorithms.pairs.stored import STD_PER_MAE
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
 from matbench_segvae.defects import PairTable, pair_table, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError

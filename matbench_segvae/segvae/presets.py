@@ -26,8 +26,7 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
     epochs; then 5,000 samples an epoch from the prior, not masked, of which those that are
     formulas are scored as they stand, and the best 5 % of the last five epochs are learned
     once; how many such epochs there are is our choice. ``"default"`` masks the samples,
-    fits constants, factor and offset, keeps champions, samples around good formulas as
-    well, and tries small changes to them.
+    fits constants, factor and offset, and tries small changes to good formulas as well.
 
     Args:
         name: ``"default"`` or ``"paper"``.
@@ -59,8 +58,6 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
         masked=False,
         deduplicated=False,
         scaled=False,
-        champions=0,
-        local_share=0.0,
         changed_share=0.0,
     )
 

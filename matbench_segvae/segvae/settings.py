@@ -61,11 +61,11 @@ class SearchSettings:
     masked: bool = True
     deduplicated: bool = True
     scaled: bool = True
-    champions: int = 20
+    champions: int = 0
     varied: bool = False
-    local_share: float = 0.4
+    local_share: float = 0.0
     local_noise: float = 0.5
-    changed_share: float = 0.5
+    changed_share: float = 0.8
     target_loss: float = 0.0
     patience: int | None = None
     max_seconds: float | None = None

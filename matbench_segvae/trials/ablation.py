@@ -49,10 +49,12 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
             search={"scaled": False}, estimator={"constants": _ALL_CONSTANTS}
         ),
         "one-start-per-fit": Variant(fitting={"screening_starts": 1, "polishing_starts": 1}),
-        "no-elite-memory": Variant(search={"champions": 0, "memory": 1}),
-        "samples-from-prior-only": Variant(search={"local_share": 0.0}),
+        "elite-of-all-rounds": Variant(search={"champions": 20}),
+        "samples-around-good-formulas": Variant(search={"local_share": 0.4}),
         "no-small-changes": Variant(search={"changed_share": 0.0}),
+        "half-small-changes": Variant(search={"changed_share": 0.5}),
         "hardly-any-network": Variant(search={"changed_share": 0.95}),
+        "one-formula-per-loss": Variant(search={"varied": True}),
         "paper-sized-network": Variant(
             search={"network": NetworkSettings(embedding=128, hidden=128, latent=128)}
         ),
@@ -60,7 +62,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "huber-loss": Variant(estimator={"loss": "huber"}),
     }
 )
-"""The default, each of its choices left out, and the losses that bear outliers."""
+"""The default, each of its choices left out, what it leaves out, and losses for outliers."""
 
 
 def variant(name: str) -> Variant:

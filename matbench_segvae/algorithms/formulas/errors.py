@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from matbench_segvae.algorithms.base import STD_PER_MAE
 from matbench_segvae.algorithms.formulas.metrics import Metric
 from matbench_segvae.algorithms.formulas.path import Split, held_out
 
 Floats = NDArray[np.float64]
 
 _NEIGHBOURS = 50  # rows with the most similar predictions whose errors are averaged
-_PER_MAE = 1.2533  # standard deviation of a normal error in units of its mean size
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +54,7 @@ class ErrorModel:
 
     def std(self, predictions: Floats) -> Floats:
         """Standard deviations at predictions, both of shape ``(M,)``."""
-        return np.asarray(_PER_MAE * np.interp(predictions, self.predicted, self.size))
+        return np.asarray(STD_PER_MAE * np.interp(predictions, self.predicted, self.size))
 
 
 def _running_mean(errors: Floats) -> Floats:

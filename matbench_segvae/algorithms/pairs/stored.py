@@ -9,12 +9,10 @@ from typing import Any
 import numpy as np
 from pymatgen.core.structure import Structure
 
+from matbench_segvae.algorithms.base import STD_PER_MAE
 from matbench_segvae.algorithms.pairs.law import PairLaw
 from matbench_segvae.defects import HOSTS, DefectiveCell, PairTable, pair_table, sparse_defects
 from matbench_segvae.errors import UserError
-
-STD_PER_MAE = 1.25
-"""Standard deviation of normal errors in units of their mean absolute value, sqrt(pi / 2)."""
 
 _RANGE_TOLERANCE = 1e-3  # Å; pair distances that agree so far are the same on a lattice
 _SAME_DIRECTION = 1e-6  # relative; refits of energies that data tell apart differ by far more
