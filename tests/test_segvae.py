@@ -348,9 +348,9 @@ def test_duplicates_within_a_batch_leave_one():
     assert duplicates.new([]) == []
 
 
-def memory_of(*scores: tuple[str, float], floor: float = 0.0, varied: bool = False) -> Memory:
+def memory_of(*scores: tuple[str, float], floor: float = 0.0) -> Memory:
     """A memory of one round; every ``0.5`` in a formula is a fitted constant."""
-    memory = Memory(Grammar(("x", "y")), n_recent=5, n_champions=3, floor=floor, varied=varied)
+    memory = Memory(Grammar(("x", "y")), n_recent=5, n_champions=3, floor=floor)
     found = [
         Scored(tokens, loss, np.full((1, tokens.count("c")), 0.5))
         for tokens, loss in (
@@ -373,14 +373,6 @@ def test_formulas_with_fewer_constants_keep_a_front_of_their_own():
     assert texts(memory.front()) == ["x", "c0 + x"]
     assert texts(memory.fronts()) == ["x", "cos(x*y)", "c0 + x"]
     assert memory.plain_front() == []
-
-
-def test_of_formulas_that_only_say_the_same_in_other_words_the_simplest_is_bred_from():
-    scores = (("0.5*x", 0.7), ("x/0.5", 0.7), ("x*x/0.5", 0.3), ("0.5*x + y", 0.6999999))
-    assert len(memory_of(*scores).shelves(9)) == 4
-    kept = memory_of(*scores, varied=True).shelves(9)
-    assert sorted(scored.loss for scored in kept) == [0.3, 0.7]
-    assert min(len(scored.tokens) for scored in kept if scored.loss == 0.7) == 3
 
 
 def test_below_the_floor_only_complexity_counts():

@@ -149,7 +149,7 @@ class FeatureFormula:
             "validation_loss": choice.chosen.loss,
             "candidates": [
                 {
-                    "terms": [str(Expression(t.tokens, t.constants)) for t in candidate.terms],
+                    "terms": [str(Expression(t.tokens)) for t in candidate.terms],
                     "nodes": candidate.nodes,
                     "validation_loss": candidate.loss,
                     "seed": candidate.seed,

@@ -124,9 +124,7 @@ class SearchData(L.LightningDataModule):
         identity: Callable[[], str] = str,
     ) -> None:
         super().__init__()
-        self.memory = Memory(
-            grammar, settings.memory, settings.champions, settings.target_loss, settings.varied
-        )
+        self.memory = Memory(grammar, settings.memory, settings.champions, settings.target_loss)
         self.n_sampled = 0
         self.metrics: dict[str, float] = {}
         self._grammar = grammar

@@ -16,8 +16,6 @@ from matbench_segvae.expressions.expression import complexity_of
 from matbench_segvae.segvae.objective import Scored, Tokens
 
 _SHELF = 10  # formulas of each complexity to breed from
-_ALIKE = 1e-3  # relative difference of losses below which formulas are taken for the same one
-_TINY = 1e-300
 
 
 class Memory:
@@ -35,7 +33,6 @@ class Memory:
         n_recent: int,
         n_champions: int,
         floor: float = 0.0,
-        varied: bool = False,
     ) -> None:
         """Start empty.
 
@@ -44,7 +41,6 @@ class Memory:
             n_recent: Rounds that count as recent.
             n_champions: Best formulas of all rounds that stay in the elite.
             floor: Loss that is good enough.
-            varied: Whether of formulas with equal losses only the simplest is bred from.
         """
         self.best: dict[Tokens, Scored] = {}
         self.rounds = 0
@@ -53,7 +49,6 @@ class Memory:
         self._recent: deque[list[Tokens]] = deque(maxlen=n_recent)
         self._n_champions = n_champions
         self._floor = floor
-        self._put = _put_varied if varied else _put
         # Kept up to date, because looking through all scores every round takes long.
         self._fronts: dict[int, list[Scored]] = {}
         self._champions: list[Scored] = []
@@ -80,8 +75,8 @@ class Memory:
         finite = [scored for scored in scores if math.isfinite(scored.loss)]
         self._champions = nsmallest(self._n_champions, [*self._champions, *finite], key=_loss)
         plain = [scored for scored in finite if math.isfinite(scored.plain)]
-        self._put(finite, self._shelves, _loss)
-        self._put(plain, self._plain_shelves, _plain)
+        _put(finite, self._shelves, _loss)
+        _put(plain, self._plain_shelves, _plain)
         for n_fitted, arrived in _grouped(finite, _n_fitted).items():
             known = self._fronts.get(n_fitted, [])
             self._fronts[n_fitted] = self._pareto([*known, *arrived], tolerance=0)
@@ -230,36 +225,6 @@ def _put(
     for complexity, arrived in _grouped(scores, _complexity).items():
         known = shelves.get(complexity, [])
         shelves[complexity] = nsmallest(_SHELF, [*known, *arrived], key=loss)
-
-
-def _put_varied(
-    scores: Iterable[Scored], shelves: dict[int, list[Scored]], loss: Callable[[Scored], float]
-) -> None:
-    """The same, with different losses on all shelves.
-
-    A formula in other words, or with an idle part added to it, is fitted to the same loss.
-    Those of one good formula would fill all shelves, and everything would be bred from it.
-    """
-    arrived = _grouped(scores, _complexity)
-    met: set[int] = set()
-    for complexity in sorted({*shelves, *arrived}):
-        both = [*shelves.get(complexity, []), *arrived.get(complexity, [])]
-        shelves[complexity] = _different(sorted(both, key=loss), loss, met)
-
-
-def _different(
-    ranked: Iterable[Scored], loss: Callable[[Scored], float], met: set[int]
-) -> list[Scored]:
-    """The first formulas whose losses were not met before, which are then added to those met."""
-    found: list[Scored] = []
-    for scored in ranked:
-        if len(found) == _SHELF:
-            break
-        step = round(math.log(max(loss(scored), _TINY)) / _ALIKE)
-        if met.isdisjoint((step - 1, step, step + 1)):
-            found.append(scored)
-            met.add(step)
-    return found
 
 
 def _flat(shelves: Mapping[int, list[Scored]]) -> list[Scored]:

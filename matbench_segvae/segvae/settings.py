@@ -32,7 +32,6 @@ class SearchSettings:
         scaled: Whether formulas for a table get a factor and an offset. Without, they are
             compared with the target as they stand and hold no fitted constants.
         champions: Best formulas of all rounds that stay in the elite however old they are.
-        varied: Whether of formulas with equal losses only the simplest is changed into others.
         local_share: Share of the samples drawn around the latent vectors of the elite
             instead of from the prior.
         local_noise: Standard deviation of the noise around them.
@@ -62,7 +61,6 @@ class SearchSettings:
     deduplicated: bool = True
     scaled: bool = True
     champions: int = 0
-    varied: bool = False
     local_share: float = 0.0
     local_noise: float = 0.5
     changed_share: float = 0.8

@@ -54,7 +54,6 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "no-small-changes": Variant(search={"changed_share": 0.0}),
         "half-small-changes": Variant(search={"changed_share": 0.5}),
         "hardly-any-network": Variant(search={"changed_share": 0.95}),
-        "one-formula-per-loss": Variant(search={"varied": True}),
         "paper-sized-network": Variant(
             search={"network": NetworkSettings(embedding=128, hidden=128, latent=128)}
         ),

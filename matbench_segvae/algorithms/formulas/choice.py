@@ -15,7 +15,6 @@ from matbench_segvae.algorithms.formulas.search import written_terms
 from matbench_segvae.algorithms.formulas.settings import FeatureFormulaSettings
 from matbench_segvae.algorithms.formulas.terms import (
     Term,
-    consistent,
     distinct,
     matrix,
     nodes_of,
@@ -152,10 +151,8 @@ class FormulaSearch:
                 eta = self._present(metric, terms, 2 * turn)
             rest, weights = metric.working(eta, self._target)
             seed = self._seed + 1000 * number + turn
-            new = written_terms(
-                table, rest, weights, settings.search, settings.fit, settings.per_size, seed
-            )
-            terms, _ = self._distinct([*terms, *(t for t in new if consistent(t.tokens))])
+            new = written_terms(table, rest, weights, settings.search, settings.per_size, seed)
+            terms, _ = self._distinct([*terms, *new])
         return terms
 
     def _present(self, metric: Metric, terms: Sequence[Term], n_terms: int) -> Floats:

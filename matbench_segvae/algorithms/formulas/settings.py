@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from matbench_segvae.segvae import FitSettings, SearchSettings
+from matbench_segvae.segvae import SearchSettings
 
 
 @dataclass(frozen=True)
@@ -20,9 +20,8 @@ class FeatureFormulaSettings:
         common: Largest share of the rows that may have the same value of a feature.
         seeds: Searches from different seeds, whose formulas compete.
         rounds: Searches of one seed, each for what is missing from the formula so far.
-        per_size: Terms of each complexity that a search contributes.
+        per_size: Terms of each length that a search contributes.
         search: Sizes and lengths of one search.
-        fit: How hard constants of terms are fitted.
         validation_folds: Parts of the training rows, one of which is held back.
         validation_repeats: Divisions of the rows into such parts.
         shortlist: Terms that are cross-validated for each formula to be made longer.
@@ -44,11 +43,8 @@ class FeatureFormulaSettings:
     per_size: int = 1000
     search: SearchSettings = field(
         default_factory=lambda: SearchSettings(
-            corpus_size=5000, pretraining_epochs=6, epochs=12, samples=1000, varied=True
+            corpus_size=5000, pretraining_epochs=6, epochs=12, samples=1000
         )
-    )
-    fit: FitSettings = field(
-        default_factory=lambda: FitSettings(screening_starts=2, screening_steps=5)
     )
     validation_folds: int = 5
     validation_repeats: int = 2

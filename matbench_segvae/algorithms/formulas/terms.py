@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 from matbench_segvae.algorithms.formulas.metrics import Metric
 from matbench_segvae.expressions import FITTED, Expression
 from matbench_segvae.expressions.expression import subtree_end
-from matbench_segvae.expressions.operators import NAMED_CONSTANTS
-from matbench_segvae.features import unit_of
 
 Floats = NDArray[np.float64]
 Tokens = tuple[str, ...]
@@ -24,12 +22,10 @@ class Term:
     """A short formula of the features.
 
     Attributes:
-        tokens: Prefix tokens.
-        constants: Values of its fitted constants.
+        tokens: Prefix tokens, features and operators.
     """
 
     tokens: Tokens
-    constants: tuple[float, ...] = ()
 
     @property
     def features(self) -> frozenset[str]:
@@ -43,9 +39,7 @@ class Term:
 
     def values(self, columns: Mapping[str, Floats]) -> Floats:
         """Its values, shape ``(N,)``, NaN where it is not defined."""
-        return Expression(self.tokens, self.constants)(
-            {name: columns[name] for name in self.features}
-        )
+        return Expression(self.tokens)({name: columns[name] for name in self.features})
 
 
 def simple_terms(name: str, values: Floats) -> list[Term]:
@@ -118,7 +112,7 @@ def sum_of(terms: Sequence[Term], coefficients: Floats) -> Expression:
     constants = [float(coefficients[0])]
     for term, factor in zip(terms, coefficients[1:], strict=True):
         tokens += scaled(term.tokens)
-        constants += [abs(float(factor)), *term.constants]
+        constants.append(abs(float(factor)))
     return Expression(tuple(tokens), tuple(constants))
 
 
@@ -130,49 +124,3 @@ def nodes_of(terms: Iterable[Term], metric: Metric) -> int:
 def linked(formula: Expression, metric: Metric) -> Expression:
     """The formula inside its link, which gives the prediction."""
     return Expression((*metric.head, *formula.tokens), formula.constants)
-
-
-def consistent(tokens: Sequence[str]) -> bool:
-    """Whether a term adds nothing of different units.
-
-    A fitted constant has the unit that it needs, and so have a function's argument and value.
-    """
-    return _units(Expression(tuple(tokens))) is not None
-
-
-_Units = dict[str, float]
-_ANY: _Units = {"any": 1.0}
-
-
-def _units(formula: Expression) -> _Units | None:
-    """Powers of units of a formula, none if it is not consistent."""
-
-    def leaf(token: str, index: int) -> _Units | None:
-        if token == FITTED:
-            return _ANY
-        if token in NAMED_CONSTANTS:
-            return {}
-        unit = unit_of(token)
-        return {unit: 1.0} if unit else {}
-
-    def node(token: str, arguments: list[_Units | None]) -> _Units | None:
-        first, last = arguments[0], arguments[-1]
-        if first is None or last is None:
-            return None
-        if token in ("add", "sub"):
-            known = last if first is _ANY else first
-            return known if _ANY in (first, last) or first == last else None
-        if token in ("mul", "div"):
-            return _ANY if _ANY in (first, last) else _times(first, last, 1 - 2 * (token == "div"))
-        power = {"neg": 1.0, "inv": -1.0, "square": 2.0, "cube": 3.0, "sqrt": 0.5}.get(token)
-        if power is None or first is _ANY:
-            return _ANY
-        return _times({}, first, power)
-
-    return formula.fold(leaf, node)
-
-
-def _times(first: _Units, second: _Units, power: float) -> _Units:
-    """Units of ``first * second**power``."""
-    powers = {unit: first.get(unit, 0.0) + power * second.get(unit, 0.0) for unit in first | second}
-    return {unit: value for unit, value in powers.items() if value}
