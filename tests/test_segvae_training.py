@@ -43,6 +43,7 @@ SETTINGS = SearchSettings(
     epochs=5,
     samples=100,
     passes=2,
+    champions=20,
     local_share=0.3,
     network=NetworkSettings(embedding=16, hidden=24, latent=8),
     training=TrainingSettings(batch_size=16),
