@@ -147,7 +147,8 @@ def test_the_standard_deviation_is_of_refits_and_validation(result):
     expected = np.hypot(np.std(refits, ddof=1), STD_PER_MAE * stored.validation_mae)
     assert stored.predict(structure).std_per_site == pytest.approx(expected)
     alone = dataclasses.replace(stored, resampled=())
-    assert alone.predict(structure).std_per_site == pytest.approx(STD_PER_MAE * stored.validation_mae)
+    expected = STD_PER_MAE * stored.validation_mae
+    assert alone.predict(structure).std_per_site == pytest.approx(expected)
 
 
 def other_host():
