@@ -21,6 +21,7 @@ from matbench_segvae.algorithms.pairs.search import PairSearch
 from matbench_segvae.algorithms.pairs.settings import PairLawSettings
 from matbench_segvae.defects import pair_table, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
+from matbench_segvae.expressions.fitting import AdditiveProblem
 from matbench_segvae.isolation import isolated
 from matbench_segvae.segvae import Scored
 from matbench_segvae.trials.ablation import VARIANTS, Variant
@@ -125,21 +126,19 @@ def search_pairs(
         fit=replace(base.fit, **variant.fitting),
     )
     done = {(t.part, t.kind, t.seed): t for t in stored(store, PairTrial)}
+    posed = [_posed(part) for part in parts]
     found = []
     for seed in range(seeds):
-        for number, (structures, energies) in enumerate(parts):
-            cells = [sparse_defects(structure) for structure in structures]
-            table = pair_table(cells)
-            problem = pair_problem(table, energies.to_numpy(dtype=np.float64))
-            shortest = shortest_distances({cell.host for cell in cells}, table.pair_kinds)
-            for kind in range(problem.n_groups):
-                key = (number, kind, seed)
-                if key not in done:
-                    search = PairSearch(problem, changed, seed, shortest)
-                    done[key] = _trial(search, key)
-                    append(store, done[key])
-                    report(done[key])
-                found.append(done[key])
+        for number, (problem, shortest) in enumerate(posed):
+            keys = [(number, kind, seed) for kind in range(problem.n_groups)]
+            if not done.keys() >= set(keys):
+                search = PairSearch(problem, changed, seed, shortest)
+                for key in keys:
+                    if key not in done:
+                        done[key] = _trial(search, key)
+                        append(store, done[key])
+                        report(done[key])
+            found += [done[key] for key in keys]
     return found
 
 
@@ -170,6 +169,15 @@ def compared(
         better=sum(value < -0.01 for value in logs),
         worse=sum(value > 0.01 for value in logs),
     )
+
+
+def _posed(part: Part) -> tuple[AdditiveProblem, list[float]]:
+    """A training part as sums over pairs, and the shortest distance for each kind of pair, Å."""
+    structures, energies = part
+    cells = [sparse_defects(structure) for structure in structures]
+    table = pair_table(cells)
+    problem = pair_problem(table, energies.to_numpy(dtype=np.float64))
+    return problem, shortest_distances({cell.host for cell in cells}, table.pair_kinds)
 
 
 def _trial(search: PairSearch, key: tuple[int, int, int]) -> PairTrial:

@@ -8,7 +8,6 @@ absolute errors; Nelder and Wedderburn, J. R. Stat. Soc. A 135, 370, 1972, for l
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Model = Callable[[Floats], tuple[Floats, Floats]]
-"""Of parameters, shape ``(P,)``: the values, shape ``(N,)``, and slopes, shape ``(N, P)``."""
 
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
 _LARGEST = 30.0  # argument of an exponential beyond which nothing changes any more
@@ -120,33 +117,31 @@ class LogLoss:
         return (target - predicted) / weights, weights / weights.mean()
 
 
-def descend(
-    model: Model, start: Floats, target: Floats, metric: Metric, rounds: int
-) -> tuple[Floats, float]:
-    """Fit a model's parameters under a metric.
+def fit_linear(design: Floats, target: Floats, metric: Metric, rounds: int) -> tuple[Floats, float]:
+    """Fit the coefficients of a design whose first column is 1, from the best constant on.
 
     Args:
-        model: Gives values and their slopes by the parameters.
-        start: Parameters to start from, shape ``(P,)``.
+        design: Shape ``(N, P)``.
         target: Shape ``(N,)``.
         metric: What to minimise.
         rounds: Steps at most.
 
     Returns:
-        The best parameters met, and their loss; an infinite one if the model is not defined
+        The best coefficients met, and their loss; an infinite one if the loss is not defined
         at the start.
     """
-    parameters, best = start, start
-    eta, slopes = model(start)
+    parameters = np.zeros(design.shape[1])
+    parameters[0] = metric.constant(target)
+    best, eta = parameters, design @ parameters
     least = current = _mean_loss(metric, eta, target) if np.isfinite(eta).all() else np.inf
     if not np.isfinite(least):
         return best, np.inf
     for number in range(rounds):
-        step = _step(slopes, *metric.working(eta, target))
+        step = _step(design, *metric.working(eta, target))
         taken = False
         for _ in range(_HALVINGS):
             trial = parameters + step
-            values, trial_slopes = model(trial)
+            values = design @ trial
             loss = _mean_loss(metric, values, target) if np.isfinite(values).all() else np.inf
             if loss <= current * _SLACK:
                 taken = True
@@ -155,30 +150,12 @@ def descend(
         if not taken:
             break
         settled = number > 2 and least - loss < _SETTLED * least and loss >= current * (1 - 1e-5)
-        parameters, eta, slopes, current = trial, values, trial_slopes, loss
+        parameters, eta, current = trial, values, loss
         if loss < least:
             best, least = trial, loss
         if settled:
             break
     return best, least
-
-
-def fit_linear(
-    design: Floats, target: Floats, metric: Metric, rounds: int, start: Floats | None = None
-) -> tuple[Floats, float]:
-    """Fit the coefficients of a design whose first column is 1.
-
-    Args:
-        design: Shape ``(N, P)``.
-        target: Shape ``(N,)``.
-        metric: What to minimise.
-        rounds: Steps at most.
-        start: Coefficients to start from; the best constant by default.
-    """
-    if start is None:
-        start = np.zeros(design.shape[1])
-        start[0] = metric.constant(target)
-    return descend(lambda b: (design @ b, design), start, target, metric, rounds)
 
 
 def _step(slopes: Floats, rest: Floats, weights: Floats) -> Floats:
