@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from matbench_segvae.expressions import parse
+from matbench_segvae.expressions import parse, robust
 from matbench_segvae.expressions.compiled import Program
 from matbench_segvae.expressions.fitting import AdditiveProblem, fit_constants
 from matbench_segvae.expressions.law_fit import fit_law
-from matbench_segvae.expressions.robust import robust_weights
+from matbench_segvae.expressions.robust import fit_table_absolutely, robust_weights
 
 TRUE_CONSTANTS = np.array([[-0.7, 2.0], [-0.4, 1.2]])
 SKELETON = parse("exp(0.5*r)*cos(0.5*r)").tokens  # one formula, constants of its own per group
@@ -129,3 +129,38 @@ def test_observations_that_free_values_pass_through_do_not_count_for_all_others(
 
 def test_weights_stay_even_when_free_values_describe_the_data():
     assert (robust_weights(made_problem(n_observations=12)) == 1).all()
+
+
+def table_with_outliers():
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (20, 1))
+    y = 3 - 2 * np.exp(-0.8 * x[:, 0])
+    y[[3, 9]] += [20.0, -20.0]
+    return AdditiveProblem.table(x, y, np.ones(20))
+
+
+def test_many_formulas_for_a_table_are_fitted_under_absolute_error():
+    problem = table_with_outliers()
+    program = compiled(parse("exp(0.5*r)").tokens, parse("log(r)").tokens)
+    start = np.array([-0.3, 0.0]).reshape(2, 1, 1)
+    squared = fit_constants(problem, program, start, 30)
+    absolute = fit_table_absolutely(problem, program, start, 30)
+    assert absolute.constants[0, 0, 0] == pytest.approx(-0.8, abs=1e-3)
+    assert absolute.scale[0, 0] == pytest.approx(-2, abs=1e-2)
+    assert abs(squared.constants[0, 0, 0] + 0.8) > 0.1
+    # Two of twenty values are off by 20, the others by nothing.
+    assert np.sqrt(absolute.error[0] / 20) == pytest.approx(2, rel=1e-3)
+    assert np.isinf(absolute.loss[1])
+
+
+def test_a_batch_under_absolute_error_is_fitted_in_parts_that_memory_can_bear(monkeypatch):
+    problem = table_with_outliers()
+    program = compiled(
+        *[parse(t).tokens for t in ("exp(0.5*r)", "cos(r*0.5)", "r", "(r - 0.5)**2")]
+    )
+    start = np.random.default_rng(1).normal(size=(4, 1, 1))
+    whole = fit_table_absolutely(problem, program, start, 10)
+    monkeypatch.setattr(robust, "_AT_ONCE", 40)
+    parts = fit_table_absolutely(problem, program, start, 10)
+    np.testing.assert_allclose(whole.constants, parts.constants, rtol=1e-9)
+    np.testing.assert_allclose(whole.loss, parts.loss, rtol=1e-9)

@@ -96,6 +96,12 @@ class Program:
             np.tile(self.n_constants, times),
         )
 
+    def part(self, rows: slice) -> Program:
+        """Some formulas of the batch."""
+        return Program(
+            self.codes[rows], self.numbers[rows], self.lengths[rows], self.n_constants[rows]
+        )
+
     def values(self, points: Floats, constants: Floats) -> Floats:
         """Values of all formulas at all points.
 

@@ -268,6 +268,9 @@ def fit_batch(
 ) -> tuple[Floats, Floats, Floats]:
     """Fit every formula of a batch; ``constants``, shape ``(B, K, C)``, is overwritten.
 
+    Roots of weights, shape ``(B, W)``, and condensed targets, shape ``(B, r)``, have a row for
+    each formula, or one for all.
+
     Returns:
         Scales of shape ``(B, K)``, errors and losses of shape ``(B,)``.
     """
@@ -277,7 +280,7 @@ def fit_batch(
     losses = np.empty(n_formulas)
     for b in prange(n_formulas):
         errors[b], losses[b] = _fit_one(
-            codes[b], numbers[b], lengths[b], n_constants[b], points, matrix, root,
-            rest, constants[b], scales[b], n_steps, penalty,
+            codes[b], numbers[b], lengths[b], n_constants[b], points, matrix,
+            root[b % len(root)], rest[b % len(rest)], constants[b], scales[b], n_steps, penalty,
         )  # fmt: skip
     return scales, errors, losses

@@ -9,10 +9,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from matbench_segvae.expressions.compiled import Floats
-from matbench_segvae.expressions.fitting import AdditiveProblem
+from matbench_segvae.expressions.compiled import Floats, Program
+from matbench_segvae.expressions.fitting import AdditiveProblem, Fit
+from matbench_segvae.expressions.marquardt import fit_batch
 
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
+_ROUNDING = 1e-9  # the same as a share of the largest residual
+_TABLE_ROUNDS = 6  # of reweighting, in the fit of many formulas to a table
+_AT_ONCE = 4_000_000  # residuals of many formulas on many rows
 _COARSE_FLOOR = 1.0  # the same where residuals are still to move by about as much
 
 
@@ -20,13 +24,93 @@ def absolute_weights(residuals: Floats, floor: float = _FLOOR) -> Floats:
     """Weights that make a squared loss follow the absolute one, with mean 1.
 
     Args:
-        residuals: Shape ``(N,)``.
+        residuals: Shape ``(..., N)``.
         floor: Share of the median residual below which weights grow no further.
     """
     size = np.abs(residuals)
-    least = max(floor * float(np.median(size)), 1e-9 * (1 + float(size.max())))
+    least = floor * np.median(size, axis=-1, keepdims=True)
+    least = np.maximum(least, _ROUNDING * (_ROUNDING + size.max(axis=-1, keepdims=True)))
     weights = 1 / np.maximum(size, least)
-    return np.asarray(weights / weights.mean())
+    return np.asarray(weights / weights.mean(axis=-1, keepdims=True))
+
+
+def fit_table_absolutely(
+    problem: AdditiveProblem,
+    program: Program,
+    start: Floats,
+    n_steps: int,
+    decay: float = 0.0,
+) -> Fit:
+    """Fit the constants of all formulas to a table under absolute error.
+
+    Every formula has weights of its own, which follow its residuals.
+
+    Args:
+        problem: A table.
+        program: Formulas, ``B`` of them.
+        start: Constants to start from, shape ``(B, 1, C)``.
+        n_steps: Twice the number of steps between two changes of the weights.
+        decay: As for :func:`~matbench_segvae.expressions.fitting.fit_constants`.
+
+    Returns:
+        The best constants met by each formula. Its ``error`` is such that the root of its mean
+        is the mean absolute error, so that fits under either loss are read in the same way.
+    """
+    constants = np.zeros((len(program), 1, max(program.width, 1)))
+    constants[:, :, : program.width] = start
+    size = max(1, _AT_ONCE // len(problem.target))
+    places = [slice(i, i + size) for i in range(0, max(len(program), 1), size)]
+    fits = [
+        _fit_part(problem, program.part(place), constants[place], n_steps, decay)
+        for place in places
+    ]
+    return Fit(
+        np.concatenate([fit.constants for fit in fits])[:, :, : program.width],
+        np.concatenate([fit.scale for fit in fits]),
+        np.concatenate([fit.error for fit in fits]),
+        np.concatenate([fit.loss for fit in fits]),
+    )
+
+
+def _fit_part(
+    problem: AdditiveProblem, program: Program, constants: Floats, n_steps: int, decay: float
+) -> Fit:
+    """Fit so many formulas that their residuals on all rows are no burden to the memory."""
+    points, matrices = problem.padded
+    target, rows = problem.target, problem.weights
+    penalty = decay * float(problem.rest @ problem.rest)
+    factors = absolute_weights(target - np.median(target), _COARSE_FLOOR)[None]
+    best: Fit | None = None
+    for number in range(_TABLE_ROUNDS):
+        share = rows * factors / (rows * factors).sum(axis=-1, keepdims=True)
+        around = target - (share @ target)[:, None]
+        scale, _, _ = fit_batch(
+            program.codes,
+            program.numbers,
+            program.lengths,
+            program.n_constants,
+            points,
+            matrices,
+            np.sqrt(share),
+            np.sqrt(share) * around,
+            constants,
+            # The first round judges the start as it is.
+            -(-n_steps // 2) if number else 0,
+            penalty / len(target),
+        )
+        values = program.values(problem.points, constants[:, 0])
+        with np.errstate(all="ignore"):
+            middle = (share * values).sum(axis=1, keepdims=True)
+            residuals = around - scale * (values - middle)
+            mae = np.abs(residuals) @ rows / rows.sum()
+            loss = len(target) * mae**2 + penalty * np.square(constants).sum(axis=(1, 2))
+        defined = np.isfinite(loss)
+        error = np.where(defined, len(target) * mae**2, np.inf)
+        fit = Fit(constants.copy(), scale, error, np.where(defined, loss, np.inf))
+        best = fit if best is None else fit.where(fit.loss < best.loss, best)
+        factors = absolute_weights(np.where(defined[:, None], residuals, 1.0))
+    assert best is not None
+    return best
 
 
 def robust_weights(problem: AdditiveProblem, n_rounds: int = 20) -> Floats:

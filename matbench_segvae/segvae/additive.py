@@ -14,6 +14,7 @@ from matbench_segvae.expressions import FITTED
 from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem, Fit, fit_constants
 from matbench_segvae.expressions.operators import INTEGERS
+from matbench_segvae.expressions.robust import fit_table_absolutely
 from matbench_segvae.segvae.objective import Admissible, Scored, Tokens, everything
 
 _LARGEST_WHOLE = max(map(int, INTEGERS))
@@ -59,6 +60,7 @@ class AdditiveObjective:
         seed: int,
         admissible: Admissible = everything,
         plain_target: Floats | None = None,
+        absolute: bool = False,
     ) -> None:
         """Set up.
 
@@ -70,7 +72,10 @@ class AdditiveObjective:
             admissible: Says which fits may be kept.
             plain_target: Of a table, the target in the units in which offset and factor may
                 be whole numbers, shape ``(N,)``.
+            absolute: Whether a table's errors count as they are instead of squared.
         """
+        self._absolute = absolute
+        self._fit_batch = fit_table_absolutely if absolute else fit_constants
         self._plain_target = plain_target
         self._admissible = admissible
         self._problem = problem
@@ -104,7 +109,7 @@ class AdditiveObjective:
     def _with_plain(self, scored: Sequence[Scored]) -> list[Scored]:
         """Add the errors of formulas without any fitted number."""
         found = list(scored)
-        target, weights = self._plain_target, self._problem.weights
+        target = self._plain_target
         places = [
             i for i, s in enumerate(found) if math.isfinite(s.loss) and FITTED not in s.tokens
         ]
@@ -112,8 +117,11 @@ class AdditiveObjective:
             return found
         program = Program.compile([found[i].tokens for i in places], self._variables)
         values = program.values(self._problem.points, np.empty((len(places), 0)))
-        for place, error in zip(places, _plain_errors(values, target, weights), strict=True):
-            found[place] = replace(found[place], plain=float(error))
+        problem = replace(self._problem, target=target)
+        factor = self._fit_batch(problem, program, np.empty((len(places), 1, 0)), 0).scale
+        errors = _plain_errors(values, problem, factor, self._absolute)
+        for place, error in zip(places, errors.tolist(), strict=True):
+            found[place] = replace(found[place], plain=error)
         return found
 
     def state_dict(self) -> dict[str, Any]:
@@ -152,7 +160,7 @@ class AdditiveObjective:
 
     def _joint_fit(self, program: Program, start: Floats, n_steps: int) -> Fit:
         """Fit the constants of all groups together; what is not admissible is undefined."""
-        fit = fit_constants(self._problem, program, start, n_steps, self._settings.decay)
+        fit = self._fit_batch(self._problem, program, start, n_steps, self._settings.decay)
         for group in range(self._problem.n_groups):
             fit.loss[~self._admissible(program, fit.constants[:, group], group)] = np.inf
         return fit
@@ -177,7 +185,7 @@ class AdditiveObjective:
                 if hint is not None:
                     known = np.flatnonzero(np.isfinite(hint[group]))
                     start[row, 0, known] = hint[group, known]
-            fit = fit_constants(problem, repeated, start, n_steps, self._settings.decay)
+            fit = self._fit_batch(problem, repeated, start, n_steps, self._settings.decay)
             constants = fit.constants[:, 0]
             fit.loss[~self._admissible(repeated, constants, group)] = np.inf
             winner = fit.loss.reshape(n_starts, -1).argmin(axis=0)
@@ -195,31 +203,35 @@ def _better(first: Fit, second: Fit) -> Fit:
     return second.where(second.loss < first.loss, first)
 
 
-def _plain_errors(values: Floats, target: Floats, weights: Floats) -> Floats:
+def _plain_errors(values: Floats, table: AdditiveProblem, factor: Floats, absolute: bool) -> Floats:
     """Errors of ``b + a*f`` with the best whole ``a`` and ``b``, or 1 and 0, for each formula.
 
     Args:
         values: Of the formulas, shape ``(B, N)``.
-        target: Shape ``(N,)``.
-        weights: Shape ``(N,)``.
+        table: Target and weights, shape ``(N,)``.
+        factor: Best factors that need not be whole, shape ``(B, 1)``.
+        absolute: Whether errors count as they are instead of squared.
 
     Returns:
-        Root mean squared errors in spreads of the target, shape ``(B,)``.
+        Mean absolute or root mean squared errors in spreads of the target, shape ``(B,)``.
     """
-    share = weights / weights.sum()
-    around = target - target @ share
-    mean = (values @ share)[:, None]
-    squares = np.square(values - mean) @ share
+    share = table.weights / table.weights.sum()
+
+    def middle(rows: Floats) -> Floats:
+        return np.asarray(np.median(rows, axis=-1) if absolute else rows @ share)
+
+    def error(rest: Floats) -> Floats:
+        return np.asarray(np.abs(rest) @ share if absolute else np.sqrt(np.square(rest) @ share))
+
     with np.errstate(all="ignore"):
-        factor = ((values - mean) @ (share * around) / squares)[:, None]
         sign = np.where(factor < 0, -1.0, 1.0)
         errors = []
         for a in (sign, sign * np.clip(np.round(np.abs(factor)), 1, _LARGEST_WHOLE)):
-            rest = target - a * values
-            offset = np.round(rest @ share)[:, None]
+            rest = table.target - a * values
+            offset = np.round(middle(rest))[:, None]
             for b in (0.0, np.clip(offset, -_LARGEST_WHOLE, _LARGEST_WHOLE)):
-                errors.append(np.square(rest - b) @ share)
-        best = np.sqrt(np.min(errors, axis=0) / (np.square(around) @ share))
+                errors.append(error(rest - b))
+        best = np.min(errors, axis=0) / error(table.target - middle(table.target))
     return np.asarray(np.where(np.isfinite(best), best, np.inf))
 
 

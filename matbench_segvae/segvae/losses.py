@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from matbench_segvae.expressions.robust import absolute_weights
+
 LOSSES = ("squared", "absolute", "huber")
 HUBER_WIDTH = 1.35
 """Standard deviations up to which Huber's loss is squared: 95 % efficient on normal errors
 (Huber, Robust Statistics, 1981)."""
 
-_FLOOR = 1e-2  # share of the median residual below which weights grow no further
 _TO_SIGMA = 1.4826  # of the median absolute deviation, for normal errors
 
 
@@ -55,16 +56,14 @@ class Loss:
         Iteratively reweighted least squares (Schlossmacher, J. Am. Stat. Assoc. 68, 857,
         1973).
         """
-        size = np.abs(residuals)
-        floor = max(_FLOOR * float(np.median(size)), 1e-9 * (1e-9 + float(size.max())))
         match self.name:
             case "squared":
-                return np.ones_like(size)
+                return np.ones_like(residuals)
             case "absolute":
-                factors = 1 / np.maximum(size, floor)
+                return absolute_weights(residuals)
             case _:
-                factors = np.minimum(1.0, self.width / np.maximum(size, floor))
-        return np.asarray(factors / factors.mean())
+                factors = self.width / np.maximum(np.abs(residuals), self.width)
+                return np.asarray(factors / factors.mean())
 
     def comparable(self, spread: float) -> float:
         """The loss below which differences are rounding, for a target of this spread."""

@@ -66,6 +66,7 @@ class DirectObjective:
         weights: Of the rows, shape ``(N,)``.
         variables: Names of the columns of the points.
         admissible: Says which formulas may be kept.
+        absolute: Whether errors count as they are instead of squared.
     """
 
     def __init__(
@@ -75,7 +76,9 @@ class DirectObjective:
         weights: Floats,
         variables: Sequence[str],
         admissible: Admissible = everything,
+        absolute: bool = False,
     ) -> None:
+        self._absolute = absolute
         self._points, self._target = points, target
         self._share = weights / weights.sum()
         self._variables = tuple(variables)
@@ -95,7 +98,8 @@ class DirectObjective:
         none = np.empty((len(formulas), 0))
         with np.errstate(over="ignore"):
             rest = program.values(self._points, none) - self._target
-            errors = np.sqrt(np.square(rest) @ self._share)
+            absolute = np.abs(rest) @ self._share
+            errors = absolute if self._absolute else np.sqrt(np.square(rest) @ self._share)
         kept = np.isfinite(errors) & self._admissible(program, none, 0)
         losses = np.where(kept, errors, np.inf).tolist()
         no_constants = np.empty((1, 0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +22,6 @@ from matbench_segvae.segvae.table_search import Candidate, Table, TableSearch, W
 Array = NDArray[np.float64]
 
 _CONSTANT = 1e-13  # spread of a target, in units of its size, that is only rounding
-_FAR = 3.0  # standard deviations, robustly estimated
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,10 +128,15 @@ def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResu
         task.fitting,
         task.seed + n_fits,
         None if memory is None else memory.network,
+        # How wide Huber's loss is is only known once there are good formulas.
+        absolute=task.loss != "squared",
     )
+    deadline = None if task.time_limit is None else time.monotonic() + task.time_limit
+    rows = _standardised(maker.scaled)
+    found = search.run(rows, maker.scaled.target, task.epochs, deadline, task.report)
     known = () if memory is None else memory.candidates
-    candidates = _search(search, task, maker, known)
-    fits = maker.polished(candidates)
+    candidates = {candidate.tokens: candidate for candidate in [*known, *found]}
+    fits = maker.polished(list(candidates.values()))
     front, plain = maker.fronts(fits)
     kept = Memory(
         task.grammar.tokens,
@@ -144,33 +148,6 @@ def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResu
     return TableResult(front, plain, maker.loss, kept)
 
 
-def _search(
-    search: TableSearch, task: TableTask, maker: FrontMaker, known: Sequence[Candidate]
-) -> list[Candidate]:
-    """Search once under squared loss; twice, and wiser the second time, under another.
-
-    The first half sees a target without its far ends; what its best formula cannot describe
-    gets little weight in the second half.
-    """
-    rows = maker.scaled if task.loss == "squared" else _without_far_ends(maker.scaled)
-    table = _standardised(rows)
-    halves = [task.epochs] if task.loss == "squared" else [-(-task.epochs // 2), task.epochs // 2]
-    candidates = {candidate.tokens: candidate for candidate in known}
-    deadline = None if task.time_limit is None else time.monotonic() + task.time_limit
-    for number, epochs in enumerate(halves):
-        late = deadline is not None and time.monotonic() >= deadline
-        if number and (late or epochs == 0):
-            break
-        found = search.run(table, maker.scaled.target, epochs, deadline, task.report)
-        candidates |= {candidate.tokens: candidate for candidate in found}
-        if number + 1 < len(halves):
-            fits = maker.polished(list(candidates.values()))
-            if fits:
-                best = min((fit for _, fit in fits), key=lambda fit: fit.loss)
-                table = _standardised(maker.scaled).reweighted(maker.loss.factors(best.residuals))
-    return list(candidates.values())
-
-
 def _standardised(table: Table) -> Table:
     """The same with a target of mean 0 and spread 1; offset and factor are free anyway."""
     mean = float(np.average(table.target, weights=table.weights))
@@ -178,13 +155,3 @@ def _standardised(table: Table) -> Table:
     if not math.isfinite(spread):
         return table
     return replace(table, target=(table.target - mean) / spread)
-
-
-def _without_far_ends(table: Table) -> Table:
-    """The same with the target cut off where a normal distribution would end."""
-    middle = float(np.median(table.target))
-    sigma = 1.4826 * float(np.median(np.abs(table.target - middle)))
-    if sigma == 0.0:
-        return table
-    low, high = middle - _FAR * sigma, middle + _FAR * sigma
-    return replace(table, target=np.clip(table.target, low, high))

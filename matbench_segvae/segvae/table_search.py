@@ -90,6 +90,7 @@ class TableSearch:
         fit_settings: FitSettings,
         seed: int,
         weights: Weights | None = None,
+        absolute: bool = False,
     ) -> None:
         """Make the network.
 
@@ -99,7 +100,9 @@ class TableSearch:
             fit_settings: How hard constants are fitted.
             seed: Source of all randomness.
             weights: Of a network trained before; none to pretrain one.
+            absolute: Whether errors count as they are instead of squared.
         """
+        self._absolute = absolute
         self.grammar = grammar
         self.settings = settings
         self.seed = seed
@@ -151,10 +154,18 @@ class TableSearch:
         """What formulas are asked for."""
         variables, sound = self.grammar.variables, _Sound(table, self.seed)
         if not self.settings.scaled:
-            return DirectObjective(table.points, plain_target, table.weights, variables, sound)
+            return DirectObjective(
+                table.points, plain_target, table.weights, variables, sound, self._absolute
+            )
         problem = AdditiveProblem.table(table.points, table.target, table.weights)
         return AdditiveObjective(
-            problem, variables, self._fit_settings, self.seed, sound, plain_target
+            problem,
+            variables,
+            self._fit_settings,
+            self.seed,
+            sound,
+            plain_target,
+            self._absolute,
         )
 
 
