@@ -4,6 +4,7 @@ import csv
 
 import pytest
 
+from matbench_segvae.algorithms.dummy import MeanPredictor
 from matbench_segvae.cli import main
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, spread_of, write_seeds
@@ -60,3 +61,18 @@ def test_a_damaged_table_is_named(tmp_path):
     (tmp_path / "seeds.csv").write_text("task,seed\nx,zero\n")
     with pytest.raises(UserError, match=r"seeds.csv.*is no table of seeds"):
         read_seeds(tmp_path)
+
+
+def test_an_algorithm_that_gives_up_for_a_later_seed_is_complained_of(
+    tmp_path, capsys, monkeypatch
+):
+    def fit(self, inputs, targets, context):
+        if context.seed == 4:
+            raise UserError("no idea what to do here")
+        original(self, inputs, targets, context)
+
+    original = MeanPredictor.fit
+    monkeypatch.setattr(MeanPredictor, "fit", fit)
+    assert run(tmp_path, "--seed", "3", "--seeds", "2") == 2
+    assert capsys.readouterr().err.count("no idea what to do here") >= 1
+    assert (tmp_path / "defects2d_v0.1_dummy" / "results.json.gz").exists()

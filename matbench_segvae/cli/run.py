@@ -88,19 +88,19 @@ def run_command(
         raise typer.Exit(INTERRUPTED) from None
     submissions = write_submissions(out, algorithms, reports[0].tasks)
     print_run(terminal, reports[0], submissions)
-    _complain(reports[0], explicit=algorithm is not None)
+    _complain(reports, explicit=algorithm is not None)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _complain(report: RunReport, explicit: bool) -> None:
+def _complain(reports: Sequence[RunReport], explicit: bool) -> None:
     """Turn an algorithm that gave up into an error, after all else is written.
 
-    An algorithm that was only there by default may be left out: it was said in a warning.
+    An algorithm that was only there by default may be left out: it was said in a warning. What
+    went wrong in the same way for several seeds is said once.
     """
-    if report.problems and (explicit or not report.results):
-        raise UserError(
-            "; ".join(f"{p.algorithm} on {p.task}: {p.message}" for p in report.problems)
-        )
+    problems = dict.fromkeys(problem for report in reports for problem in report.problems)
+    if problems and (explicit or not reports[0].results):
+        raise UserError("; ".join(f"{p.algorithm} on {p.task}: {p.message}" for p in problems))
