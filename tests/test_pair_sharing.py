@@ -20,6 +20,7 @@ from matbench_segvae.defects import (
     vacancies,
 )
 from matbench_segvae.expressions import parse
+from matbench_segvae.expressions.law_fit import fit_law
 from matbench_segvae.trials.scaling import measure_scaling
 
 QUICK = replace(PAIR_LAWS, combinations=5)
@@ -123,3 +124,21 @@ def test_scaling_times_the_same_search_on_more_structures():
     assert (small.structures, large.structures) == (40, 120)
     assert small.seconds > 0
     assert large.distances >= small.distances
+
+
+def test_a_few_structures_are_divided_in_several_ways_to_judge_a_law():
+    """How the errors of one law hang on the division: less so, the more of them there are."""
+    table = pair_table(sulfur_pairs(16))
+    noise = np.random.default_rng(0).normal(0, 0.1, 16)
+    problem = pair_problem(table, (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise)
+
+    def judged(rows, seed):
+        found = PairSearch(problem, replace(QUICK, validation_rows=rows), seed)
+        law = parse("exp(-1.5*r)", ["r"])
+        fit = fit_law(problem, [law.tokens] * 2, ("r",), [np.array(law.constants)] * 2)
+        candidate = found.judged(fit)
+        assert candidate.validation_errors.shape == (16,)
+        return candidate.validation_mae
+
+    spread = {rows: np.std([judged(rows, seed) for seed in range(8)]) for rows in (1, 64)}
+    assert spread[64] < 0.8 * spread[1]

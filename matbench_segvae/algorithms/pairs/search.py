@@ -41,7 +41,8 @@ class Candidate:
         fit: The law fitted to the whole training part.
         nodes: Its complexity.
         validation_errors: Absolute errors of structures that were left out of the fit, in
-            cross-validation inside the training part, eV per site, shape ``(N,)``.
+            cross-validation inside the training part, eV per site, shape ``(N,)``; means over
+            its divisions where there were several.
     """
 
     fit: LawFit
@@ -105,7 +106,7 @@ class PairSearch:
             formulas[worst] = _united(formulas[worst], more)
         fits = [fit for law in self._combined(formulas) if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
-        found = [self._judged(fit) for fit in front[-self._settings.candidates :]]
+        found = [self.judged(fit) for fit in front[-self._settings.candidates :]]
         return [self._final(candidate) for candidate in found if candidate]
 
     def _worst(self, formulas: Sequence[Sequence[Scored]]) -> int:
@@ -176,20 +177,31 @@ class PairSearch:
             return self._fitted(self._compared, [s.tokens for s in law], [s.constants for s in law])
         return None
 
-    def _judged(self, fit: LawFit) -> Candidate | None:
+    def judged(self, fit: LawFit) -> Candidate | None:
         """Cross-validate a law; none if it has no fit to some part of the structures."""
+        n_rows = len(self._compared.target)
+        n_divisions = -(-self._settings.validation_rows // n_rows)
+        with suppress(ValueError):
+            errors = [self._held_out(fit, self._seed + number) for number in range(n_divisions)]
+            return Candidate(fit, self._nodes(fit), np.mean(errors, axis=0))
+        return None
+
+    def _held_out(self, fit: LawFit, seed: int) -> Floats:
+        """Absolute errors of all structures in one division, each left out of its fit.
+
+        Raises:
+            ValueError: If the law has no fit to some part of the structures.
+        """
         problem = self._compared
         n_rows = len(problem.target)
         n_folds = min(self._settings.validation_folds, n_rows)
-        splitter = KFold(n_folds, shuffle=True, random_state=self._seed)
-        with suppress(ValueError):
-            errors = np.empty(n_rows)
-            for rest, held in splitter.split(np.arange(n_rows)):
-                part = self._fitted(problem.subset(rest), fit.formulas, fit.constants)
-                test = problem.subset(held)
-                errors[held] = np.abs(part.predict(test, VARIABLES) - test.target)
-            return Candidate(fit, self._nodes(fit), errors)
-        return None
+        errors = np.empty(n_rows)
+        splitter = KFold(n_folds, shuffle=True, random_state=seed)
+        for rest, held in splitter.split(np.arange(n_rows)):
+            part = self._fitted(problem.subset(rest), fit.formulas, fit.constants)
+            test = problem.subset(held)
+            errors[held] = np.abs(part.predict(test, VARIABLES) - test.target)
+        return errors
 
     def _fitted(
         self,

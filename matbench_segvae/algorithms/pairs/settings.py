@@ -47,6 +47,8 @@ class PairLawSettings:
             every complexity.
         candidates: Laws that are cross-validated.
         validation_folds: Parts the training data are cut into to choose a law.
+        validation_rows: A few structures are cut up again, in other ways, until so many have
+            been left out of a fit: how one division of a dozen falls is luck.
         patience: Relative gain in validation error that justifies a longer law.
         bootstrap: Resamples of the training data for the intervals of the constants.
     """
@@ -76,5 +78,6 @@ class PairLawSettings:
     combinations: int = 30
     candidates: int = 12
     validation_folds: int = 5
+    validation_rows: int = 50
     patience: float = 0.0
     bootstrap: int = 30
