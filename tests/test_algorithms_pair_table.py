@@ -9,11 +9,13 @@ import pandas as pd
 import pytest
 
 from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
-from matbench_segvae.algorithms.pair_table import PairValueTable, fit_pair_values, least_absolute
+from matbench_segvae.algorithms.pair_table import PairValueTable
+from matbench_segvae.algorithms.pairs.free_values import fit_pair_values
 from matbench_segvae.algorithms.pairs.law import pairs_of
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
+from matbench_segvae.expressions.robust import least_absolute
 
 HOST = HOSTS["MoS2"]
 

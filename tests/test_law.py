@@ -14,7 +14,7 @@ from quick import PAIR_LAWS
 import matbench_segvae.running.fold as running_fold
 from matbench_segvae.algorithms.base import STD_PER_MAE
 from matbench_segvae.algorithms.law_evidence import law_evidence
-from matbench_segvae.algorithms.pair_table import fit_pair_values
+from matbench_segvae.algorithms.pairs.free_values import fit_pair_values
 from matbench_segvae.algorithms.pairs.law import pairs_of
 from matbench_segvae.algorithms.pairs.stored import StoredLaw
 from matbench_segvae.algorithms.segvae import SEGVAEPairLaw

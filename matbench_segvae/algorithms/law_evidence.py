@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.pair_table import fit_pair_values
+from matbench_segvae.algorithms.pairs.free_values import fit_pair_values
 from matbench_segvae.algorithms.pairs.law import pairs_of
 from matbench_segvae.algorithms.pairs.stored import StoredLaw
 
@@ -49,7 +49,7 @@ def law_evidence(stored: StoredLaw, structures: pd.Series, energies: pd.Series) 
     """Find the pair energies of data, so that they can be compared with a law's.
 
     A free value for every kind and distance of pairs is fitted to the data under absolute
-    error, exactly (see :mod:`~matbench_segvae.algorithms.pair_table`): no law of pairs is
+    error, exactly (see :mod:`~matbench_segvae.algorithms.pairs.free_values`): no law of pairs is
     closer to them. Data leave some of these values open, such as an energy that all
     structures have in common and that may belong to defects or to pairs. So the free values
     are fitted to what the law leaves over and added to the law's: the smallest corrections

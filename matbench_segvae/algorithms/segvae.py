@@ -34,7 +34,8 @@ class SEGVAEPairLaw:
             "laws K(r) of the distance between two defects; constants are fitted, the best "
             "formulas retrain the network, and one formula is chosen by cross-validation "
             "inside the training part of the fold. The energy of a structure is the sum over "
-            "its defects and their pairs."
+            "its defects and their pairs, and, where validation inside the training part "
+            "clearly speaks for it, a term T/(r1 r2) for any two defects around a third one."
         ),
         authors="The matbench_segvae developers",
         bibtex_refs=(POPOV, LAZAREV),

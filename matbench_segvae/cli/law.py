@@ -141,12 +141,13 @@ def _print_law(found: LawResult) -> None:
 
 
 def _law_lines(stored: StoredLaw) -> Iterator[str]:
-    """The law in words, a line for each formula and one for the defects."""
-    *pairs, _ = stored.law.lines(_DIGITS)
-    for line, kinds in zip(pairs, stored.law.sharing(), strict=True):
+    """The law in words, a line for each formula, each three-body term and for the defects."""
+    for line, kinds in zip(stored.law.pair_lines(_DIGITS), stored.law.sharing(), strict=True):
         low = min(stored.ranges[kind][0] for kind in kinds)
         high = max(stored.ranges[kind][1] for kind in kinds)
         yield f"{line} eV, fitted for r from {low:.3f} to {high:.3f} Å"
+    for line, kind in zip(stored.law.three_body_lines(_DIGITS), stored.law.three_body, strict=True):
+        yield f"{line} eV, for any two defects at r1 and r2 Å from a {kind}"
     energies = stored.law.defect_energies.items()
     yield "eps = " + ", ".join(f"{kind} {value:.{_DIGITS}g} eV" for kind, value in energies)
 
@@ -170,6 +171,8 @@ def _rows(stored: StoredLaw) -> Iterator[tuple[str, float, Sequence[float], str]
     law, middle = stored.law, stored.intervals
     for kind, energy in law.defect_energies.items():
         yield f"eps {kind}", energy, middle.get("defect_energies_eV", {}).get(kind, ()), "eV"
+    for kind, factor in law.three_body.items():
+        yield f"T[{kind}]", factor, middle.get("three_body_eVA2", {}).get(kind, ()), "eV Å²"
     for kind, *others in law.sharing():
         formula, label = law.pair_formulas[kind], ", ".join([kind, *others])
         name = f"K[{label}], factor of {formula.with_constants(())}"

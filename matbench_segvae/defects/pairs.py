@@ -2,7 +2,8 @@
 
 On a lattice the distances between defects are discrete. A law that depends on pairs
 alone therefore needs evaluating once per class, and the energy of a structure is its row
-of counts times the values of the classes.
+of counts times the values of the classes. Beside them stands one number for every kind of
+defect that says how closely others crowd around it, for what pairs alone do not explain.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ class PairTable:
         distance: Distance of every class, Å, shape ``(R,)``; ascending within a kind.
         dz: Its part out of the plane, Å, not negative, shape ``(R,)``.
         counts: How many pairs of each class a structure has, int, shape ``(N, R)``.
+        crowding: For each kind of defect the sum over its defects, and over any two others
+            at distances ``r1`` and ``r2`` from it, of ``1 / (r1 r2)``, Å⁻², shape
+            ``(N, len(defect_kinds))``; 0 with fewer than three defects.
     """
 
     defect_kinds: tuple[str, ...]
@@ -47,6 +51,7 @@ class PairTable:
     distance: np.ndarray
     dz: np.ndarray
     counts: np.ndarray
+    crowding: np.ndarray
 
     @property
     def n_sites(self) -> np.ndarray:
@@ -73,11 +78,13 @@ def pair_table(cells: Sequence[DefectiveCell], like: PairTable | None = None) ->
     """
     kinds = _vocabulary(cells, like)
     composition = np.zeros((len(cells), len(kinds)), dtype=np.int64)
+    crowding = np.zeros((len(cells), len(kinds)))
     columns = {kind: column for column, kind in enumerate(kinds)}
     found: list[tuple[int, str, float, float]] = []  # row, pair kind, distance, |dz|
     for row, cell in enumerate(cells):
-        for defect in cell.defects:
+        for defect, crowd in zip(cell.defects, _crowding(cell), strict=True):
             composition[row, columns[defect.kind]] += 1
+            crowding[row, columns[defect.kind]] += crowd
         found.extend((row, *pair) for pair in _pairs(cell, columns))
     pair_kinds = _pair_vocabulary((pair for _, pair, _, _ in found), columns, like)
     order = {pair: index for index, pair in enumerate(pair_kinds)}
@@ -101,6 +108,7 @@ def pair_table(cells: Sequence[DefectiveCell], like: PairTable | None = None) ->
         distance=values[:, 0],
         dz=values[:, 1],
         counts=counts,
+        crowding=crowding,
     )
 
 
@@ -195,6 +203,16 @@ def _pairs(cell: DefectiveCell, columns: Mapping[str, int]) -> list[tuple[str, f
         name = _pair_kind(host, one, two, dz, columns)
         pairs.append((name, float(distances[one.site, two.site]), dz))
     return pairs
+
+
+def _crowding(cell: DefectiveCell) -> np.ndarray:
+    """Sum ``1 / (r1 r2)`` over any two other defects around each one, Å⁻², shape ``(n,)``."""
+    distances, _ = _site_distances(HOSTS[cell.host], *cell.repeats[:2])
+    sites = [defect.site for defect in cell.defects]
+    apart = distances[np.ix_(sites, sites)]
+    inverse = np.divide(1, apart, out=np.zeros_like(apart), where=apart > 0)
+    # Each two are in the square of the sum twice, and each one with itself once.
+    return np.asarray((inverse.sum(axis=1) ** 2 - (inverse**2).sum(axis=1)) / 2)
 
 
 def _pair_kind(host: Host, one: Defect, two: Defect, dz: float, columns: Mapping[str, int]) -> str:

@@ -2,12 +2,16 @@
 
 Iteratively reweighted least squares: a squared loss with weights ``1 / |residual|`` has
 the absolute loss's minimum (Schlossmacher, J. Am. Stat. Assoc. 68, 857, 1973). Residuals
-below a floor all get the floor's weight, which keeps the weights finite.
+below a floor all get the floor's weight, which keeps the weights finite. What is linear in
+its unknowns is also solved exactly, as a linear program (Wagner, J. Am. Stat. Assoc. 54,
+206, 1959).
 """
 
 from __future__ import annotations
 
 import numpy as np
+from scipy.optimize import linprog
+from scipy.sparse import csr_array, eye_array, hstack
 
 from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.fitting import AdditiveProblem, Fit
@@ -17,6 +21,7 @@ _FLOOR = 1e-2  # share of the median residual below which weights grow no furthe
 _ROUNDING = 1e-9  # the same as a share of the largest residual
 _TABLE_ROUNDS = 6  # of reweighting, in the fit of many formulas to a table
 _AT_ONCE = 4_000_000  # residuals of many formulas on many rows
+_TOLERANCE = 1e-9  # of the linear program; has to be far below any pull
 _COARSE_FLOOR = 1.0  # the same where residuals are still to move by about as much
 
 
@@ -142,3 +147,37 @@ def robust_weights(problem: AdditiveProblem, n_rounds: int = 20) -> Floats:
             return np.ones_like(weights)
         weights = absolute_weights(residuals, _COARSE_FLOOR)
     return weights
+
+
+def least_absolute(design: Floats, target: Floats, pull: Floats) -> Floats:
+    """Minimise ``sum |target - design @ x| + pull @ |x|`` exactly.
+
+    Args:
+        design: Shape ``(N, M)``.
+        target: Shape ``(N,)``.
+        pull: Cost of each unknown's size, not negative, shape ``(M,)``.
+
+    Returns:
+        The unknowns ``x``, shape ``(M,)``.
+
+    Raises:
+        RuntimeError: If the solver fails, which it has no reason to: the problem always
+            has a solution.
+    """
+    # Unknowns and residuals are differences of two numbers that are not negative; at the
+    # minimum one of the two is 0, so that their sum is the absolute value.
+    columns, ones = csr_array(design), eye_array(len(target))
+    found = linprog(
+        np.concatenate([pull, pull, np.ones(2 * len(target))]),
+        A_eq=hstack([columns, -columns, ones, -ones], format="csr"),
+        b_eq=target,
+        method="highs",
+        options={
+            "primal_feasibility_tolerance": _TOLERANCE,
+            "dual_feasibility_tolerance": _TOLERANCE,
+        },
+    )
+    if not found.success:
+        raise RuntimeError(f"least absolute deviations: {found.message}")
+    positive, negative = found.x[: len(pull)], found.x[len(pull) : 2 * len(pull)]
+    return np.asarray(positive - negative, dtype=np.float64)

@@ -40,6 +40,7 @@ class Changes:
     def __init__(self, grammar: Grammar, seen: Collection[Tokens]) -> None:
         self._grammar = grammar
         self._seen = seen
+        self._refused: set[Tokens] = set()  # by the grammar; the same are drawn often
         self._unary = [name for name in grammar.operators if arity(name) == 1]
         self._binary = [name for name in grammar.operators if arity(name) == 2]
         fitted = (FITTED,) if grammar.fitted_constants else ()
@@ -94,7 +95,10 @@ class Changes:
             return
         order = canonical_order(tokens)
         tokens = tuple(tokens[i] for i in order)
-        if tokens in self._seen or tokens in found or not grammar.keeps(tokens):
+        if tokens in self._seen or tokens in found or tokens in self._refused:
+            return
+        if not grammar.keeps(tokens):
+            self._refused.add(tokens)
             return
         unknown = np.full(n_groups, np.nan)
         columns = []

@@ -43,8 +43,8 @@ def resampled(
 def intervals(law: PairLaw, others: Sequence[PairLaw]) -> dict[str, Any]:
     """The middle 90 % of every number of a law over its refits; empty without refits.
 
-    Energies and scales in eV, as in the law. The constants of a formula stand in the order
-    in which they appear in it, for distances in Å.
+    Energies and scales in eV, factors of three-body terms in eV Å², as in the law. The
+    constants of a formula stand in the order in which they appear in it, for distances in Å.
     """
     if not others:
         return {}
@@ -55,6 +55,9 @@ def intervals(law: PairLaw, others: Sequence[PairLaw]) -> dict[str, Any]:
         },
         "pair_scales_eV": {
             kind: _middle([other.pair_scales[kind] for other in others]) for kind in law.pair_scales
+        },
+        "three_body_eVA2": {
+            kind: _middle([other.three_body[kind] for other in others]) for kind in law.three_body
         },
         "pair_constants": {
             kind: [

@@ -46,6 +46,7 @@ class LawDrafts:
         problem: Structures as sums over pairs, with weights to start from.
         formulas: Formulas to choose from for each kind of pair.
         variables: Names of the formulas' variables.
+        nodes_beside: Complexity of what stands beside the formulas.
     """
 
     def __init__(
@@ -53,8 +54,10 @@ class LawDrafts:
         problem: AdditiveProblem,
         formulas: Sequence[Sequence[Scored]],
         variables: Sequence[str],
+        nodes_beside: int,
     ) -> None:
         self._problem = problem
+        self._nodes_beside = nodes_beside
         self._formulas = formulas
         self._columns = [
             [_column(problem, kind, scored, variables) for scored in choice]
@@ -70,10 +73,10 @@ class LawDrafts:
                 any case.
             n_drafts: How many to judge.
         """
-        n_base = self._problem.base.shape[1]
-        n_linear = n_base + len(self._formulas)
+        n_linear = self._problem.base.shape[1] + len(self._formulas)
         squares = _over_all([_squares(self._problem, k, c) for k, c in enumerate(self._formulas)])
-        nodes = _over_all([[nodes_of([s.tokens], 0) for s in c] for c in self._formulas]) + n_base
+        nodes = _over_all([[nodes_of([s.tokens], 0) for s in c] for c in self._formulas])
+        nodes += self._nodes_beside
         numbers = _over_all([[s.constants.size for s in c] for c in self._formulas]) + n_linear
         allowed = (nodes <= most_nodes) & (numbers <= most_numbers)
         order = np.argsort(np.where(allowed, squares, np.inf), axis=None, kind="stable")

@@ -69,6 +69,7 @@ class PairSearch:
         settings: How to search.
         seed: Source of all randomness.
         shortest: Shortest distance on the lattice for each kind of pair, Å.
+        n_three_body: Number of three-body terms, the last columns of the problem's base.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class PairSearch:
         settings: PairLawSettings,
         seed: int,
         shortest: Sequence[float] = (),
+        n_three_body: int = 0,
     ) -> None:
         self._problem = problem.reweighted(robust_weights(problem))
         self._settings = settings
@@ -84,6 +86,8 @@ class PairSearch:
         self._physics = PairPhysics(problem, settings.physics, shortest)
         self._compared = self._drawn(settings.rows_compared)
         self._by_kind = self._problem.one_by_one()
+        n_kinds = problem.base.shape[1] - n_three_body
+        self._beside = nodes_of([], n_kinds, n_three_body)
 
     def _drawn(self, most: int) -> AdditiveProblem:
         """Structures to compare laws on."""
@@ -157,7 +161,7 @@ class PairSearch:
 
     def _combined(self, formulas: Sequence[Sequence[Scored]]) -> list[Law]:
         """Promising laws under the absolute error, their formulas' constants as they are."""
-        drafts = LawDrafts(self._problem, formulas, VARIABLES)
+        drafts = LawDrafts(self._problem, formulas, VARIABLES, self._beside)
         settings = self._settings
         n_rows = len(self._problem.target)
         most_nodes = min(settings.most_nodes, n_rows / settings.rows_per_node)
@@ -169,7 +173,7 @@ class PairSearch:
         return list(dict.fromkeys(draft.law for draft in chosen))
 
     def _nodes(self, fit: LawFit) -> int:
-        return nodes_of(fit.formulas, self._problem.base.shape[1])
+        return nodes_of(fit.formulas, 0) + self._beside
 
     def _joint_fit(self, law: Law) -> LawFit | None:
         """Fit a law to all structures; none if it has no admissible constants."""

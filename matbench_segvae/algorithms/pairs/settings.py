@@ -37,6 +37,9 @@ class PairLawSettings:
         rows_per_number: The same for each fitted number.
         rows_per_distance: Where there are fewer training structures for each distance of
             pairs, kinds of pairs of the same two defects may have a formula in common.
+        three_body: Whether there may be a three-body term around a kind of defect, where
+            validation inside the training part clearly speaks for it.
+        three_body_divisions: Divisions of the training data on which that is decided.
         rows_compared: Laws are compared on at most so many training structures, drawn at
             random; the search sees all of them, and so does the final fit of each law.
         repeats: Further searches, from another seed, each for the kind of pair whose best
@@ -71,6 +74,8 @@ class PairLawSettings:
     rows_per_node: float = 1.0
     rows_per_number: float = 3.0
     rows_per_distance: float = 3.0
+    three_body: bool = True
+    three_body_divisions: int = 5
     rows_compared: int = 2000
     repeats: int = 1
     formulas_each: int = 3

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from matbench_segvae.algorithms.pairs.law import PairLaw, pair_problem
 from matbench_segvae.algorithms.pairs.search import Candidate, PairSearch
 from matbench_segvae.algorithms.pairs.settings import PairLawSettings
+from matbench_segvae.algorithms.pairs.three_body import three_body_terms
 from matbench_segvae.defects import PairTable, same_defects
 from matbench_segvae.expressions.law_fit import LawFit
 
@@ -33,16 +34,19 @@ class FoundLaw:
         search: The search that found it.
         formula_of: Number of the formula of each kind of pair.
         table: Pairs of the training structures.
+        around: Numbers of the kinds of defects with a three-body term around them.
     """
 
     candidate: Candidate
     search: PairSearch
     formula_of: tuple[int, ...]
     table: PairTable
+    around: tuple[int, ...]
 
     def named(self, fit: LawFit | None = None) -> PairLaw:
         """The law, or a refit of it, with numbers named after kinds of defects and pairs."""
-        return PairLaw.from_fit(fit or self.candidate.fit, self.table, self.formula_of)
+        fit = fit or self.candidate.fit
+        return PairLaw.from_fit(fit, self.table, self.formula_of, self.around)
 
 
 def search_laws(
@@ -63,16 +67,26 @@ def search_laws(
         seed: Source of all randomness.
         report: Takes lines of progress.
     """
+    around = _three_body(table, energies, settings, seed)
     found = []
     for formula_of in _ways(table, len(energies), settings.rows_per_distance):
-        problem = pair_problem(table, energies, formula_of)
+        problem = pair_problem(table, energies, formula_of, around)
         lows = [
             min(low for low, number in zip(shortest, formula_of, strict=True) if number == formula)
             for formula in range(problem.n_groups)
         ]
-        search = PairSearch(problem, settings, seed, lows)
-        found += [FoundLaw(law, search, formula_of, table) for law in search.run(report)]
+        search = PairSearch(problem, settings, seed, lows, len(around))
+        found += [FoundLaw(law, search, formula_of, table, around) for law in search.run(report)]
     return sorted(found, key=lambda law: law.candidate.nodes)
+
+
+def _three_body(
+    table: PairTable, energies: NDArray[np.float64], settings: PairLawSettings, seed: int
+) -> tuple[int, ...]:
+    if not settings.three_body:
+        return ()
+    folds, divisions = settings.validation_folds, settings.three_body_divisions
+    return three_body_terms(table, energies, settings.rows_compared, folds, divisions, seed)
 
 
 def best_law(found: Sequence[FoundLaw], patience: float) -> FoundLaw:

@@ -97,7 +97,14 @@ class StoredLaw:
         none = np.zeros(0)
         no_counts = np.zeros((0, len(defects)), dtype=np.int64)
         return PairTable(
-            defects, no_counts, pairs, none.astype(np.int64), none, none, no_counts[:, :0]
+            defect_kinds=defects,
+            composition=no_counts,
+            pair_kinds=pairs,
+            kind=none.astype(np.int64),
+            distance=none,
+            dz=none,
+            counts=no_counts[:, :0],
+            crowding=no_counts.astype(np.float64),
         )
 
     @property
@@ -176,11 +183,12 @@ def _in_order(law: PairLaw, hosts: tuple[str, ...]) -> PairLaw:
         {kind: float(law.defect_energies[kind]) for kind in defects},
         {kind: float(law.pair_scales[kind]) for kind in pairs},
         {kind: law.pair_formulas[kind] for kind in pairs},
+        {k: float(law.three_body[k]) for k in sorted(law.three_body, key=ranks.__getitem__)},
     )
 
 
 def _kinds(law: PairLaw) -> tuple[frozenset[str], ...]:
-    parts = (law.defect_energies, law.pair_scales, law.pair_formulas)
+    parts = (law.defect_energies, law.pair_scales, law.pair_formulas, law.three_body)
     return tuple(frozenset(part) for part in parts)
 
 
