@@ -9,7 +9,11 @@ import pytest
 
 from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.feature_formula import FeatureFormula, sampled_rows
-from matbench_segvae.algorithms.formulas.choice import FormulaSearch
+from matbench_segvae.algorithms.formulas.choice import (
+    FormulaSearch,
+    choose_formula,
+    final_choice,
+)
 from matbench_segvae.algorithms.formulas.errors import ErrorModel
 from matbench_segvae.algorithms.formulas.metrics import AbsoluteError, LogLoss, fit_linear
 from matbench_segvae.algorithms.formulas.path import splits
@@ -25,7 +29,7 @@ from matbench_segvae.segvae import NetworkSettings, SearchSettings
 QUICK = FeatureFormulaSettings(
     most_terms=3,
     screened=3,
-    seeds=1,
+    searches=1,
     rounds=1,
     per_size=4,
     search=SearchSettings(
@@ -338,3 +342,32 @@ def test_segvae_takes_the_search_that_fits_the_benchmark(tmp_path, monkeypatch):
     assert SEGVAE.card.algorithm == SEGVAEPairLaw.card.algorithm == "segvae"
     with pytest.raises(RuntimeError, match="fit"):
         SEGVAE().describe()
+
+
+def test_what_selection_flattered_is_judged_anew():
+    """Of noise the best formula owes its loss to the divisions that it was selected by."""
+    rng = np.random.default_rng(0)
+    settings = dataclasses.replace(QUICK, finalists=1, final_repeats=10)
+    gains = []
+    for seed in range(6):
+        table = pd.DataFrame(rng.uniform(1, 2, (40, 6)), columns=list("uvwxyz"))
+        target = rng.normal(size=40)
+        choice = FormulaSearch(table, target, False, settings, seed, lambda _: None).run()
+        judged = final_choice([choice], table, target, settings, seed)
+        assert judged.chosen.terms == choice.chosen.terms
+        gains.append(judged.chosen.loss / choice.chosen.loss)
+    assert np.mean(gains) > 1.02
+
+
+def test_the_best_of_several_searches_wins():
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.uniform(1, 2, (60, 4)), columns=list("wxyz"))
+    target = (3 * table["x"] * table["y"] + 0.05 * rng.normal(size=60)).to_numpy()
+    settings = dataclasses.replace(QUICK, searches=2, finalists=2)
+    lines = []
+    chosen = choose_formula(table, target, False, settings, 0, lines.append)
+    again = choose_formula(table, target, False, settings, 0, lambda _: None)
+    assert chosen.chosen == again.chosen
+    assert len(chosen.candidates) == 4
+    assert chosen.chosen.loss == min(candidate.loss for candidate in chosen.candidates)
+    assert sum("search 2" in line for line in lines) == 1

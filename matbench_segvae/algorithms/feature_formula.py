@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.formulas.choice import Choice, FormulaSearch
+from matbench_segvae.algorithms.formulas.choice import Choice, choose_formula
 from matbench_segvae.algorithms.formulas.errors import ErrorModel
 from matbench_segvae.algorithms.formulas.metrics import Metric
 from matbench_segvae.algorithms.formulas.path import splits
@@ -86,10 +86,9 @@ class FeatureFormula:
         table = self._searchable(inputs.iloc[rows], context)
         described = time.perf_counter()
         with isolated(context.seed):
-            search = FormulaSearch(
+            choice = choose_formula(
                 table, target[rows], classification, self.settings, context.seed, context.report
             )
-            choice = search.run()
         searched = time.perf_counter()
         terms = choice.chosen.terms
         everything = len(rows) == len(target)
@@ -152,7 +151,7 @@ class FeatureFormula:
                     "terms": [str(Expression(t.tokens)) for t in candidate.terms],
                     "nodes": candidate.nodes,
                     "validation_loss": candidate.loss,
-                    "seed": candidate.seed,
+                    "written": candidate.written,
                 }
                 for candidate in choice.candidates
             ],

@@ -18,9 +18,12 @@ class FeatureFormulaSettings:
         most_terms: Terms in it at most.
         screened: Features that the search writes terms of.
         common: Largest share of the rows that may have the same value of a feature.
-        seeds: Searches from different seeds, whose formulas compete.
-        rounds: Searches of one seed, each for what is missing from the formula so far.
-        per_size: Terms of each length that a search contributes.
+        searches: Searches, each with divisions of the rows of its own, whose formulas compete.
+        finalists: Formulas of each search that are compared with those of the others.
+        final_repeats: Divisions of the rows that they are compared on.
+        rounds: Times a search has terms written, each time for what is missing from the
+            formula so far.
+        per_size: Terms of each length that are kept each time.
         search: Sizes and lengths of one search.
         validation_folds: Parts of the training rows, one of which is held back.
         validation_repeats: Divisions of the rows into such parts.
@@ -38,7 +41,9 @@ class FeatureFormulaSettings:
     most_terms: int = 8
     screened: int = 12
     common: float = 0.95
-    seeds: int = 2
+    searches: int = 3
+    finalists: int = 4
+    final_repeats: int = 5
     rounds: int = 2
     per_size: int = 1000
     search: SearchSettings = field(
