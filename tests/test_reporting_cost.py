@@ -75,6 +75,16 @@ def test_published_rows_stand_below_the_ranks_and_say_what_they_are(dft_data, ca
     assert order == sorted(order)
 
 
+def test_official_scores_stand_beside_ours_on_the_same_folds(capsys):
+    task = "matbench_jdft2d"
+    rows = rank([score("segvae", 41.0, task=task)])
+    print_leaderboard(Console(width=160), rows, {task: "meV/atom"}, {task: published_scores(task)})
+    text = " ".join(capsys.readouterr().out.split())
+    assert "MODNet │ 33.2 │" in text and "MEGNet │ 54.2 │" in text and "67.3" in text
+    assert "published on Matbench's leaderboard, the same folds" in text
+    assert "trained elsewhere" not in text
+
+
 def test_the_command_shows_them_when_asked_to(dft_data, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     run([V3], ["dummy"], folds=[0], out=tmp_path)

@@ -107,7 +107,8 @@ def leaderboard_command(
         bool,
         typer.Option(
             "--published",
-            help="Below the ranks, show predictions that were published with the DFT data.",
+            help="Below the ranks, show what others published: predictions that came with the "
+            "DFT data, scores of Matbench's own leaderboards.",
         ),
     ] = False,
 ) -> None:

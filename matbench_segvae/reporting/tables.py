@@ -15,8 +15,6 @@ from matbench_segvae.reporting.seeds import read_seeds, spread_of
 from matbench_segvae.reporting.submission import Submission
 from matbench_segvae.running import RunReport
 
-PUBLISHED = "published, trained elsewhere on other splits"
-
 
 def print_leaderboard(
     console: Console,
@@ -147,7 +145,8 @@ def _table(
         style = "bold" if place == 0 else "dim" if place >= len(rows) else ""
         table.add_row(*cells, style=style)
     if published:
-        table.caption = f"below the line: {PUBLISHED}"
+        standings = dict.fromkeys(score.standing for score in published)
+        table.caption = f"below the line: {'; '.join(standings)}"
         table.caption_justify = "left"
     return table
 
