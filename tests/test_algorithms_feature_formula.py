@@ -9,12 +9,9 @@ import pytest
 
 from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.feature_formula import FeatureFormula, sampled_rows
-from matbench_segvae.algorithms.formulas.choice import (
-    FormulaSearch,
-    choose_formula,
-    final_choice,
-)
+from matbench_segvae.algorithms.formulas.choice import FormulaSearch
 from matbench_segvae.algorithms.formulas.errors import ErrorModel
+from matbench_segvae.algorithms.formulas.final import choose_formula, final_choice
 from matbench_segvae.algorithms.formulas.metrics import AbsoluteError, LogLoss, fit_linear
 from matbench_segvae.algorithms.formulas.path import splits
 from matbench_segvae.algorithms.formulas.polish import polished

@@ -12,8 +12,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
-from matbench_segvae.algorithms.formulas.choice import Choice, choose_formula
+from matbench_segvae.algorithms.formulas.choice import Choice
 from matbench_segvae.algorithms.formulas.errors import ErrorModel
+from matbench_segvae.algorithms.formulas.final import choose_formula
 from matbench_segvae.algorithms.formulas.metrics import Metric
 from matbench_segvae.algorithms.formulas.path import splits
 from matbench_segvae.algorithms.formulas.polish import polished

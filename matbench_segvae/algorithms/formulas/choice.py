@@ -1,37 +1,26 @@
-"""From a table of features to the terms of a formula, all on training rows.
-
-Which terms are selected hangs on how the rows happen to be divided. Several searches, each
-with divisions of its own, therefore end with formulas that are judged once more, on divisions
-that selected none of them.
-"""
+"""From a table of features to the terms of a formula, all on training rows."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.formulas.metrics import AbsoluteError, LogLoss, Metric, fit_linear
-from matbench_segvae.algorithms.formulas.path import (
-    PathSettings,
-    Step,
-    cross_validated,
-    path,
-    splits,
-)
+from matbench_segvae.algorithms.formulas.path import PathSettings, Step, path, splits
 from matbench_segvae.algorithms.formulas.search import written_terms
 from matbench_segvae.algorithms.formulas.settings import FeatureFormulaSettings
 from matbench_segvae.algorithms.formulas.terms import (
     Term,
+    design,
     distinct,
     matrix,
     nodes_of,
     simple_terms,
 )
-from matbench_segvae.segvae.training import derived_seed
 
 Floats = NDArray[np.float64]
 Report = Callable[[str], None]
@@ -41,7 +30,6 @@ _FIT_ROUNDS = 25
 _FEWER = 0.1  # relative loss that shares of elements may have more than all features
 _BRIEF_STEPS = 4  # terms by which links and kinds of features are compared
 _SPAN = 10.0  # largest over smallest target from which on an exponential link competes
-_SEEDS = 2**31  # that scikit-learn knows
 _FEW = 16  # features up to which terms are written of all
 
 
@@ -77,61 +65,6 @@ class Choice:
     screened: tuple[str, ...]
     candidates: tuple[Candidate, ...]
     chosen: Candidate
-
-
-def choose_formula(
-    table: pd.DataFrame,
-    target: Floats,
-    classification: bool,
-    settings: FeatureFormulaSettings,
-    seed: int,
-    report: Report,
-) -> Choice:
-    """Search several times, and choose on divisions of the rows that no search has seen.
-
-    Args:
-        table: Features without gaps, shape ``(N, F)``.
-        target: Shape ``(N,)``; 0 and 1 for a classification.
-        classification: Whether it is one.
-        settings: How.
-        seed: Source of all randomness.
-        report: Takes lines of progress.
-
-    Returns:
-        The choice of the search whose best formula won; ``candidates`` and ``chosen`` have
-        the losses of the final comparison.
-    """
-    choices = []
-    for number in range(settings.searches):
-        own = derived_seed(seed, "search", number) % _SEEDS if number else seed
-        search = FormulaSearch(table, target, classification, settings, own, report)
-        choices.append(search.run())
-        found = choices[-1].chosen
-        report(f"search {number + 1}: validated loss {found.loss:.5g}, {found.nodes} nodes")
-    return final_choice(choices, table, target, settings, seed)
-
-
-def final_choice(
-    choices: Sequence[Choice],
-    table: pd.DataFrame,
-    target: Floats,
-    settings: FeatureFormulaSettings,
-    seed: int,
-) -> Choice:
-    """The best formulas of some searches, compared on the same divisions of the rows."""
-    own = derived_seed(seed, "final", 0) % _SEEDS
-    judged = []
-    for choice in choices:
-        parts = splits(
-            target, choice.metric, settings.validation_folds, settings.final_repeats, own
-        )
-        finalists = sorted(choice.candidates, key=lambda c: (c.loss, c.nodes))
-        for finalist in finalists[: settings.finalists]:
-            design = _design(finalist.terms, table)
-            loss = cross_validated(design, target, choice.metric, parts)
-            judged.append((choice, replace(finalist, loss=loss)))
-    winner, chosen = min(judged, key=lambda pair: (pair[1].loss, pair[1].nodes))
-    return replace(winner, candidates=tuple(finalist for _, finalist in judged), chosen=chosen)
 
 
 class FormulaSearch:
@@ -224,9 +157,9 @@ class FormulaSearch:
         """Values of the best formula with some terms so far."""
         values = matrix(terms, self._table)
         step = self._path(metric, terms, values, n_terms)[-1]
-        design = _design([terms[j] for j in step.chosen], self._table)
-        coefficients, _ = fit_linear(design, self._target, metric, _FIT_ROUNDS)
-        return np.asarray(design @ coefficients)
+        columns = design([terms[j] for j in step.chosen], self._table)
+        coefficients, _ = fit_linear(columns, self._target, metric, _FIT_ROUNDS)
+        return np.asarray(columns @ coefficients)
 
     def _candidates(self, metric: Metric, terms: Sequence[Term], written: bool) -> list[Candidate]:
         """The formulas of every number of terms."""
@@ -291,17 +224,6 @@ class FormulaSearch:
         values = matrix(ordered, self._table)
         kept = distinct(ordered, values)
         return [ordered[j] for j in kept], values[:, kept]
-
-
-def _design(terms: Sequence[Term], table: pd.DataFrame) -> Floats:
-    """A column of ones, and the terms in units of their spread, shape ``(N, 1 + T)``."""
-    ones = np.ones((len(table), 1))
-    if not terms:
-        return ones
-    values = matrix(terms, table)
-    size = values.std(axis=0)
-    units = (values - values.mean(axis=0)) / np.where(size > 0, size, 1.0)
-    return np.column_stack([ones, units])
 
 
 def usable_columns(table: pd.DataFrame, common: float) -> list[str]:

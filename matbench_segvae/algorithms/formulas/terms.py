@@ -64,6 +64,25 @@ def matrix(terms: Sequence[Term], table: pd.DataFrame) -> Floats:
     return np.stack([term.values(columns) for term in terms], axis=1)
 
 
+def design(terms: Sequence[Term], table: pd.DataFrame) -> Floats:
+    """A column of ones, and terms around their means in units of their spread.
+
+    Args:
+        terms: The terms, ``T`` of them, defined on all rows.
+        table: The features, ``N`` rows.
+
+    Returns:
+        Shape ``(N, 1 + T)``.
+    """
+    ones = np.ones((len(table), 1))
+    if not terms:
+        return ones
+    values = matrix(terms, table)
+    size = values.std(axis=0)
+    units = (values - values.mean(axis=0)) / np.where(size > 0, size, 1.0)
+    return np.column_stack([ones, units])
+
+
 def distinct(terms: Sequence[Term], values: Floats) -> list[int]:
     """Positions of terms that vary and are no other term up to factor and offset.
 
