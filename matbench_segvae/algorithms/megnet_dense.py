@@ -42,7 +42,6 @@ class DenseMEGNet(GraphNetwork):
         epochs=100,
         batch_size=16,
         predict_batch=32,
-        settled=0.5,
     )
 
     def kind_for(self, context: FoldContext) -> GraphKind:
