@@ -12,8 +12,8 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task matbench_steels --algorithm segvae --seed 0",
-    "--task matbench_jdft2d --algorithm segvae --seed 0 --seeds 3",
+    "--task matbench_jdft2d --algorithm segvae --seed 0 --seeds 5",
+    "--task matbench_steels --algorithm segvae --seed 0 --seeds 5",
 ]
 
 if __name__ == "__main__":
