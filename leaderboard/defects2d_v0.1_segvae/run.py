@@ -12,11 +12,11 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_xtb_mos2 --algorithm segvae --seed 0",
-    "--task defects2d_mos2_v3 --algorithm segvae --seed 0 --seeds 5",
+    "--task defects2d_mos2_v2 --algorithm segvae --seed 0 --seeds 5",
     "--task defects2d_mos2_transfer --algorithm segvae --seed 0 --seeds 5",
-    "--task defects2d_mos2_x2 --algorithm segvae --seed 0 --seeds 3",
-    "--task defects2d_mos2_v2 --algorithm segvae --seed 0",
+    "--task defects2d_mos2_v3 --algorithm segvae --seed 0 --seeds 5",
+    "--task defects2d_mos2_x2 --algorithm segvae --seed 0 --seeds 5",
+    "--task defects2d_xtb_mos2 --algorithm segvae --seed 0 --seeds 5",
 ]
 
 if __name__ == "__main__":
