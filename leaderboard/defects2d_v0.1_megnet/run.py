@@ -13,7 +13,7 @@ from matbench_segvae.cli import main
 
 RUNS = [
     "--task defects2d_xtb_mos2 --algorithm megnet --seed 0 --seeds 5",
-    "--task defects2d_mos2_v3 --algorithm megnet --seed 0 --seeds 3",
+    "--task defects2d_mos2_v3 --algorithm megnet --seed 0 --seeds 4",
     "--task defects2d_mos2_transfer --algorithm megnet --seed 0 --seeds 5",
     "--task defects2d_mos2_x2 --algorithm megnet --seed 0 --seeds 5",
     "--task defects2d_mos2_v2 --algorithm megnet --seed 0 --seeds 5",
