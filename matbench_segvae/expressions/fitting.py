@@ -26,6 +26,13 @@ from matbench_segvae.expressions.marquardt import fit_batch
 _RANK = 1e-10  # singular values below this share of the largest count as 0
 
 
+def drawn_rows(n_rows: int, most: int, seed: int) -> NDArray[np.int64]:
+    """Numbers of rows in order: all of them, or as many as allowed drawn at random."""
+    if n_rows <= most:
+        return np.arange(n_rows)
+    return np.sort(np.random.default_rng(seed).choice(n_rows, most, replace=False))
+
+
 @dataclass(frozen=True, eq=False)
 class AdditiveProblem:
     """Observations that are sums of one unknown formula over points.

@@ -35,6 +35,11 @@ def derived_seed(seed: int, purpose: str, number: int) -> int:
     return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
 
 
+def derived_short_seed(seed: int, purpose: str, number: int) -> int:
+    """The same, short enough for scikit-learn."""
+    return derived_seed(seed, purpose, number) % 2**31
+
+
 class SeededSteps(Callback):
     """Seeds torch anew before each step: a resumed training repeats the same dropout."""
 

@@ -18,12 +18,10 @@ from matbench_segvae.algorithms.formulas.choice import Choice, FormulaSearch
 from matbench_segvae.algorithms.formulas.path import cross_validated, splits
 from matbench_segvae.algorithms.formulas.settings import FeatureFormulaSettings
 from matbench_segvae.algorithms.formulas.terms import design
-from matbench_segvae.segvae.training import derived_seed
+from matbench_segvae.segvae.training import derived_short_seed
 
 Floats = NDArray[np.float64]
 Report = Callable[[str], None]
-
-_SEEDS = 2**31  # that scikit-learn knows
 
 
 def choose_formula(
@@ -50,7 +48,7 @@ def choose_formula(
     """
     choices = []
     for number in range(settings.searches):
-        own = derived_seed(seed, "search", number) % _SEEDS if number else seed
+        own = derived_short_seed(seed, "search", number) if number else seed
         search = FormulaSearch(table, target, classification, settings, own, report)
         choices.append(search.run())
         found = choices[-1].chosen
@@ -66,7 +64,7 @@ def final_choice(
     seed: int,
 ) -> Choice:
     """The best formulas of some searches, compared on the same divisions of the rows."""
-    own = derived_seed(seed, "final", 0) % _SEEDS
+    own = derived_short_seed(seed, "final", 0)
     judged = []
     for choice in choices:
         parts = splits(

@@ -24,7 +24,7 @@ from matbench_segvae.algorithms.pairs.physics import PairPhysics
 from matbench_segvae.algorithms.pairs.settings import PAIR_GRAMMAR, PairLawSettings
 from matbench_segvae.expressions import pareto_front
 from matbench_segvae.expressions.compiled import Floats, Program
-from matbench_segvae.expressions.fitting import AdditiveProblem
+from matbench_segvae.expressions.fitting import AdditiveProblem, drawn_rows
 from matbench_segvae.expressions.law_fit import LawFit, fit_law
 from matbench_segvae.expressions.robust import robust_weights
 from matbench_segvae.segvae import AdditiveObjective, Scored, pretrained, search
@@ -94,8 +94,7 @@ class PairSearch:
         n_rows = len(self._problem.target)
         if n_rows <= most:
             return self._problem
-        rows = np.random.default_rng(self._seed).choice(n_rows, most, replace=False)
-        return self._problem.subset(np.sort(rows))
+        return self._problem.subset(drawn_rows(n_rows, most, self._seed))
 
     def run(self, report: Callable[[str], None]) -> list[Candidate]:
         """Search laws, simplest first; none if no formula satisfies the conditions."""

@@ -22,11 +22,11 @@ from sklearn.model_selection import KFold
 
 from matbench_segvae.algorithms.pairs.free_values import fit_pair_values
 from matbench_segvae.defects import PairTable
-from matbench_segvae.segvae.training import derived_seed
+from matbench_segvae.expressions.fitting import drawn_rows
+from matbench_segvae.segvae.training import derived_short_seed
 
 Floats = NDArray[np.float64]
 
-_SEEDS = 2**31  # that scikit-learn knows
 _CHANCE = 0.01  # of a term that does nothing to pass
 
 
@@ -54,9 +54,7 @@ def three_body_terms(
     Returns:
         Numbers of the kinds of defects, ascending.
     """
-    rows = np.arange(len(energies))
-    if len(rows) > most_rows:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, most_rows, replace=False))
+    rows = drawn_rows(len(energies), most_rows, seed)
     some, target = _subset(table, rows), energies[rows]
     # Around a kind that hardly ever has two others there is nothing to validate.
     left = [kind for kind, n in enumerate((some.crowding > 0).sum(axis=0)) if n >= 2 * n_folds]
@@ -65,7 +63,7 @@ def three_body_terms(
         return chosen
 
     def errors(around: tuple[int, ...]) -> Floats:
-        seeds = [derived_seed(seed, "three-body", n) % _SEEDS for n in range(n_divisions)]
+        seeds = [derived_short_seed(seed, "three-body", n) for n in range(n_divisions)]
         each = [_held_out(some, target, around, n_folds, n) for n in seeds]
         return np.asarray(np.mean(each, axis=0))
 
