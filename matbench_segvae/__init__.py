@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
-    from matbench_segvae.segvae.regressor import SEGVAERegressor
+    from matbench_segvae.regressor.regressor import SEGVAERegressor
 
 __all__ = ["SEGVAERegressor", "UserError", "__version__"]
+
 
 __version__ = version("matbench_segvae")
 
@@ -21,7 +22,7 @@ __version__ = version("matbench_segvae")
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Load the estimator, and torch with it, when it is first asked for."""
     if name == "SEGVAERegressor":
-        from matbench_segvae.segvae.regressor import SEGVAERegressor
+        from matbench_segvae.regressor.regressor import SEGVAERegressor
 
         return SEGVAERegressor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

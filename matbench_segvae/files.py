@@ -1,13 +1,16 @@
-"""The cache folder, and files that are written whole or not at all."""
+"""The cache folder, files that are written whole or not at all, and JSON that may be compressed."""
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from platformdirs import user_cache_dir
 
@@ -19,6 +22,9 @@ def cache_folder() -> Path:
     """Say where downloads, networks and features are kept; the folder need not exist yet."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(user_cache_dir("matbench_segvae"))
+
+
+_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @contextmanager
@@ -51,3 +57,27 @@ def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all, see :func:`written_whole`."""
     with written_whole(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object, compressed or not.
+
+    Matbench 0.6 writes and reads plain text even under the name ``results.json.gz``, while
+    most of the files in its repository are really compressed, so the name says nothing.
+
+    Raises:
+        ValueError: If there is no JSON object in it.
+        OSError: If it cannot be read.
+    """
+    content = path.read_bytes()
+    try:
+        if content.startswith(_GZIP_MAGIC):
+            content = gzip.decompress(content)
+        loaded = json.loads(content.decode("utf-8"))
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"'{path}' is damaged: {error}") from error
+    except ValueError as error:
+        raise ValueError(f"'{path}' is not JSON: {error}") from error
+    if not isinstance(loaded, dict):
+        raise ValueError(f"'{path}' holds no JSON object")
+    return loaded

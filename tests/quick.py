@@ -1,8 +1,8 @@
 """Searches that take seconds."""
 
-from matbench_segvae.algorithms.pairs.settings import PairLawSettings
+from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.segvae import SearchSettings
-from matbench_segvae.segvae.network import NetworkSettings
+from matbench_segvae.segvae.settings import NetworkSettings
 
 PAIR_LAWS = PairLawSettings(
     SearchSettings(

@@ -11,29 +11,28 @@ import matbench_segvae
 
 PACKAGE = Path(matbench_segvae.__file__).parent
 NAME = "matbench_segvae"
+GROUND = {"errors", "types"}
 ALLOWED = {
     "errors": set(),
+    "types": set(),
     "files": set(),
-    "isolation": {"errors"},
-    "expressions": {"errors"},
-    "defects": {"errors"},
-    "features": {"errors", "files"},
-    "segvae": {"errors", "files", "isolation", "expressions"},
-    "benchmark": {"errors", "files", "defects"},
-    "algorithms": {"errors", "isolation", "expressions", "defects", "features", "segvae"},
-    "trials": {"errors", "isolation", "expressions", "defects", "segvae", "algorithms"},
-    "running": {"errors", "files", "benchmark", "algorithms"},
-    "reporting": {"errors", "files", "benchmark", "algorithms", "running"},
-    "cli": {
-        "errors",
-        "files",
-        "segvae",
-        "trials",
-        "benchmark",
-        "algorithms",
-        "running",
-        "reporting",
-    },
+    "seeding": GROUND,
+    "lightning_tools": GROUND | {"seeding"},
+    "expressions": GROUND,
+    "fitting": GROUND | {"expressions"},
+    "defects": GROUND,
+    "features": GROUND | {"files"},
+    "segvae": GROUND | {"files", "seeding", "lightning_tools", "expressions", "fitting"},
+    "regressor": GROUND | {"expressions", "fitting", "segvae"},
+    "benchmark": GROUND | {"files", "defects"},
+    "algorithms": GROUND
+    | {"seeding", "lightning_tools", "expressions", "fitting", "defects", "features", "segvae"},
+    "running": GROUND | {"files", "benchmark", "algorithms"},
+    "bench": GROUND
+    | {"lightning_tools", "expressions", "fitting", "defects", "segvae", "regressor", "algorithms"},
+    "reporting": GROUND | {"files", "benchmark", "algorithms", "running"},
+    "cli": GROUND
+    | {"files", "segvae", "regressor", "bench", "benchmark", "algorithms", "running", "reporting"},
 }
 
 
@@ -81,13 +80,24 @@ def test_no_import_points_upward(module):
     assert not upward, f"{module} must not import {sorted(upward)}"
 
 
-@pytest.mark.parametrize("shelf", ["pairs", "formulas", "networks"])
-def test_what_algorithms_share_does_not_import_algorithms(shelf):
-    inside = f"{NAME}.algorithms.{shelf}"
-    allowed = (f"{inside}.", f"{NAME}.algorithms.base")
+@pytest.mark.parametrize("family", ["pair_laws", "feature_formulas", "megnet"])
+def test_families_of_algorithms_do_not_import_each_other(family):
+    inside = f"{NAME}.algorithms.{family}"
+    allowed = (f"{inside}.", f"{NAME}.algorithms.protocol", f"{NAME}.algorithms.references")
     for module in (m for m in MODULES if m.startswith(f"{inside}.")):
         siblings = {n for n in imported(MODULES[module]) if room(n) == "algorithms"}
         assert {n for n in siblings if not n.startswith(allowed)} == set(), module
+
+
+# The same word for the same idea, in rooms that are alike.
+PARALLEL = {"algorithm", "registry", "settings", "search", "training"}
+
+
+def test_a_file_name_stands_for_one_idea():
+    # A file of the command line is called what its command is called.
+    rooms = [m for m, p in MODULES.items() if p.stem != "__init__" and room(m) != "cli"]
+    names = [module.rpartition(".")[2] for module in rooms]
+    assert {name for name in names if names.count(name) > 1} <= PARALLEL
 
 
 def test_every_room_is_known():

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from matbench_segvae.algorithms.base import AlgorithmCard, FoldContext
+from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 
 
 class MeanPredictor:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint, entry_points
 
-from matbench_segvae.algorithms.base import Algorithm
-from matbench_segvae.algorithms.networks.llvm import keep_triton_out
+from matbench_segvae.algorithms.protocol import Algorithm
 from matbench_segvae.errors import UserError
 
 ENTRY_POINT_GROUP = "matbench_segvae.algorithms"
@@ -60,3 +60,10 @@ def algorithm_origins() -> dict[str, str]:
         dist = point.dist
         origins[name] = f"{dist.name} {dist.version}" if dist else point.value
     return origins
+
+
+def keep_triton_out() -> None:
+    """Let nothing load triton from now on, if TensorFlow is there already and triton is not."""
+    if "tensorflow" in sys.modules:
+        # What Python takes for a package that cannot be imported.
+        sys.modules.setdefault("triton", None)  # type: ignore[arg-type]

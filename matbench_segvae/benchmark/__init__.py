@@ -9,7 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matbench_segvae.benchmark.bench import DefectBenchmark
+    from matbench_segvae.benchmark.benchmark import DefectBenchmark
     from matbench_segvae.benchmark.catalogue import CATALOGUE, DataFile
     from matbench_segvae.benchmark.datasets import DataStatus, fetch, status, verify
     from matbench_segvae.benchmark.folds import BENCHMARK_NAME
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BENCHMARK_NAME": "folds",
-    "CATALOGUE": "catalogue",
-    "DataFile": "catalogue",
+    "CATALOGUE": "datasets",
+    "DataFile": "datasets",
     "DataStatus": "datasets",
-    "DefectBenchmark": "bench",
+    "DefectBenchmark": "benchmark",
     "DefectTask": "tasks",
     "TaskSummary": "registry",
     "benchmark_name_of": "registry",
@@ -42,6 +42,7 @@ _HOMES = {
     "task_summary": "registry",
     "verify": "datasets",
 }
+
 
 __all__ = [
     "BENCHMARK_NAME",

@@ -8,28 +8,128 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from matbench_segvae.benchmark.tables import INPUT, TABLES, TARGET
+from matbench_segvae.benchmark.dft_tables import INPUT, TABLES, TARGET
 from matbench_segvae.errors import UserError
+
+_HUANG = """@article{Huang2023,
+  author = {Huang, Pengru and Lukin, Ruslan and Faleev, Maxim and Kazeev, Nikita and
+            Al-Maeeni, Abdalaziz Rashid and Andreeva, Daria V. and Ustyuzhanin, Andrey and
+            Tormasov, Alexander and Castro Neto, A. H. and Novoselov, Kostya S.},
+  title = {Unveiling the complex structure-property correlation of defects in 2D materials
+           based on high throughput datasets},
+  journal = {npj 2D Materials and Applications}, volume = {7}, pages = {6}, year = {2023},
+  doi = {10.1038/s41699-023-00369-1}
+}"""
+
+
+_KAZEEV = """@article{Kazeev2023,
+  author = {Kazeev, Nikita and Al-Maeeni, Abdalaziz Rashid and Romanov, Ignat and
+            Faleev, Maxim and Lukin, Ruslan and Tormasov, Alexander and
+            Castro Neto, A. H. and Novoselov, Kostya S. and Huang, Pengru and
+            Ustyuzhanin, Andrey},
+  title = {Sparse representation for machine learning the properties of defects in 2D
+           materials},
+  journal = {npj Computational Materials}, volume = {9}, pages = {113}, year = {2023},
+  doi = {10.1038/s41524-023-01062-z}
+}"""
+
+
+_LAZAREV = """@misc{Lazarev2025,
+  author = {Lazarev, Mikhail and Ustyuzhanin, Andrey},
+  title = {Symbolic regression for defect interactions in 2D materials},
+  eprint = {2512.20785}, archivePrefix = {arXiv}, year = {2025}
+}"""
+
+
+_GRIMME = """@article{Grimme2017,
+  author = {Grimme, Stefan and Bannwarth, Christoph and Shushkov, Philip},
+  title = {A Robust and Accurate Tight-Binding Quantum Chemical Method for Structures,
+           Vibrational Frequencies, and Noncovalent Interactions of Large Molecular Systems
+           Parametrized for All spd-Block Elements (Z = 1-86)},
+  journal = {Journal of Chemical Theory and Computation}, volume = {13}, pages = {1989},
+  year = {2017}, doi = {10.1021/acs.jctc.7b00118}
+}"""
+
+
+_DFT: dict[str, Any] = {
+    "level": "dft",
+    "source": "2DMD",
+    "reference": "Huang et al., npj 2D Mater. Appl. 7, 6 (2023), doi 10.1038/s41699-023-00369-1",
+    "bibtex_refs": [_HUANG, _KAZEEV, _LAZAREV],
+}
+
+
+_CELL = "from unrelaxed 8 x 8 MoS2 supercells (DFT, PBE)"
+
+
+DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
+    {
+        "defects2d_mos2_v3": {
+            **_DFT,
+            "description": "Predict the formation energy per site of every inequivalent triple "
+            f"vacancy, one Mo and two S, {_CELL}. Structures rebuilt from distances.",
+        },
+        "defects2d_mos2_v2": {
+            **_DFT,
+            "description": "Predict the formation energy per site of every inequivalent pair of "
+            f"vacancies, one Mo and one S, {_CELL}. Structures rebuilt from distances.",
+        },
+        "defects2d_mos2_x2": {
+            **_DFT,
+            "description": "Predict the formation energy per site of every inequivalent pair of "
+            f"S vacancies {_CELL}. Structures rebuilt from distances.",
+        },
+        "defects2d_mos2_transfer": {
+            **_DFT,
+            "description": "Learn from all single and double vacancies and predict the formation "
+            f"energy per site of all triple ones, one Mo and two S, {_CELL}. One fold.",
+        },
+        "defects2d_xtb_mos2": {
+            "level": "xtb",
+            "source": "embedded",
+            "reference": "Computed for this benchmark with GFN1-xTB: Grimme et al., J. Chem. "
+            "Theory Comput. 13, 1989 (2017), doi 10.1021/acs.jctc.7b00118",
+            "bibtex_refs": [_GRIMME],
+            "description": "Predict the formation energy per site of every inequivalent set of up "
+            "to three vacancies, at most one Mo and two S, from unrelaxed 4 x 4 MoS2 supercells "
+            "(GFN1-xTB, Γ point, sulfur-rich chemical potentials from S8).",
+        },
+    }
+)
+"""Task name to description, reference, citations, data source and level of theory."""
+
 
 BENCHMARK_NAME = "defects2d_v0.1"
 """What files with results of our tasks call their benchmark."""
 
+
 RANDOM_STATE = 18012019
+
+
 N_FOLDS = 5
+
+
 N_TRANSFER_TRAIN = 36
 """Rows of the transfer task, its first, that are for training: V1, X1, V2 and X2."""
 
+
 _DATA = Path(__file__).parent / "data"
+
+
 VALIDATION_FILE = _DATA / f"{BENCHMARK_NAME}_validation.json"
+
+
 METADATA_FILE = _DATA / f"{BENCHMARK_NAME}_metadata.json"
+
 
 Splits = dict[str, dict[str, list[str]]]
 """Fold key to ``train`` and ``test`` to sample ids."""
@@ -104,8 +204,6 @@ def write_committed(folder: Path = _DATA) -> None:
     Raises:
         UserError: If a data file cannot be had.
     """
-    from matbench_segvae.benchmark.descriptions import DESCRIPTIONS
-
     tables = {task: make() for task, make in TABLES.items()}
     splits = {task: make_splits(task, len(table)) for task, table in tables.items()}
     head = {
@@ -148,3 +246,25 @@ def _read(path: Path) -> Any:  # noqa: ANN401
         raise UserError(
             f"cannot read {path} ({type(error).__name__}): reinstall the package"
         ) from error
+
+
+def check_benchmark(name: str) -> None:
+    """Refuse other benchmarks than ours."""
+    if name != BENCHMARK_NAME:
+        raise UserError(
+            f"benchmark {name!r} is not {BENCHMARK_NAME!r}: use matbench.bench.MatbenchBenchmark "
+            "for Matbench's own"
+        )
+
+
+def check_tasks(names: Sequence[str]) -> None:
+    """Refuse tasks that our benchmark does not have."""
+    known = committed_metadata()
+    unknown = [name for name in names if name not in known]
+    if not names:
+        raise UserError(f"no tasks of {BENCHMARK_NAME} given: choose from {', '.join(known)}")
+    if unknown:
+        raise UserError(
+            f"unknown tasks {', '.join(map(repr, unknown))} of {BENCHMARK_NAME}: "
+            f"choose from {', '.join(known)}"
+        )

@@ -21,10 +21,14 @@ from types import MappingProxyType
 import numpy as np
 
 from matbench_segvae.benchmark.datasets import read_pickle_verified
-from matbench_segvae.benchmark.tables import TARGET
+from matbench_segvae.benchmark.dft_tables import TARGET
 
 _PREDICTIONS = "dft-table"
+
+
 _TRUTH = ("DFT", TARGET)
+
+
 # The file's names of the models, and those that the literature has for them. One more model
 # in the file has no name, and is left out.
 _MODELS: Mapping[str, str] = MappingProxyType(
@@ -37,6 +41,8 @@ _MODELS: Mapping[str, str] = MappingProxyType(
         "Catboost+Matminer": "CatBoost + matminer",
     }
 )
+
+
 # The table that lists the structures of a task's test parts.
 _STRUCTURES: Mapping[str, str] = MappingProxyType(
     {
@@ -72,7 +78,10 @@ _OFFICIAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 
+
 ELSEWHERE = "published, trained elsewhere on other splits"
+
+
 OFFICIAL = "published on Matbench's leaderboard, the same folds"
 
 

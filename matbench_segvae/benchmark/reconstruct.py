@@ -20,9 +20,15 @@ from matbench_segvae.errors import UserError
 REPEATS = 8
 """MoS2 cells along each in-plane axis of the 2DMD supercells."""
 
+
 _HOST = HOSTS["MoS2"]
+
+
 _DECIMALS = 3  # of the fractional coordinates behind the tables
+
+
 _TOLERANCE = 1e-5  # Å; the nearest distinct distances are 1e-3 Å apart
+
 
 Sites = tuple[int, ...]
 

@@ -16,7 +16,7 @@ from matbench_segvae.benchmark._matbench import (
     MatbenchTask,
     mbv01_metadata,
 )
-from matbench_segvae.benchmark.bench import DefectBenchmark
+from matbench_segvae.benchmark.benchmark import DefectBenchmark
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME, committed_metadata
 from matbench_segvae.benchmark.tasks import DefectTask
 from matbench_segvae.errors import UserError

@@ -13,22 +13,23 @@ from typing import Any, Self
 import numpy as np
 import pandas as pd
 
-from matbench_segvae.benchmark._matbench import MatbenchTask, RecursiveDotDict
-from matbench_segvae.benchmark._shared import (
-    check_benchmark,
-    check_tasks,
+from matbench_segvae.benchmark._matbench import (
+    MatbenchTask,
+    RecursiveDotDict,
     dotted,
     one_line,
     plain,
-    read_json,
+    read_object,
 )
+from matbench_segvae.benchmark.dft_tables import TABLES
 from matbench_segvae.benchmark.folds import (
     BENCHMARK_NAME,
+    check_benchmark,
+    check_tasks,
     committed_metadata,
     committed_splits,
     sample_ids,
 )
-from matbench_segvae.benchmark.tables import TABLES
 from matbench_segvae.errors import UserError
 
 
@@ -213,7 +214,7 @@ class DefectTask(MatbenchTask):
         Raises:
             UserError: If it cannot be read, belongs to another benchmark or is not valid.
         """
-        return cls.from_dict(read_json(filename))
+        return cls.from_dict(read_object(filename))
 
     def __getstate__(self) -> dict[str, Any]:
         """Give the state without matbench's dotted dictionaries, which cannot be pickled."""

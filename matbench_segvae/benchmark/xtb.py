@@ -26,6 +26,7 @@ from matbench_segvae.benchmark.xtb_method import (
 )
 from matbench_segvae.defects import vacancy_orbits
 from matbench_segvae.errors import UserError
+from matbench_segvae.types import Report
 
 FAMILIES: Mapping[str, tuple[int, int]] = {
     "X1": (0, 1),
@@ -35,8 +36,6 @@ FAMILIES: Mapping[str, tuple[int, int]] = {
     "V3": (1, 2),
 }
 """How many Mo and S atoms each family of the 2DMD data set lacks."""
-
-Report = Callable[[str], None]
 
 
 def configurations(settings: XtbSettings | None = None) -> list[tuple[str, Sites]]:

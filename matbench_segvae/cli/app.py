@@ -16,10 +16,10 @@ import typer
 from matbench_segvae.cli.bench import bench_app
 from matbench_segvae.cli.common import INTERRUPTED, USER_ERROR, console, print_records
 from matbench_segvae.cli.data import data_app
+from matbench_segvae.cli.fit import fit_command, predict_command
 from matbench_segvae.cli.law import law_app
 from matbench_segvae.cli.run import run_command
 from matbench_segvae.cli.submission import submission_app
-from matbench_segvae.cli.table import fit_command, predict_command
 from matbench_segvae.errors import UserError
 
 # The base class of typer's own errors; typer ships its own click since 0.2x, so it is
@@ -30,6 +30,7 @@ _UsageError: type[Exception] = next(
     if issubclass(kind, Exception) and kind.__name__ == "ClickException"
 )
 
+
 app = typer.Typer(
     name="matbench-segvae",
     help="Readable formulas beside graph networks on Matbench.",
@@ -37,12 +38,26 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
+
+
 app.add_typer(bench_app, name="bench")
+
+
 app.add_typer(data_app, name="data")
+
+
 app.add_typer(law_app, name="law")
+
+
 app.add_typer(submission_app, name="submission")
+
+
 app.command("run")(run_command)
+
+
 app.command("fit")(fit_command)
+
+
 app.command("predict")(predict_command)
 
 
@@ -133,7 +148,7 @@ def leaderboard_command(
     print_leaderboard(console(), board, units, others)
     print_seeds(console(), submission_folders(directory), units)
     if plot is not None:
-        from matbench_segvae.reporting.picture import draw_parity
+        from matbench_segvae.reporting.plots.parity import draw_parity
 
         print(draw_parity(scores, plot))
 

@@ -13,8 +13,8 @@ from matbench_segvae.cli.common import console
 from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
-    from matbench_segvae.trials.pair_searches import Comparison, PairTrial
-    from matbench_segvae.trials.recovery import Attempt
+    from matbench_segvae.bench.pair_ablation import Comparison, PairTrial
+    from matbench_segvae.bench.recovery import Attempt
 
 bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
 
@@ -26,7 +26,7 @@ def throughput_command(
     seed: Annotated[int, typer.Option(help="Seed of table and search.", min=0)] = 0,
 ) -> None:
     """Formulas per second on a table of 743 rows and 4 features, and where the time goes."""
-    from matbench_segvae.trials.throughput import measure_preset
+    from matbench_segvae.bench.throughput import measure_preset
 
     found = measure_preset(preset, seed, rounds)
     rows = {
@@ -64,7 +64,7 @@ def recovery_command(
     workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
     """Share of known formulas found, under the strict and the front rule."""
-    from matbench_segvae.trials.suite import EstimatorFinder, overall, run_suite, summarise
+    from matbench_segvae.bench.recovery import EstimatorFinder, overall, run_suite, summarise
 
     find = EstimatorFinder({"preset": preset, "epochs": 10_000, "time_limit": time_limit})
     attempts = run_suite(suite, find, noise, seeds, out, _tell, workers)
@@ -100,8 +100,8 @@ def ablation_command(
     workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
     """What each choice of the default settings is worth: searches without it."""
-    from matbench_segvae.trials.ablation import VARIANTS, variant
-    from matbench_segvae.trials.suite import SUITES, EstimatorFinder, overall, run_suite
+    from matbench_segvae.bench.ablation import VARIANTS, variant
+    from matbench_segvae.bench.recovery import SUITES, EstimatorFinder, overall, run_suite
 
     if suite not in SUITES:
         _pair_ablation(suite, seeds, rounds, variants, out, outliers, workers)
@@ -133,8 +133,8 @@ def _pair_ablation(
     workers: int,
 ) -> None:
     """The same for searches of pair formulas, which are compared one by one."""
+    from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs
     from matbench_segvae.benchmark import BENCHMARK_NAME, benchmark_name_of, load_task, make_task
-    from matbench_segvae.trials.pair_searches import compared, pair_variants, search_pairs
 
     if benchmark_name_of(task_name) != BENCHMARK_NAME:
         raise UserError(f"{task_name} has no pairs of defects: choose a task of {BENCHMARK_NAME}")
@@ -175,7 +175,7 @@ def scaling_command(
     seed: Annotated[int, typer.Option(help="Seed of structures and searches.", min=0)] = 0,
 ) -> None:
     """What more structures of the same lattice cost a search for a pair law."""
-    from matbench_segvae.trials.scaling import measure_scaling
+    from matbench_segvae.bench.scaling import measure_scaling
 
     searches = measure_scaling(structures, factor, seed)
     table = Table(title="pair laws of random vacancies in MoS2", box=SIMPLE_HEAD)

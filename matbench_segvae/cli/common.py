@@ -13,6 +13,7 @@ from rich.text import Text
 USER_ERROR = 2
 """Exit status after bad input."""
 
+
 INTERRUPTED = 130
 """Exit status after an interruption."""
 

@@ -20,12 +20,15 @@ from matbench_segvae.errors import UserError
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
-    from matbench_segvae.algorithms.pairs.stored import Prediction, StoredLaw
+    from matbench_segvae.algorithms.pair_laws.saved_law import Prediction, StoredLaw
     from matbench_segvae.reporting.law_result import LawResult
 
 law_app = typer.Typer(help="Look at a law of segvae, and use it.", rich_markup_mode=None)
 
+
 _DIGITS = 4  # of figures on the screen
+
+
 _COLUMNS = (
     "file",
     "defects",
@@ -35,15 +38,20 @@ _COLUMNS = (
     "extrapolates",
 )
 
+
 _ResultArgument = Annotated[
     Path,
     typer.Argument(
         metavar="RESULT", help="File of a finished fold, or a submission folder of segvae."
     ),
 ]
+
+
 _TaskOption = Annotated[
     str | None, typer.Option(help="Task; may be left out if there is one.", metavar="NAME")
 ]
+
+
 _FoldOption = Annotated[
     int | None,
     typer.Option(
@@ -78,7 +86,7 @@ def law_show_command(
 
     found = read_law_result(result, task, fold)
     if out is not None:
-        from matbench_segvae.reporting.law_picture import draw_law
+        from matbench_segvae.reporting.plots.pair_law import draw_law
 
         draw_law(found, out)
     _print_law(found)

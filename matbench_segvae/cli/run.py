@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from matbench_segvae.running import RunReport
 
 DEFAULT_TASK = "defects2d_xtb_mos2"
+
+
 DEFAULT_ALGORITHMS = ("segvae", "megnet", "dummy")
 
 

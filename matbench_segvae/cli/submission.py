@@ -32,7 +32,7 @@ def submission_check_command(
 
     Prints a line for every rule that is broken, with where and what is allowed.
     """
-    from matbench_segvae.reporting.submission_check import check_submissions
+    from matbench_segvae.reporting.submission.check import check_submissions
 
     violations = check_submissions(folders)
     for violation in violations:
@@ -61,7 +61,7 @@ def submission_make_command(
     It holds the results, info.json with the exact versions they were made with, run.py and
     an executed notebook.
     """
-    from matbench_segvae.reporting.submission_make import make_submission
+    from matbench_segvae.reporting.submission.make import make_submission
 
     made = make_submission(results, out, authors)
     for warning in made.warnings:

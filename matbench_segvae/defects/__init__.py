@@ -3,12 +3,7 @@
 from matbench_segvae.defects.distances import plane_distances
 from matbench_segvae.defects.hosts import HOSTS, Host
 from matbench_segvae.defects.orbits import Orbits, canonical_sites, vacancy_orbits
-from matbench_segvae.defects.pairs import (
-    PairTable,
-    pair_table,
-    same_defects,
-    shortest_distances,
-)
+from matbench_segvae.defects.pairs import PairTable, pair_table, same_defects, shortest_distances
 from matbench_segvae.defects.sparse import (
     Defect,
     DefectiveCell,

@@ -22,10 +22,13 @@ from matbench_segvae.errors import UserError
 SiteRow = tuple[str, tuple[float, float, float]]
 """Element and fractional coordinates in the unit cell."""
 
+
 # Generators of D3h about the metal column, acting on in-plane fractional coordinates
 # of a hexagonal cell with 120 degrees between its axes: a threefold rotation and the
 # vertical mirror that keeps the metal-chalcogen direction (1, -1).
 _ROTATION = np.array([[0, -1], [1, -1]])
+
+
 _MIRROR = np.array([[0, -1], [-1, 0]])
 
 

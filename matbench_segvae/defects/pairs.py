@@ -22,6 +22,7 @@ from matbench_segvae.errors import UserError
 
 _DECIMALS = 3  # of Å; distances that agree so far belong to one class
 
+
 _PROBE_CELL = (4, 4)  # unit cells, enough to hold every shortest distance
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -17,13 +17,21 @@ from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERA
 END = "<end>"
 """Fills a sequence after its formula is complete; its id is 0."""
 
+
 Predicate = Callable[[Sequence[str]], bool]
 """A priori knowledge: says of the tokens of a formula whether it may be kept."""
 
+
 _TRIGONOMETRIC = frozenset({"sin", "cos"})
+
+
 # A logarithm inside an exponential is a power, so the two may meet.
 _EXPONENTIAL = frozenset({"exp", "tanh"})
+
+
 _LOGARITHMIC = frozenset({"log"})
+
+
 # f(g(x)) = x, or an operator that undoes or repeats its own argument's work.
 _POINTLESS = frozenset(
     {("exp", "log"), ("log", "exp"), ("neg", "neg"), ("inv", "inv"), ("square", "sqrt")}
@@ -213,3 +221,41 @@ class Grammar:
         if not any(variable in tokens for variable in self.variables):
             return False
         return all(predicate(tokens) for predicate in self.predicates)
+
+
+PREDICATES: Mapping[str, Predicate] = {
+    "no_constant_subtree": no_constant_subtree,
+    "no_pointless_pair": no_pointless_pair,
+    "no_self_cancelling": no_self_cancelling,
+    "no_nested_trigonometric": no_nesting_of(("sin", "cos")),
+    "no_nested_exponential": no_nesting_of(("exp", "tanh")),
+    "no_nested_logarithm": no_nesting_of(("log",)),
+    "no_free_factor": no_free_factor,
+}
+"""A priori knowledge by name."""
+
+
+def no_free_term(tokens: Sequence[str]) -> bool:
+    """Predicate: no constant added to the whole, for where its offset is free."""
+    if tokens[0] not in ("add", "sub"):
+        return True
+    missing, end = 1, 1
+    while missing:  # to the end of the first argument
+        missing += arity(tokens[end]) - 1
+        end += 1
+    return not any(
+        len(side) == 1 and _is_constant(side[0]) for side in (tokens[1:end], tokens[end:])
+    )
+
+
+def _is_constant(token: str) -> bool:
+    return token == FITTED or token in NAMED_CONSTANTS
+
+
+def no_free_multiple(tokens: Sequence[str]) -> bool:
+    """Predicate: no whole number as a factor of the whole, for where its scale is free."""
+    # Arguments stand in canonical order, the shorter one first.
+    return tokens[0] != "mul" or not _is_constant(tokens[1])
+
+
+_FREE: tuple[Predicate, ...] = (no_free_factor, no_free_multiple, no_free_term)

@@ -153,21 +153,26 @@ _ROWS = (
     ),
 )
 
+
 OPERATORS: Mapping[str, Operator] = MappingProxyType({row.name: row for row in _ROWS})
 """All operators by name."""
 
+
 INTEGERS: Mapping[str, float] = MappingProxyType({str(n): float(n) for n in range(1, 11)})
 """Whole numbers that a formula may hold as they are."""
+
 
 NAMED_CONSTANTS: Mapping[str, float] = MappingProxyType(
     {"-1": -1.0, **INTEGERS, "pi": float(np.pi), "e": float(np.e)}
 )
 """Constants that are tokens of their own and are never fitted."""
 
+
 SYMBOLIC_CONSTANTS: Mapping[str, sp.Expr] = MappingProxyType(
     {**{name: sp.Integer(name) for name in ("-1", *INTEGERS)}, "pi": sp.pi, "e": sp.E}
 )
 """The same constants as sympy knows them."""
+
 
 FITTED = "c"
 """Token of a constant whose value is fitted to data."""

@@ -10,8 +10,13 @@ from matbench_segvae.expressions.expression import Expression, arity
 from matbench_segvae.expressions.operators import FITTED, INTEGERS, NAMED_CONSTANTS, OPERATORS
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
+
+
 _POWERS = {2: "square", 3: "cube"}
+
+
 _MAX_CHARACTERS = 10_000
+
 
 # Prefix tokens and, in the same order, the values of the constants among them.
 _Parts = tuple[list[str], list[float]]

@@ -14,16 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from pymatgen.core.composition import Composition
 from pymatgen.core.structure import Structure
 
 from matbench_segvae.files import cache_folder, written_whole
-
-Floats = NDArray[np.float64]
+from matbench_segvae.types import Floats
 
 # To be raised when the meaning of a feature changes.
 _FORMAT = 2
+
+
 _LIBRARIES = ("matminer", "pymatgen")
 
 

@@ -7,12 +7,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pymatgen.core.composition import Composition
 
 from matbench_segvae.features.names import NORMS, ORBITALS, PROPERTIES, STATISTICS
-
-Floats = NDArray[np.float64]
+from matbench_segvae.types import Floats
 
 
 def composition_features(composition: Composition) -> Floats:

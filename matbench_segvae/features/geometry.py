@@ -19,14 +19,20 @@ from pymatgen.core.structure import Structure
 
 from matbench_segvae.features.composition import elemental_data
 from matbench_segvae.features.names import GEOMETRY, PROPERTIES, SURFACE_PROPERTIES
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from matbench_segvae.types import Floats, Ints
 
 _BONDED = 1.2  # sums of covalent radii up to which two atoms count as bonded
+
+
 _REACHES = (3.5, 6.0, 12.0, 24.0)  # Å; the first in which every atom has a neighbour is used
+
+
 _VACUUM = 8.0  # Å; gaps are no wider than that: beyond, they say nothing of the material
+
+
 _CLOSED = 3.4  # Å; the gap between layers of graphite, to which vacuum is closed
+
+
 _SURFACE_DEPTH = 0.5  # Å below the outermost atom that still counts as surface
 
 

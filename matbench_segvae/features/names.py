@@ -19,6 +19,7 @@ STATISTICS: Mapping[str, str] = {
 }
 """Statistics of matminer's ``ElementProperty``, to the endings of our names."""
 
+
 PROPERTIES: Mapping[str, tuple[str, str]] = {
     "Number": ("atomic_number", ""),
     "MendeleevNumber": ("mendeleev_number", ""),
@@ -48,11 +49,16 @@ PROPERTIES: Mapping[str, tuple[str, str]] = {
 }
 """Properties of Magpie's tables, to our names and units: Magpie's own 22 and three more."""
 
+
 ORBITALS = ("s", "p", "d", "f")
+
+
 NORMS = (0, 2, 3, 5, 7, 10)
+
 
 SURFACE_PROPERTIES = ("Electronegativity", "CovalentRadius", "Polarizability", "Column", "Row")
 """Magpie's properties that are averaged over a layer's outermost atoms too."""
+
 
 GEOMETRY: Mapping[str, str] = {
     "density": "g/cm³",
@@ -91,7 +97,7 @@ def unit_of(name: str) -> str:
     """Unit of a feature, empty for a number without one.
 
     Args:
-        name: A column of :func:`~matbench_segvae.features.feature_table`.
+        name: A column of :func:`~matbench_segvae.features.featurize`.
 
     Raises:
         KeyError: If there is no such feature.

@@ -1,5 +1,11 @@
 """Submission folders and the leaderboard."""
 
+from matbench_segvae.reporting.console import (
+    ConsoleObserver,
+    print_leaderboard,
+    print_run,
+    print_seeds,
+)
 from matbench_segvae.reporting.leaderboard import (
     FoldScore,
     Row,
@@ -9,9 +15,7 @@ from matbench_segvae.reporting.leaderboard import (
     submission_folders,
     units_of,
 )
-from matbench_segvae.reporting.progress import ConsoleObserver
-from matbench_segvae.reporting.submission import Submission, write_submissions
-from matbench_segvae.reporting.tables import print_leaderboard, print_run, print_seeds
+from matbench_segvae.reporting.submission.write import Submission, write_submissions
 
 __all__ = [
     "ConsoleObserver",

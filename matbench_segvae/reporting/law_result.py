@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matbench_segvae.algorithms.pairs.stored import StoredLaw
+from matbench_segvae.algorithms.pair_laws.saved_law import StoredLaw
 from matbench_segvae.errors import UserError
-from matbench_segvae.reporting.files import RESULTS
 from matbench_segvae.reporting.leaderboard import FoldScore, rank, read_results
+from matbench_segvae.reporting.submission import RESULTS
 from matbench_segvae.running import FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
 

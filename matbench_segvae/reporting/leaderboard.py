@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from matbench_segvae.benchmark import task_summary
 from matbench_segvae.errors import UserError
-from matbench_segvae.reporting.cost import Cost, cost_of
-from matbench_segvae.reporting.files import INFO, RESULTS, read_json
+from matbench_segvae.files import read_json
+from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
 
@@ -216,3 +216,64 @@ def _read_folds(folder: Path) -> list[FoldScore]:
             # The next run makes it again; a table is no place to stop for it.
             continue
     return scores
+
+
+Params = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of an algorithm on a task; ``None`` is for what was not recorded.
+
+    Attributes:
+        parameters: Numbers fitted in a fold, mean over the folds, rounded.
+        fit_seconds: Mean time to fit a fold, in s.
+        predict_seconds: Mean time to predict 1,000 structures, in s.
+        device: ``"cpu"`` or ``"cuda"``; both, if folds differ.
+    """
+
+    parameters: int | None = None
+    fit_seconds: float | None = None
+    predict_seconds: float | None = None
+    device: str | None = None
+
+
+def cost_of(folds: Sequence[Params]) -> Cost:
+    """Sum up what the folds of an algorithm recorded about themselves."""
+    parameters = _mean(folds, lambda params: params.get("parameters"))
+    devices = sorted({name for params in folds if (name := _device(params))})
+    return Cost(
+        parameters=None if parameters is None else round(parameters),
+        fit_seconds=_mean(folds, lambda params: params.get("seconds_fit")),
+        predict_seconds=_mean(folds, _predict_seconds),
+        device="+".join(devices) or None,
+    )
+
+
+def _mean(folds: Sequence[Params], read: Callable[[Params], object]) -> float | None:
+    """Mean over the folds that have a number there."""
+    numbers = [
+        float(value)
+        for value in map(read, folds)
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    ]
+    return statistics.fmean(numbers) if numbers else None
+
+
+def _predict_seconds(params: Params) -> float | None:
+    seconds, count = params.get("seconds_predict"), params.get("n_test")
+    if not isinstance(seconds, int | float) or not isinstance(count, int) or count < 1:
+        return None
+    return 1000.0 * seconds / count
+
+
+def _device(params: Params) -> str | None:
+    """What the algorithm says it ran on; if it says nothing, what there was to run on."""
+    said = params.get("device")
+    if isinstance(said, str):
+        return said
+    hardware = params.get("hardware")
+    if isinstance(hardware, Mapping) and "cpu" in hardware:
+        # With an accelerator in the machine only the algorithm knows whether it was used.
+        return None if hardware.get("accelerator") else "cpu"
+    return None

@@ -1,8 +1,7 @@
 """Tasks × algorithms × folds, one file per finished fold."""
 
+from matbench_segvae.benchmark._matbench import quiet_matbench
 from matbench_segvae.running.fold import run_fold
-from matbench_segvae.running.quiet import quiet_matbench
-from matbench_segvae.running.result import FoldResult
 from matbench_segvae.running.runner import (
     Observer,
     Problem,
@@ -11,7 +10,7 @@ from matbench_segvae.running.runner import (
     prepare_tasks,
     run,
 )
-from matbench_segvae.running.store import FoldStore
+from matbench_segvae.running.store import FoldResult, FoldStore
 
 __all__ = [
     "FoldResult",

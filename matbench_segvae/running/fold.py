@@ -13,10 +13,10 @@ import numpy as np
 import pandas as pd
 
 from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
-from matbench_segvae.algorithms.base import PredictsStd
+from matbench_segvae.algorithms.protocol import PredictsStd
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.provenance import hardware, versions
-from matbench_segvae.running.result import FoldResult, to_json_types
+from matbench_segvae.running.store import FoldResult, to_json_types
 
 _STDS = "standard deviations"
 

@@ -9,11 +9,10 @@ from typing import Any, Protocol
 
 from matbench_segvae.algorithms.registry import algorithm_class
 from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.benchmark._matbench import quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.fold import run_fold
-from matbench_segvae.running.quiet import quiet_matbench
-from matbench_segvae.running.result import FoldResult
-from matbench_segvae.running.store import BrokenFoldFile, FoldStore
+from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore
 
 
 class Observer(Protocol):

@@ -3,12 +3,104 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
-from matbench_segvae.running.result import FoldResult
+
+# Raised when the meaning of a stored file changes; older files are then run again.
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """One algorithm's predictions for the test part of one fold, and how they came about.
+
+    Attributes:
+        benchmark: Benchmark name.
+        task: Task name.
+        algorithm: Name of the algorithm's entry point.
+        fold: Fold number.
+        seed: Seed of the run.
+        unit: Unit of the target.
+        predictions: Sample id to prediction, in the order of the fold's test part.
+        scores: Matbench's scores of the fold, such as ``mae`` or ``rocauc``.
+        params: What the algorithm says about itself, and seconds, seed, versions, hardware.
+        stds: Standard deviation of each prediction, in the unit of the target, with the same
+            keys; ``None`` if the algorithm gives none.
+    """
+
+    benchmark: str
+    task: str
+    algorithm: str
+    fold: int
+    seed: int
+    unit: str
+    predictions: Mapping[str, float]
+    scores: Mapping[str, float]
+    params: Mapping[str, Any]
+    stds: Mapping[str, float] | None = None
+
+    @property
+    def metric(self) -> str:
+        """The score that ranks: ``"mae"`` for a regression, else ``"rocauc"``."""
+        return "mae" if "mae" in self.scores else "rocauc"
+
+    @property
+    def score(self) -> float:
+        """Value of `metric`."""
+        return self.scores[self.metric]
+
+    def as_dict(self) -> dict[str, Any]:
+        """In JSON's own types."""
+        return {"format": FORMAT, **asdict(self)}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> FoldResult:
+        """Take back what `as_dict` gave.
+
+        Raises:
+            ValueError: If it has another format, or fields are missing or of another type.
+        """
+        if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+            raise ValueError("not a fold result of this version")
+        fields = {name: value for name, value in stored.items() if name != "format"}
+        try:
+            result = cls(**fields)
+            if not all(isinstance(v, float) for v in result.predictions.values()):
+                raise ValueError("predictions are not all numbers")
+            if result.stds is not None and (
+                list(result.stds) != list(result.predictions)
+                or not all(isinstance(v, float) for v in result.stds.values())
+            ):
+                raise ValueError("standard deviations are not one number for each prediction")
+            _ = result.score, dict(result.params)
+        except (TypeError, AttributeError, KeyError) as error:
+            raise ValueError(f"not a complete fold result: {error}") from error
+        return result
+
+
+def to_json_types(value: object) -> Any:  # noqa: ANN401 - JSON has no better type
+    """Turn numpy values, tuples and mappings into JSON's own types.
+
+    Numbers that JSON has no name for (NaN, infinities) become ``None``; anything unknown
+    becomes its text.
+    """
+    if isinstance(value, Mapping):
+        return {str(key): to_json_types(entry) for key, entry in value.items()}
+    if hasattr(value, "tolist"):  # numpy arrays and scalars, pandas Series
+        return to_json_types(value.tolist())
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, Sequence | set | frozenset):
+        return [to_json_types(entry) for entry in value]
+    return str(value)
 
 
 class BrokenFoldFile(ValueError):

@@ -7,12 +7,13 @@ from hashlib import blake2b
 
 import numpy as np
 
-from matbench_segvae.expressions.compiled import Floats, Program
 from matbench_segvae.expressions.expression import complexity_of
-
-Tokens = tuple[str, ...]
+from matbench_segvae.fitting.compiled import Program
+from matbench_segvae.types import Floats, Tokens
 
 _POINTS = 24
+
+
 _DIGITS = 9  # in which values have to agree
 
 

@@ -9,33 +9,16 @@ sees the latent vector at every step writes a formula from a sample of it.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from torch import nn
 from torch.nn import functional
 
 from matbench_segvae.segvae.lstm import LSTM, Packing
+from matbench_segvae.segvae.settings import NetworkSettings
 
 # Given the ids written so far, shape (B, t), says which may come next, shape (B, n_tokens).
 NextTokens = Callable[[torch.Tensor], torch.Tensor]
-
-
-@dataclass(frozen=True)
-class NetworkSettings:
-    """Sizes of the network.
-
-    Attributes:
-        embedding: Size of a token's embedding.
-        hidden: Size of the LSTM states.
-        latent: Size of the latent vector.
-        dropout: Share of embedding entries dropped in training.
-    """
-
-    embedding: int = 32
-    hidden: int = 64
-    latent: int = 32
-    dropout: float = 0.1
 
 
 class ExpressionVAE(nn.Module):

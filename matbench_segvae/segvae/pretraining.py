@@ -9,32 +9,73 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import numpy as np
 import torch
 
 from matbench_segvae.expressions import Grammar
 from matbench_segvae.files import cache_folder, written_whole
-from matbench_segvae.isolation import isolated
-from matbench_segvae.segvae.corpus import random_formulas
-from matbench_segvae.segvae.data import CorpusData
-from matbench_segvae.segvae.module import SEGVAEModule
-from matbench_segvae.segvae.settings import SearchSettings
-from matbench_segvae.segvae.training import (
+from matbench_segvae.lightning_tools import (
     SeededSteps,
     TrainerOptions,
     build_trainer,
+    isolated,
     run_trainer,
 )
+from matbench_segvae.seeding import derived_seed
+from matbench_segvae.segvae.random_formulas import random_formulas
+from matbench_segvae.segvae.settings import SearchSettings
+from matbench_segvae.segvae.training import Batches, SEGVAEModule
+
+
+class CorpusData(L.LightningDataModule):
+    """Random formulas to pretrain on, and others to measure the pretraining.
+
+    Args:
+        grammar: The language.
+        settings: Sizes.
+        seed: Seed of the formulas and of their order in each epoch.
+    """
+
+    def __init__(self, grammar: Grammar, settings: SearchSettings, seed: int) -> None:
+        super().__init__()
+        wanted = settings.corpus_size + settings.validation_size
+        ids = torch.from_numpy(random_formulas(grammar, wanted, seed))
+        # A small language has fewer formulas than asked for: cut them in proportion.
+        n_training = max(1, round(len(ids) * settings.corpus_size / wanted))
+        self.training, self.validation = ids[:n_training], ids[n_training:]
+        self._batch_size = settings.training.batch_size
+        self._seed = seed
+
+    def train_dataloader(self) -> Batches:
+        """The training formulas in the order of this epoch."""
+        assert self.trainer is not None
+        seed = derived_seed(self._seed, "corpus", self.trainer.current_epoch)
+        return Batches(self.training, self._batch_size, seed)
+
+    def val_dataloader(self) -> Batches | list[Any]:
+        """The formulas held back; none if the settings ask for none."""
+        return Batches(self.validation, self._batch_size) if len(self.validation) else []
+
 
 Weights = dict[str, torch.Tensor]
 
+
 # To be raised when the network, its training or the corpus changes.
 _FORMAT = 3
+
+
 _PRETRAINING = ("corpus_size", "validation_size", "pretraining_epochs", "network", "training")
+
+
 # May change when a search is resumed: they only say when it ends.
 _ENDS = ("epochs", "target_loss", "patience", "max_seconds")
+
+
 # Folds and seeds of one run come back to few networks.
 _MOST_IN_PROCESS = 4
+
+
 _in_process: dict[tuple[str, str], Weights] = {}
 
 

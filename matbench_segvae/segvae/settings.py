@@ -2,11 +2,72 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.segvae.module import TrainingSettings
-from matbench_segvae.segvae.network import NetworkSettings
+from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
+from matbench_segvae.expressions.operators import NAMED_CONSTANTS
+
+
+@dataclass(frozen=True)
+class NetworkSettings:
+    """Sizes of the network.
+
+    Attributes:
+        embedding: Size of a token's embedding.
+        hidden: Size of the LSTM states.
+        latent: Size of the latent vector.
+        dropout: Share of embedding entries dropped in training.
+    """
+
+    embedding: int = 32
+    hidden: int = 64
+    latent: int = 32
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """How the network learns; the defaults are those of Popov et al. (2023).
+
+    Attributes:
+        learning_rate: Of Adam.
+        betas: Of Adam.
+        kl_weight: Weight of the Kullback-Leibler term beside the reconstruction.
+        batch_size: Formulas per step.
+    """
+
+    learning_rate: float = 5e-4
+    betas: tuple[float, float] = (0.5, 0.999)
+    kl_weight: float = 0.5
+    batch_size: int = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """How hard to try to find a formula's constants.
+
+    Attributes:
+        screening_starts: Random starts for every formula and group.
+        screening_steps: Steps from each of them, and of the joint fit after them.
+        screening_rows: Rows of a table that random starts are tried on. Losses are always
+            those of all rows.
+        polished_share: Share of the formulas that are fitted again, harder.
+        polishing_starts: Random starts for those, beside where screening ended.
+        polishing_steps: Steps from each of them, and of the joint fit after them.
+        decay: Weight of the constants' squares, see
+            :func:`~matbench_segvae.fitting.additive_problem.fit_constants`.
+    """
+
+    screening_starts: int = 3
+    screening_steps: int = 6
+    screening_rows: int = 128
+    polished_share: float = 0.1
+    polishing_starts: int = 10
+    polishing_steps: int = 15
+    decay: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -88,3 +149,76 @@ class SearchSettings:
 def _require(holds: bool, name: str, value: object, allowed: str) -> None:
     if not holds:
         raise UserError(f"SearchSettings: {name} is {value!r}, it has to be {allowed}")
+
+
+PresetName = Literal["default", "paper"]
+
+
+_PAPER_LATENTS = (8, 128)
+
+
+_PAPER_CONSTANTS = ("-1", *(str(n) for n in range(1, 11)), "e", "pi")
+
+
+def preset(name: PresetName = "default", latent: int | None = None) -> SearchSettings:
+    """Settings of a search.
+
+    ``"paper"`` is the method of Popov, Lazarev, Belavin, Derkach and Ustyuzhanin, PeerJ
+    Computer Science 9:e1241 (2023): 40,000 random formulas and 10,000 to validate on, 50
+    epochs; then 5,000 samples an epoch from the prior, not masked, of which those that are
+    formulas are scored as they stand, and the best 5 % of the last five epochs are learned
+    once; how many such epochs there are is our choice. ``"default"`` masks the samples,
+    fits constants, factor and offset, and tries small changes to good formulas as well.
+
+    Args:
+        name: ``"default"`` or ``"paper"``.
+        latent: Size of the latent vector in place of the preset's; 8 to 128 for the paper.
+
+    Raises:
+        UserError: If there is no such preset, or the paper's method had no such latent.
+    """
+    if name == "default":
+        return SearchSettings(network=NetworkSettings(latent=latent or NetworkSettings().latent))
+    if name != "paper":
+        raise UserError(f"unknown preset '{name}': choose from default, paper")
+    least, most = _PAPER_LATENTS
+    if latent is not None and not least <= latent <= most:
+        raise UserError(f"preset 'paper' takes a latent of {least} to {most}, not {latent}")
+    return SearchSettings(
+        corpus_size=40_000,
+        validation_size=10_000,
+        pretraining_epochs=50,
+        epochs=50,
+        samples=5_000,
+        kept_share=0.05,
+        memory=5,
+        passes=1,
+        network=NetworkSettings(embedding=128, hidden=128, latent=latent or most, dropout=0.1),
+        training=TrainingSettings(
+            learning_rate=5e-4, betas=(0.5, 0.999), kl_weight=0.5, batch_size=256
+        ),
+        masked=False,
+        deduplicated=False,
+        scaled=False,
+        changed_share=0.0,
+    )
+
+
+def paper_grammar(
+    variables: Sequence[str],
+    operators: Sequence[str] = ("add", "sub", "mul", "div", "sin", "cos", "exp", "log"),
+) -> Grammar:
+    """The language of the published method: up to 30 tokens, constants only as tokens.
+
+    Args:
+        variables: Names of the variables.
+        operators: Names of the operators.
+    """
+    return Grammar(
+        variables=tuple(variables),
+        operators=tuple(operators),
+        constants=tuple(name for name in _PAPER_CONSTANTS if name in NAMED_CONSTANTS),
+        fitted_constants=False,
+        max_length=30,
+        predicates=DEFAULT_PREDICATES,
+    )

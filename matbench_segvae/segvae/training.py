@@ -1,117 +1,85 @@
-"""Lightning trainers for this package: quiet unless asked, repeatable, resumable."""
+"""Training the network with Lightning, on random formulas first, then on the elite."""
 
 from __future__ import annotations
 
-import signal
-import threading
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import lightning as L
-import numpy as np
 import torch
-from lightning.pytorch.callbacks import Callback, Checkpoint, Timer
 
-from matbench_segvae.errors import UserError
-
-TrainerOptions = Mapping[str, Any]
-"""Arguments of :class:`lightning.Trainer`, such as ``logger``, ``callbacks``, ``accelerator``."""
-
-_QUIET: TrainerOptions = {
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "accelerator": "cpu",
-    "devices": 1,
-}
-_OURS = ("reload_dataloaders_every_n_epochs", "num_sanity_val_steps")
+from matbench_segvae.segvae.network import ExpressionVAE
+from matbench_segvae.segvae.settings import NetworkSettings, TrainingSettings
 
 
-def derived_seed(seed: int, purpose: str, number: int) -> int:
-    """A seed of its own for each purpose and number, so that no state has to be kept."""
-    words = [seed % 2**64, *purpose.encode(), number]
-    return int(np.random.SeedSequence(words).generate_state(1, np.uint64)[0] >> 1)
+class Batches:
+    """Formulas in a random order, cut into batches.
 
-
-def derived_short_seed(seed: int, purpose: str, number: int) -> int:
-    """The same, short enough for scikit-learn."""
-    return derived_seed(seed, purpose, number) % 2**31
-
-
-class SeededSteps(Callback):
-    """Seeds torch anew before each step: a resumed training repeats the same dropout."""
-
-    def __init__(self, seed: int) -> None:
-        self._seed = seed
-
-    def on_train_batch_start(self, trainer: L.Trainer, *_: object) -> None:
-        """Seed this step."""
-        torch.manual_seed(derived_seed(self._seed, "step", trainer.global_step))
-
-
-def build_trainer(
-    max_epochs: int,
-    callbacks: Sequence[Callback],
-    options: TrainerOptions | None = None,
-    max_seconds: float | None = None,
-) -> L.Trainer:
-    """A trainer that asks for a loader before every epoch, writes and prints nothing.
+    A loader for Lightning that a checkpoint in the middle of an epoch can be resumed from,
+    and quicker than torch's, which puts batches together row by row.
 
     Args:
-        max_epochs: Passes over the data.
-        callbacks: Of the caller, beside those in the options.
-        options: What the user wants otherwise. A checkpoint callback or a
-            ``default_root_dir`` switches checkpoints on.
-        max_seconds: Time after which no further epoch begins.
-
-    Raises:
-        UserError: If an option is one that this package needs for itself.
+        ids: Ids, shape ``(N, T)``.
+        batch_size: Rows in a batch; the last one may have fewer.
+        seed: Seed of the order; ``None`` keeps the order as it is.
     """
-    given = dict(options or {})
-    for name in _OURS:
-        if name in given:
-            raise UserError(f"trainer option '{name}' is not free: leave it out")
-    asked = given.pop("callbacks", None) or []
-    asked = [asked] if isinstance(asked, Callback) else list(asked)
-    writes = "default_root_dir" in given or any(isinstance(c, Checkpoint) for c in asked)
-    if max_seconds is not None:
-        # By epoch, because stopping inside one would change what comes after a resume.
-        asked.append(Timer(timedelta(seconds=max_seconds), interval="epoch"))
-    defaults = {**_QUIET, "max_epochs": max_epochs, "enable_checkpointing": writes}
-    return L.Trainer(
-        **{**defaults, **given},
-        callbacks=[*callbacks, *asked],
-        reload_dataloaders_every_n_epochs=1,
-        num_sanity_val_steps=0,
-    )
+
+    def __init__(self, ids: torch.Tensor, batch_size: int, seed: int | None = None) -> None:
+        if seed is not None:
+            ids = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))]
+        self._batches = torch.split(ids, batch_size) if len(ids) else ()
+        self._first = 0  # to give in the next pass
+        self._given = 0
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __iter__(self) -> Iterator[torch.Tensor]:
+        first, self._first = self._first, 0
+        for number in range(first, len(self)):
+            self._given = number + 1
+            yield self._batches[number]
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the epoch were given."""
+        return {"given": self._given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on behind the batches that were given."""
+        self._first = state["given"]
 
 
-def run_trainer(
-    trainer: L.Trainer,
-    module: L.LightningModule,
-    data: L.LightningDataModule,
-    checkpoint: Path | None = None,
-) -> None:
-    """Fit, letting an interrupt by the user through as what it is.
+class SEGVAEModule(L.LightningModule):
+    """The network, its loss and its optimiser."""
 
-    Lightning answers Ctrl-C with ``sys.exit`` and leaves the process deaf to the next one.
+    def __init__(self, n_tokens: int, network: NetworkSettings, training: TrainingSettings) -> None:
+        super().__init__()
+        self.network = ExpressionVAE(n_tokens, network)
+        self.training_settings = training
 
-    Raises:
-        KeyboardInterrupt: If the user interrupted.
-    """
-    main = threading.current_thread() is threading.main_thread()
-    handler = signal.getsignal(signal.SIGINT)
-    try:
-        if checkpoint is None:
-            trainer.fit(module, datamodule=data)
-        else:
-            trainer.fit(module, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-    except SystemExit as leaving:
-        if isinstance(leaving.__context__, KeyboardInterrupt):
-            raise KeyboardInterrupt from leaving
-        raise
-    finally:
-        if main and handler is not None:
-            signal.signal(signal.SIGINT, handler)
+    def _shared_step(self, ids: torch.Tensor, prefix: str) -> torch.Tensor:
+        """Reconstruction cross-entropy per formula plus the weighted KL divergence.
+
+        Args:
+            ids: Ids, shape ``(B, T)``.
+            prefix: Of the names under which the parts are logged, per epoch.
+        """
+        reconstruction, mean, log_variance = self.network.reconstruction(ids)
+        divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
+        loss: torch.Tensor = reconstruction + self.training_settings.kl_weight * divergence
+        figures = {"reconstruction": reconstruction, "divergence": divergence, "loss": loss}
+        named = {prefix + name: value for name, value in figures.items()}
+        self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(ids))
+        return loss
+
+    def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
+        """One step on a batch of ids, shape ``(B, T)``."""
+        return self._shared_step(batch, "")
+
+    def validation_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
+        """The loss of a batch that is not learned, shape ``(B, T)``."""
+        return self._shared_step(batch, "validation_")
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """Adam."""
+        settings = self.training_settings
+        return torch.optim.Adam(self.parameters(), lr=settings.learning_rate, betas=settings.betas)

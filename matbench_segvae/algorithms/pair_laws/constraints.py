@@ -1,0 +1,109 @@
+"""What is known of pair laws beforehand: they are smooth, finite and end with distance.
+
+Distances on a lattice are few, and a formula may pass through all of them with a pole or a
+fast oscillation in between; it would be read wrongly and predict anything at a distance
+that was not in training. And a law that does not vanish far away cannot be told from the
+defects' own energies. That a law is even in the height between two defects holds by
+construction: it sees their distance and on which sides of the layer they are, no sign.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matbench_segvae.fitting.additive_problem import AdditiveProblem
+from matbench_segvae.fitting.compiled import Program
+from matbench_segvae.types import Floats
+
+
+@dataclass(frozen=True)
+class PhysicsSettings:
+    """Which of the conditions hold.
+
+    Attributes:
+        vanishes: Whether a law has to go to 0 at large distances.
+        smooth: Whether a law has to be finite, without poles and fast wiggles, from the
+            shortest distance on the lattice to a little beyond the longest in the data.
+    """
+
+    vanishes: bool = True
+    smooth: bool = True
+
+
+class PairPhysics:
+    """Says which fitted formulas may be pair laws.
+
+    A law is smooth when its total variation over the range of the data, and a little
+    beyond, is no more than a few times its spread there, and a small step away from a
+    distance in the data changes it by a part of that only: a narrow peak can pass through
+    a single distance, where it would be a free value and no law. It vanishes when at a
+    tenth of a millimetre next to nothing is left of it.
+    """
+
+    n_points = 150  # of the grid over the range of each kind of pair
+    beyond = 1.25  # times the longest distance in the data: where it ends
+    largest_variation = 4.0  # in units of the spread at the data
+    step = 0.05  # Å
+    largest_change = 0.25  # in the same units, over one step
+    far = 1e6  # Å
+    largest_rest = 1e-3  # of the largest value at the data
+
+    def __init__(
+        self,
+        problem: AdditiveProblem,
+        settings: PhysicsSettings | None = None,
+        shortest: Sequence[float] = (),
+    ) -> None:
+        """Lay a grid over the distances of each kind of pair.
+
+        Args:
+            problem: Structures as sums over pairs.
+            settings: Which conditions hold.
+            shortest: Shortest distance on the lattice for each kind of pair, Å; those in the
+                data by default.
+        """
+        self._settings = settings or PhysicsSettings()
+        self._at_data = [problem.points[rows] for rows in problem.members]
+        lows = shortest or [points.min() for points in self._at_data]
+        self._grids = [
+            np.linspace(min(low, points.min()), self.beyond * points.max(), self.n_points)[:, None]
+            for low, points in zip(lows, self._at_data, strict=True)
+        ]
+
+    def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
+        """Tell which of ``B`` formulas may stand for a kind of pair.
+
+        Args:
+            program: The formulas.
+            constants: Shape ``(B, C)``.
+            group: Number of the kind of pair.
+
+        Returns:
+            Booleans, shape ``(B,)``.
+        """
+        at_data = program.values(self._at_data[group], constants)
+        kept = np.isfinite(at_data).all(axis=1)
+        if self._settings.smooth:
+            kept &= self._is_smooth(program, constants, group, at_data)
+        if self._settings.vanishes:
+            rest = np.abs(program.values(np.array([[self.far]]), constants)[:, 0])
+            kept &= rest <= self.largest_rest * np.abs(at_data).max(axis=1)
+        return np.asarray(kept)
+
+    def _is_smooth(
+        self, program: Program, constants: Floats, group: int, at_data: Floats
+    ) -> NDArray[np.bool_]:
+        """Compare variation and steps with the spread at the data."""
+        variation = np.abs(np.diff(program.values(self._grids[group], constants), axis=1))
+        # A law that hardly changes may do so as it likes: its spread is seen from 0.
+        spread = np.ptp(np.pad(at_data, ((0, 0), (0, 1))), axis=1)
+        # NaN compares false: an undefined stretch is refused too.
+        smooth = variation.sum(axis=1) <= self.largest_variation * spread
+        for step in (-self.step, -self.step / 8, self.step / 8, self.step):
+            moved = program.values(self._at_data[group] + step, constants)
+            smooth &= np.abs(moved - at_data).max(axis=1) <= self.largest_change * spread
+        return np.asarray(smooth)

@@ -1,0 +1,73 @@
+"""What each choice of the default settings is worth: searches without it, one at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions.operators import NAMED_CONSTANTS
+from matbench_segvae.segvae.settings import FitSettings, NetworkSettings, SearchSettings
+
+_ALL_CONSTANTS = tuple(NAMED_CONSTANTS)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Changes to the default settings.
+
+    Attributes:
+        search: To :class:`~matbench_segvae.segvae.settings.SearchSettings`.
+        fitting: To :class:`~matbench_segvae.segvae.settings.FitSettings`.
+        estimator: Further arguments of the estimator.
+    """
+
+    search: Mapping[str, Any] = field(default_factory=dict)
+    fitting: Mapping[str, Any] = field(default_factory=dict)
+    estimator: Mapping[str, Any] = field(default_factory=dict)
+
+    def arguments(self, rounds: int) -> dict[str, Any]:
+        """Arguments of the estimator for searches of so many rounds."""
+        return {
+            "search_settings": SearchSettings(**{**self.search, "epochs": rounds}),
+            "fit_settings": FitSettings(**self.fitting),
+            **self.estimator,
+        }
+
+
+VARIANTS: Mapping[str, Variant] = MappingProxyType(
+    {
+        "default": Variant(),
+        "samples-not-masked": Variant(search={"masked": False}),
+        "duplicates-kept": Variant(search={"deduplicated": False}),
+        "constants-as-tokens": Variant(estimator={"max_fitted": 0, "constants": _ALL_CONSTANTS}),
+        "nothing-fitted": Variant(
+            search={"scaled": False}, estimator={"constants": _ALL_CONSTANTS}
+        ),
+        "one-start-per-fit": Variant(fitting={"screening_starts": 1, "polishing_starts": 1}),
+        "elite-of-all-rounds": Variant(search={"champions": 20}),
+        "samples-around-good-formulas": Variant(search={"local_share": 0.4}),
+        "no-small-changes": Variant(search={"changed_share": 0.0}),
+        "half-small-changes": Variant(search={"changed_share": 0.5}),
+        "hardly-any-network": Variant(search={"changed_share": 0.95}),
+        "paper-sized-network": Variant(
+            search={"network": NetworkSettings(embedding=128, hidden=128, latent=128)}
+        ),
+        "absolute-loss": Variant(estimator={"loss": "absolute"}),
+        "huber-loss": Variant(estimator={"loss": "huber"}),
+    }
+)
+"""The default, each of its choices left out, what it leaves out, and losses for outliers."""
+
+
+def variant(name: str) -> Variant:
+    """A variant by name.
+
+    Raises:
+        UserError: If there is no such variant.
+    """
+    if name not in VARIANTS:
+        raise UserError(f"unknown variant '{name}': choose from {', '.join(VARIANTS)}")
+    return VARIANTS[name]

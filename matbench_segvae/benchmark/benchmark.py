@@ -1,0 +1,174 @@
+"""Our benchmark, on matbench's own class: the tasks of ``defects2d_v0.1`` together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+from matbench_segvae.benchmark._matbench import (
+    CLF_KEY,
+    COMPOSITION_KEY,
+    REG_KEY,
+    STRUCTURE_KEY,
+    MatbenchBenchmark,
+    RecursiveDotDict,
+    dotted,
+    one_line,
+    plain,
+    read_object,
+)
+from matbench_segvae.benchmark.folds import (
+    BENCHMARK_NAME,
+    check_benchmark,
+    check_tasks,
+    committed_metadata,
+)
+from matbench_segvae.benchmark.tasks import DefectTask
+from matbench_segvae.errors import UserError
+
+
+class DefectBenchmark(MatbenchBenchmark):
+    """The benchmark ``defects2d_v0.1``; see :class:`matbench.bench.MatbenchBenchmark`.
+
+    Attributes:
+        benchmark_name: Always ``"defects2d_v0.1"``.
+        metadata: What Matbench keeps about every data set of the benchmark.
+        user_metadata: What was added with ``add_metadata``.
+        tasks_map: Task name to :class:`DefectTask`.
+    """
+
+    def __init__(
+        self,
+        benchmark: str = BENCHMARK_NAME,
+        autoload: bool = False,
+        subset: Sequence[str] | None = None,
+    ) -> None:
+        """Set tasks up.
+
+        Args:
+            benchmark: Name of the benchmark; there is one.
+            autoload: Load all structures and targets at once.
+            subset: Task names; all of them by default.
+
+        Raises:
+            UserError: If there is no such benchmark or task.
+        """
+        check_benchmark(benchmark)
+        names = list(committed_metadata() if subset is None else subset)
+        check_tasks(names)
+        self.benchmark_name = BENCHMARK_NAME
+        self.metadata = dotted(committed_metadata())
+        self.user_metadata: dict[str, Any] = {}
+        self.tasks_map = RecursiveDotDict()
+        for name in names:
+            self.tasks_map[name] = DefectTask(name, autoload=autoload)
+
+    def __getattr__(self, item: str) -> Any:  # noqa: ANN401
+        # Matbench's own version never ends while pickle or copy make an empty instance.
+        tasks = self.__dict__.get("tasks_map", {})
+        if item in tasks:
+            return tasks[item]
+        raise AttributeError(f"{type(self).__name__} has no attribute or task {item!r}")
+
+    @classmethod
+    def from_preset(
+        cls, benchmark: str = BENCHMARK_NAME, preset_name: str = "all", autoload: bool = False
+    ) -> Self:
+        """Choose tasks by what they have in common; see Matbench.
+
+        Args:
+            benchmark: Name of the benchmark; there is one.
+            preset_name: Matbench's ``all``, ``structure``, ``composition``,
+                ``regression``, ``classification``; or ``dft``, ``xtb``.
+            autoload: Load all structures and targets at once.
+
+        Returns:
+            A benchmark with those tasks.
+
+        Raises:
+            UserError: If there is no such benchmark or preset, or no task in it.
+        """
+        check_benchmark(benchmark)
+        fields = {
+            STRUCTURE_KEY: "input_type",
+            COMPOSITION_KEY: "input_type",
+            REG_KEY: "task_type",
+            CLF_KEY: "task_type",
+            "dft": "level",
+            "xtb": "level",
+        }
+        if preset_name != cls.ALL_KEY and preset_name not in fields:
+            known = ", ".join([cls.ALL_KEY, *fields])
+            raise UserError(
+                f"unknown preset {preset_name!r} of {BENCHMARK_NAME}: choose from {known}"
+            )
+        chosen = [
+            name
+            for name, facts in committed_metadata().items()
+            if preset_name == cls.ALL_KEY or facts[fields[preset_name]] == preset_name
+        ]
+        if not chosen:
+            raise UserError(
+                f"{BENCHMARK_NAME} has no task in preset {preset_name!r}: all its tasks are "
+                f"{STRUCTURE_KEY} {REG_KEY} tasks"
+            )
+        return cls(benchmark, autoload=autoload, subset=chosen)
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        """Make a benchmark from what :meth:`as_dict` gave.
+
+        Matbench warns if another version of matbench wrote it.
+
+        Args:
+            d: Plain dictionary.
+
+        Returns:
+            A benchmark with results and without data.
+
+        Raises:
+            UserError: If it belongs to another benchmark, was edited or is not valid.
+        """
+        name = d.get(cls._BENCHMARK_KEY)
+        with one_line(f"results of benchmark {name!r} refused"):
+            # Matbench takes the hash out of the dictionary it is given.
+            bench: Self = super().from_dict(dict(d))
+            return bench
+
+    @classmethod
+    def _from_args(
+        cls, benchmark_name: str, tasks_dict: Mapping[str, Any], user_metadata: dict[str, Any]
+    ) -> Self:
+        """Make a benchmark from parts that Matbench has checked."""
+        bench = cls(benchmark_name, subset=list(tasks_dict))
+        for name, task in tasks_dict.items():
+            bench.tasks_map[name] = DefectTask.from_dict(task)
+        bench.user_metadata = user_metadata
+        return bench
+
+    @classmethod
+    def from_file(cls, filename: str | Path) -> Self:
+        """Read a benchmark written by :meth:`to_file`, gzipped or not.
+
+        Args:
+            filename: The file.
+
+        Returns:
+            A benchmark with results and without data.
+
+        Raises:
+            UserError: If it cannot be read, belongs to another benchmark, was edited or is
+                not valid.
+        """
+        return cls.from_dict(read_object(filename))
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Give the state without matbench's dotted dictionaries, which cannot be pickled."""
+        state = {key: plain(value) for key, value in self.__dict__.items()}
+        return {**state, "tasks_map": dict(self.tasks_map)}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        self.__dict__.update(state)
+        self.metadata = dotted(state["metadata"])
+        self.tasks_map = dotted(state["tasks_map"])

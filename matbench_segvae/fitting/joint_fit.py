@@ -1,0 +1,199 @@
+"""Fitting a law with a formula of its own for every group, under absolute error.
+
+Iteratively reweighted least squares (Schlossmacher, J. Am. Stat. Assoc. 68, 857, 1973):
+a squared loss with weights ``1 / |residual|`` has the absolute loss's minimum. Each round
+is a nonlinear least-squares fit of everything together: the coefficients of the base, a
+scale for every group, and the constants of its formula.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import least_squares
+
+from matbench_segvae.fitting.additive_problem import AdditiveProblem
+from matbench_segvae.fitting.compiled import Program
+from matbench_segvae.fitting.robust import absolute_weights
+from matbench_segvae.types import Floats, Tokens
+
+_SETTLED = 1e-5  # relative gain in the absolute error at which to stop
+
+
+_FIRST_ROUNDS = 3  # these only bring the weights into line with the formulas
+
+
+_UNDEFINED = 1e3  # residual, in sizes of the target, where a formula has no value
+
+
+@dataclass(frozen=True, eq=False)
+class LawFit:
+    """A law fitted to data, with everything that predicts.
+
+    Attributes:
+        formulas: The formula of each group.
+        constants: Values of its fitted constants, one array for each group.
+        base: Coefficients of the base, shape ``(P,)``.
+        scales: Factor of each group's formula, shape ``(K,)``.
+        mae: Mean absolute error on the data it was fitted to.
+    """
+
+    formulas: tuple[Tokens, ...]
+    constants: tuple[Floats, ...]
+    base: Floats
+    scales: Floats
+    mae: float
+
+    def predict(self, problem: AdditiveProblem, variables: Sequence[str]) -> Floats:
+        """What the law says of a problem's observations, shape ``(N,)``.
+
+        Args:
+            problem: Gives points, mixing and base; its target is not looked at.
+            variables: Names of the columns of the points.
+        """
+        model = _Model(problem, self.formulas, variables)
+        return np.asarray(problem.base @ self.base + model.columns(self.constants) @ self.scales)
+
+
+def fit_law(
+    problem: AdditiveProblem,
+    formulas: Sequence[Tokens],
+    variables: Sequence[str],
+    start: Sequence[Floats],
+    decay: float = 0.0,
+    admissible: Callable[[int, Floats], bool] = lambda group, constants: True,
+    n_rounds: int = 12,
+    n_evaluations: int = 12,
+) -> LawFit:
+    """Fit a law under absolute error.
+
+    Args:
+        problem: The data, with weights to start from.
+        formulas: A formula for each group.
+        variables: Names of the columns of the points.
+        start: Constants of each formula to start from.
+        decay: Weight of the constants' squares, in units of the loss of no law at all.
+        admissible: Says of a group and its constants, shape ``(C,)``, whether to keep them.
+        n_rounds: Rounds of reweighting at most.
+        n_evaluations: Evaluations of the law in each round at most.
+
+    Returns:
+        The fit with the smallest absolute error met on the way, the start included.
+
+    Raises:
+        ValueError: If no constants were met that are admissible and for which the formulas
+            are defined at every point of the data.
+    """
+    model = _Model(problem, formulas, variables)
+    constants = [np.asarray(values, dtype=np.float64).ravel() for values in start]
+    weights = problem.weights
+    best: LawFit | None = None
+    for number in range(n_rounds):
+        parameters = model.with_linear_part(constants, weights)
+        if not np.isfinite(parameters).all():
+            break
+        if number:
+            descended = model.descend(parameters, weights, decay, n_evaluations)
+            # Once more, because the descent drifts along what the data leave open.
+            parameters = model.with_linear_part(model.split(descended)[2], weights)
+            if not np.isfinite(parameters).all():
+                break
+        base, scales, constants = model.split(parameters)
+        residuals = model.residuals(parameters)
+        if not np.isfinite(residuals).all():
+            break
+        mae = float(np.abs(residuals).mean())
+        settled = best is not None and mae > best.mae * (1 - _SETTLED)
+        better = best is None or mae < best.mae
+        if better and all(admissible(k, values) for k, values in enumerate(constants)):
+            best = LawFit(tuple(formulas), tuple(constants), base, scales, mae)
+        if settled and number >= _FIRST_ROUNDS:
+            break
+        weights = absolute_weights(residuals)
+    if best is None:
+        texts = "; ".join(" ".join(tokens) for tokens in formulas)
+        raise ValueError(f"'{texts}' has no admissible fit to the data")
+    return best
+
+
+class _Model:
+    """A law on a problem's data: residuals and derivatives by all of its parameters."""
+
+    def __init__(
+        self, problem: AdditiveProblem, formulas: Sequence[Tokens], variables: Sequence[str]
+    ) -> None:
+        if problem.mixing is None:
+            raise ValueError("a law is fitted to sums over points, not to a table")
+        self._problem = problem
+        self._programs = [Program.compile([tokens], variables) for tokens in formulas]
+        self._points = [problem.points[rows] for rows in problem.members]
+        self._mixing = [problem.mixing[:, rows] for rows in problem.members]
+        self._n_base = problem.base.shape[1]
+        n_constants = [program.width for program in self._programs]
+        first = self._n_base + len(self._programs)
+        self._ends = [self._n_base, *(first + np.cumsum([0, *n_constants[:-1]])).tolist()]
+
+    def split(self, parameters: Floats) -> tuple[Floats, Floats, list[Floats]]:
+        """Coefficients of the base, scales, and constants of each formula."""
+        base, scales, *constants = np.split(parameters, self._ends)
+        return base, scales, constants
+
+    def columns(self, constants: Sequence[Floats]) -> Floats:
+        """Sums of each group's formula, shape ``(N, K)``."""
+        each = zip(self._programs, self._points, self._mixing, constants, strict=True)
+        sums = [mixing @ p.values(points, c[None])[0] for p, points, mixing, c in each]
+        return np.stack(sums, axis=1)
+
+    def residuals(self, parameters: Floats) -> Floats:
+        """Target less law, shape ``(N,)``; not finite where a formula is undefined."""
+        base, scales, constants = self.split(parameters)
+        rest = self._problem.target - self._problem.base @ base
+        return np.asarray(rest - self.columns(constants) @ scales)
+
+    def with_linear_part(self, constants: Sequence[Floats], weights: Floats) -> Floats:
+        """All parameters, base and scales by weighted least squares."""
+        columns = self.columns(constants)
+        if not np.isfinite(columns).all():
+            return np.array([np.nan])
+        linear = self._problem.reweighted(weights).linear_part(columns)
+        return np.concatenate([linear, *constants])
+
+    def descend(
+        self, parameters: Floats, weights: Floats, decay: float, n_evaluations: int
+    ) -> Floats:
+        """Parameters after a least-squares fit of all of them together."""
+        root = np.sqrt(weights)
+        target = self._problem.target
+        middle = float(np.average(target, weights=weights))
+        size = float(np.sqrt(np.sum(weights * (target - middle) ** 2)))
+        penalty = np.sqrt(decay) * size
+        n_linear = self._n_base + len(self._programs)
+        n_constants = len(parameters) - n_linear
+        to_zero = np.zeros((n_constants, len(parameters)))
+        to_zero[:, n_linear:] = penalty * np.eye(n_constants)
+
+        def residuals(x: Floats) -> Floats:
+            rest = root * self.residuals(x)
+            if not np.isfinite(rest).all():
+                rest = np.full(len(rest), _UNDEFINED * size)
+            return np.concatenate([rest, penalty * x[n_linear:]])
+
+        def slopes(x: Floats) -> Floats:
+            return np.concatenate([-root[:, None] * self._slopes(x), to_zero])
+
+        with np.errstate(all="ignore"):
+            found = least_squares(
+                residuals, parameters, jac=slopes, x_scale="jac", max_nfev=n_evaluations
+            )
+        return np.asarray(found.x)
+
+    def _slopes(self, parameters: Floats) -> Floats:
+        """Derivatives of the law by all parameters, shape ``(N, P + K + C)``."""
+        _, scales, constants = self.split(parameters)
+        parts = [self._problem.base, self.columns(constants)]
+        each = zip(self._programs, self._points, self._mixing, scales, constants, strict=True)
+        for program, points, mixing, scale, c in each:
+            parts.append(scale * (mixing @ program.derivatives(points, c[None])[0].T))
+        return np.nan_to_num(np.concatenate(parts, axis=1), posinf=0.0, neginf=0.0)

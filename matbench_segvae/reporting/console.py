@@ -1,0 +1,284 @@
+"""The leaderboard on a terminal, wide or narrow."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from rich.console import Console
+from rich.status import Status
+from rich.table import Table
+from rich.text import Text
+
+from matbench_segvae.benchmark.published import PublishedScore
+from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
+from matbench_segvae.reporting.seeds import read_seeds, spread_of
+from matbench_segvae.reporting.submission.write import Submission
+from matbench_segvae.running import FoldResult, RunReport
+
+
+def print_leaderboard(
+    console: Console,
+    board: Mapping[str, Sequence[Row]],
+    units: Mapping[str, str],
+    published: Mapping[str, Sequence[PublishedScore]] | None = None,
+) -> None:
+    """Print a table per task, and the formulas below it.
+
+    Args:
+        console: Where to print.
+        board: Rows by task name, best first.
+        units: Unit of the target by task name; energies in eV are shown in meV.
+        published: Published scores by task name; they stand below the rows, not among them.
+    """
+    for task, rows in board.items():
+        factor, unit = display_unit(units.get(task, ""))
+        others = (published or {}).get(task, ())
+        console.print(_table(task, rows, others, factor, unit, console.width))
+        best = best_formula(rows)
+        for row in rows:
+            if row.formula:
+                console.print(_formula_line(row, "best formula" if row is best else "formula"))
+
+
+def print_run(console: Console, report: RunReport, submissions: Sequence[Submission]) -> None:
+    """Print the leaderboard of a run, and where its submissions are.
+
+    Args:
+        console: Where to print.
+        report: What came of the run.
+        submissions: What became of the submission folders.
+    """
+    board = rank(FoldScore.of(result) for result in report.results)
+    units = {r.task: r.unit for r in report.results}
+    print_leaderboard(console, board, units)
+    print_seeds(console, [submission.folder for submission in submissions], units)
+    for submission in submissions:
+        lines = [Text(f"warning: {line}", style="yellow") for line in submission.warnings]
+        for task, folds in submission.missing.items():
+            lacking = f"{task} lacks fold {', '.join(map(str, folds))}"
+            lines.append(Text(f"{submission.folder}: not complete, {lacking}"))
+        if submission.tasks:
+            lines.append(Text(f"submission: {submission.folder}"))
+        for line in lines:
+            console.print(line, soft_wrap=True)
+
+
+def print_seeds(
+    console: Console, folders: Iterable[Path], units: Mapping[str, str] | None = None
+) -> None:
+    """Print the mean scores of submissions over their seeds, if they have several.
+
+    Args:
+        console: Where to print.
+        folders: Submission folders.
+        units: Unit of the target by task name.
+    """
+    table = Table(title="over seeds", title_style="bold", title_justify="left")
+    for header in ("task", "submission", "seeds", "mean ± std over seeds"):
+        table.add_column(header, justify="left" if header in ("task", "submission") else "right")
+    for folder in folders:
+        scores = read_seeds(folder)
+        for task in dict.fromkeys(score.task for score in scores):
+            spread = spread_of(scores, task)
+            metric = next(score.metric for score in scores if score.task == task)
+            if spread is not None:
+                factor, unit = display_unit((units or {}).get(task, ""))
+                factor, unit = (factor, unit) if metric == "mae" else (1.0, "")
+                digits = 3 if metric == "rocauc" else _digits(spread.mean * factor)
+                figure = f"{spread.mean * factor:.{digits}f} ± {spread.std * factor:.{digits}f}"
+                seeds = ",".join(map(str, spread.seeds))
+                table.add_row(task, folder.name, seeds, f"{figure} {unit}".strip())
+    if table.row_count:
+        console.print(table)
+
+
+def display_unit(unit: str) -> tuple[float, str]:
+    """The factor to show a quantity with, and the unit that it then has.
+
+    >>> display_unit("eV/atom")
+    (1000.0, 'meV/atom')
+    """
+    if unit.startswith("eV"):
+        return 1000.0, f"m{unit}"
+    return 1.0, "" if unit in ("None", "unitless") else unit
+
+
+def _table(
+    task: str,
+    rows: Sequence[Row],
+    published: Sequence[PublishedScore],
+    factor: float,
+    unit: str,
+    width: int,
+) -> Table:
+    regression = rows[0].metric == "mae"
+    name = "MAE" if regression else "ROC-AUC"
+    title = f"{task}: {name}" + (f" in {unit}" if regression and unit else "")
+    columns = {
+        "algorithm": [row.algorithm for row in rows],
+        f"{name} ± std": [_spread(row, factor if regression else 1.0) for row in rows],
+        "max error": [_number(row.max_error, factor) for row in rows],
+        "complexity": ["" if row.complexity is None else str(row.complexity) for row in rows],
+        "parameters": [_count(row.cost.parameters) for row in rows],
+        "fit s/fold": [_seconds(row.cost.fit_seconds) for row in rows],
+        "predict s/1000": [_seconds(row.cost.predict_seconds) for row in rows],
+        "device": [row.cost.device or "" for row in rows],
+        "folds": [",".join(map(str, row.folds)) for row in rows],
+    }
+    if len({row.folds for row in rows}) == 1:
+        del columns["folds"]
+    for score in published:
+        known = {
+            "algorithm": score.model,
+            f"{name} ± std": _number(score.mae, factor),
+            "max error": _number(score.max_error, factor),
+        }
+        for header, column in columns.items():
+            column.append(known.get(header, ""))
+    _fit(columns, width)
+    table = Table(title=title, title_style="bold", title_justify="left")
+    for header in columns:
+        table.add_column(header, justify="left" if header == "algorithm" else "right")
+    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+        if place == len(rows):
+            table.add_section()
+        style = "bold" if place == 0 else "dim" if place >= len(rows) else ""
+        table.add_row(*cells, style=style)
+    if published:
+        standings = dict.fromkeys(score.standing for score in published)
+        table.caption = f"below the line: {'; '.join(standings)}"
+        table.caption_justify = "left"
+    return table
+
+
+def _fit(columns: dict[str, list[str]], width: int) -> None:
+    """Drop columns that say nothing, then on a narrow terminal those that say least."""
+    for header in [header for header, cells in columns.items() if not any(cells)]:
+        del columns[header]
+    dispensable = ("device", "predict s/1000", "parameters", "complexity", "max error")
+    for header in (*dispensable, "fit s/fold"):
+        needed = sum(max(map(len, [name, *cells])) + 3 for name, cells in columns.items()) + 1
+        if needed > width:
+            columns.pop(header, None)
+
+
+def _spread(row: Row, factor: float) -> str:
+    mean, std = row.mean * factor, row.std * factor
+    digits = 3 if row.metric == "rocauc" else _digits(mean)
+    return f"{mean:.{digits}f} ± {std:.{digits}f}"
+
+
+def _number(value: float | None, factor: float = 1.0) -> str:
+    return "" if value is None else f"{value * factor:.{_digits(value * factor)}f}"
+
+
+def _seconds(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.1f}" if value >= 0.095 or value == 0 else f"{value:.1g}"
+
+
+def _count(value: int | None) -> str:
+    return "" if value is None else f"{value:,}"
+
+
+def _digits(value: float) -> int:
+    """Decimals that leave about three significant digits."""
+    size = abs(value)
+    return 1 if size >= 10 else 2 if size >= 1 else 4
+
+
+def _formula_line(row: Row, what: str) -> Text:
+    # A Text, not markup: brackets in a formula are brackets.
+    fold = f"fold {row.formula_fold}, the closest to the mean"
+    size = "" if row.complexity is None else f", complexity {row.complexity}"
+    line = Text(f"{what} ({row.algorithm}, {fold}{size}):", style="dim")
+    for part in str(row.formula).split("; "):
+        line.append(f"\n  {part}", style="bold not dim")
+    return line
+
+
+# A log file gets a line of progress at most this often, in seconds.
+LOG_INTERVAL = 10.0
+
+
+class ConsoleObserver:
+    """Prints a line per finished fold and keeps the latest progress in sight.
+
+    On a terminal progress is one moving line; elsewhere it is a plain line every ten
+    seconds. To be used as a context manager.
+
+    Args:
+        console: Where to print.
+        total: Number of folds of the whole run.
+    """
+
+    def __init__(self, console: Console, total: int) -> None:
+        self._console = console
+        self._total = total
+        self._done = 0
+        self._fold = ""
+        self._said = time.monotonic()
+        self._status: Status | None = None
+
+    def __enter__(self) -> ConsoleObserver:
+        """Start the moving line, on a terminal."""
+        if self._console.is_terminal:
+            self._status = self._console.status("loading tasks")
+            self._status.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Take the moving line away."""
+        if self._status is not None:
+            self._status.stop()
+
+    def started(self, task: str, algorithm: str, fold: int) -> None:
+        """Say which fold is being run."""
+        self._fold = f"{task} fold {fold}: {algorithm}"
+        self._said = time.monotonic()
+        if self._status is not None:
+            self._status.update(self._line(self._fold))
+
+    def progress(self, line: str) -> None:
+        """Show a line of progress of the current fold."""
+        if self._status is not None:
+            self._status.update(self._line(f"{self._fold}  {line}"))
+        elif time.monotonic() - self._said >= LOG_INTERVAL:
+            self._said = time.monotonic()
+            self._print(f"{self._fold}  {line}")
+
+    def finished(self, result: FoldResult, resumed: bool) -> None:
+        """Print the score of a finished fold."""
+        self._done += 1
+        factor, unit = display_unit(result.unit)
+        if result.metric == "mae":
+            score = f"MAE {result.score * factor:.4g} {unit}".rstrip()
+        else:
+            score = f"ROC-AUC {result.score:.3f}"
+        seconds = result.params.get("seconds_fit")
+        how = "already finished" if resumed else f"{seconds or 0.0:.1f} s"
+        line = f"[{self._done}/{self._total}] {result.task} fold {result.fold}: "
+        line += f"{result.algorithm}  {score}  ({how})"
+        formula = result.params.get("formula")
+        self._print(f"{line}  {formula}" if formula else line)
+
+    def warning(self, line: str) -> None:
+        """Print a warning."""
+        self._print(f"warning: {line}", style="yellow")
+
+    def _print(self, line: str, style: str = "") -> None:
+        self._console.print(Text(line, style=style), soft_wrap=True)
+
+    def _line(self, text: str) -> Text:
+        # One line on any width, so that the moving line stays one line.
+        room = max(10, self._console.width - 4)
+        return Text(text if len(text) <= room else f"{text[: room - 1]}…")

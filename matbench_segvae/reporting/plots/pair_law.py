@@ -1,0 +1,145 @@
+"""A pair law in pictures: what it says, what the data say, and where it errs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from matbench_segvae.algorithms.pair_laws.saved_law import PairEnergies, StoredLaw, law_evidence
+from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.errors import UserError
+from matbench_segvae.reporting.law_result import LawResult
+from matbench_segvae.reporting.plots.style import check_format, save_figure
+from matbench_segvae.running import quiet_matbench
+
+_PANEL = 3.2  # inches
+
+
+_N_POINTS = 200  # of a curve
+
+
+_BAND = (5, 95)  # percentiles of the refits
+
+
+_GREY_LINE: dict[str, Any] = {"color": "0.7", "linewidth": 1, "zorder": 1}
+
+
+_DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2}
+
+
+def draw_law(result: LawResult, path: Path) -> Path:
+    """Draw a law beside the data of its task.
+
+    Above, for each kind of pair, ``K(r)`` over the distances it was fitted to, the middle
+    90 % of its refits to resampled data, and the pair energies of all structures of the task
+    without any formula, larger for more structures (see
+    :func:`~matbench_segvae.algorithms.pair_laws.saved_law.law_evidence`). Below, the predictions
+    for the fold's test part against the truth, and their errors against the shortest pair
+    distance; single defects have none and are left out there.
+
+    Args:
+        result: The law and its fold.
+        path: Where to save the picture; its ending says in which format.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: If the format is unknown, the task's data cannot be had or are others than
+            those of the result, or the picture cannot be written.
+    """
+    check_format(path)
+    structures, energies = _data(result)
+    return save_figure(lambda: _figure(result, structures, energies), path)
+
+
+def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
+    """Structures and energies per defect site (eV) of the whole task, by sample id."""
+    with quiet_matbench():
+        made = make_task(result.task)
+        load_task(made)
+    table = made.df.set_axis(made.df.index.map(str))
+    unknown = [sample for sample in result.predictions if sample not in table.index]
+    if unknown:
+        raise UserError(
+            f"'{result.source}' predicts samples such as '{unknown[0]}' that {result.task} does "
+            "not have: give a result of this version of the task"
+        )
+    return table[str(made.metadata["input_type"])], table[str(made.metadata["target"])]
+
+
+def _figure(result: LawResult, structures: pd.Series, energies: pd.Series) -> Figure:
+    evidence = law_evidence(result.stored, structures, energies)
+    kinds = list(result.stored.law.pair_formulas)
+    n_columns = max(len(kinds), 2)
+    figure = Figure(figsize=(_PANEL * n_columns, 2 * _PANEL + 0.6), layout="constrained")
+    figure.suptitle(f"{result.task}, fold {result.fold}", fontweight="bold")
+    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
+    axes = above.subplots(1, len(kinds), squeeze=False)[0]
+    for axis, kind in zip(axes, kinds, strict=True):
+        _law_panel(axis, result.stored, kind, evidence.pairs[kind])
+    axes[0].set_ylabel("K, eV")
+    axes[0].legend(frameon=False, fontsize=8)
+    samples = list(result.predictions)
+    predicted = np.array([result.predictions[sample] for sample in samples])
+    truth = energies.loc[samples].to_numpy(dtype=np.float64)
+    parity, errors = below.subplots(1, 2)
+    _parity_panel(parity, truth, predicted, 1000 * result.mae)
+    _error_panel(errors, evidence.tightest.loc[samples], 1000 * (predicted - truth))
+    return figure
+
+
+def _law_panel(axis: Axes, stored: StoredLaw, kind: str, data: PairEnergies) -> None:
+    """One kind of pair: the law, its refits and the data's own values."""
+    low, high = stored.ranges[kind]
+    inside = data.distances[(data.distances >= low) & (data.distances <= high)]
+    # With the data's own distances, or a narrow peak at one of them would go unseen.
+    r = np.union1d(np.linspace(low, high, _N_POINTS), inside)
+    axis.axhline(0, **_GREY_LINE)
+    if stored.resampled:
+        refits = [law.values(kind, r) for law in stored.resampled]
+        band = np.nanpercentile(refits, _BAND, axis=0)
+        axis.fill_between(r, *band, color="C0", alpha=0.25, linewidth=0, label="90 % of refits")
+    axis.plot(r, stored.law.values(kind, r), color="C0", label="law")
+    sizes = _sizes(data.n_structures.tolist())
+    axis.scatter(data.distances, data.energies, sizes, "C1", alpha=0.7, label="data", zorder=3)
+    _keep_in_sight(axis, np.concatenate([data.energies, stored.law.values(kind, inside), [0.0]]))
+    axis.set_title(kind, fontsize=9)
+    axis.set_xlabel("distance r, Å")
+
+
+def _keep_in_sight(axis: Axes, values: np.ndarray) -> None:
+    """Cut off peaks of a curve that would flatten everything else."""
+    low, high = values.min(), values.max()
+    bottom, top = axis.get_ylim()
+    axis.set_ylim(max(bottom, 2 * low - high), min(top, 2 * high - low))
+
+
+def _sizes(counts: Sequence[int]) -> list[float]:
+    """Areas of dots; a hundred times the structures make a dot five times as large."""
+    return [10 * (1 + 2 * np.log10(max(count, 1))) for count in counts]
+
+
+def _parity_panel(axis: Axes, truth: np.ndarray, predicted: np.ndarray, mae: float) -> None:
+    """Predictions against truth, eV per defect site; `mae` in meV."""
+    both = np.concatenate([truth, predicted])
+    axis.plot([both.min(), both.max()], [both.min(), both.max()], **_GREY_LINE)
+    axis.scatter(truth, predicted, **_DOTS)
+    axis.set_title(f"test part: MAE {mae:.1f} meV per defect site", fontsize=9)
+    axis.set_xlabel("true, eV per defect site")
+    axis.set_ylabel("predicted, eV per defect site")
+
+
+def _error_panel(axis: Axes, tightest: pd.Series, errors: np.ndarray) -> None:
+    """Errors, meV per defect site, against the shortest pair distance, Å."""
+    axis.axhline(0, **_GREY_LINE)
+    axis.scatter(tightest.to_numpy(dtype=np.float64), errors, **_DOTS)
+    axis.set_title("test part: errors by tightness", fontsize=9)
+    axis.set_xlabel("shortest pair distance, Å")
+    axis.set_ylabel("predicted less true, meV per site")

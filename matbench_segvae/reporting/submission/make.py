@@ -1,0 +1,156 @@
+"""From the results of a run to a folder that can be submitted to Matbench."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matbench_segvae.errors import UserError
+from matbench_segvae.files import read_json
+from matbench_segvae.reporting.seeds import SEEDS
+from matbench_segvae.reporting.submission import INFO, RESULTS
+from matbench_segvae.reporting.submission.check import Violation, check_submissions, require_name
+from matbench_segvae.reporting.submission.notebook import NOTEBOOK, Story, executed_notebook
+from matbench_segvae.reporting.submission.write import SCRIPT
+
+
+@dataclass(frozen=True)
+class MadeSubmission:
+    """What was made.
+
+    Attributes:
+        folder: The submission folder.
+        violations: Rules that it breaks all the same.
+        warnings: Anything else that the user should know.
+    """
+
+    folder: Path
+    violations: tuple[Violation, ...]
+    warnings: tuple[str, ...]
+
+
+def make_submission(results: Path, out: Path, authors: str | None = None) -> MadeSubmission:
+    """Assemble a submission folder and check it.
+
+    It holds the results as they are, ``info.json`` with the exact versions recorded in the
+    folds as requirements, ``run.py``, the scores of further seeds if there are any, and a
+    notebook that was executed on the results.
+    Nothing is written before all of it is there.
+
+    Args:
+        results: Folder of one algorithm's finished run, or a folder with one such folder.
+        out: The folder to make or to bring up to date, ``<benchmark>_<algorithm>``.
+        authors: Who submits it; by default as the algorithm says.
+
+    Raises:
+        UserError: If there are no finished results, they are of another benchmark than the
+            folder's name says, a package to run notebooks with is missing, the notebook
+            fails, or the folder cannot be written.
+    """
+    benchmark = require_name(out)
+    source = _source(results)
+    recorded = _read(source / RESULTS)
+    if recorded.get("benchmark_name") != benchmark:
+        raise UserError(
+            f"'{source / RESULTS}' is of {recorded.get('benchmark_name')}, so '{out.name}' cannot "
+            f"be its name: choose {recorded.get('benchmark_name')}_<algorithm>"
+        )
+    info, warnings = _info(source, recorded, authors)
+    algorithm = source.resolve().name.removeprefix(f"{benchmark}_")
+    with tempfile.TemporaryDirectory(prefix="matbench_segvae-") as scratch:
+        made = Path(scratch)
+        table = [source / SEEDS] if (source / SEEDS).is_file() else []
+        _copy([source / RESULTS, source / SCRIPT, *table], made)
+        (made / INFO).write_text(
+            json.dumps(info, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
+        has_formulas = any(params.get("formula") for params in _parameters(recorded))
+        story = Story(benchmark, algorithm, info, tuple(recorded["tasks"]), has_formulas)
+        (made / NOTEBOOK).write_text(executed_notebook(story, made), encoding="utf-8")
+        names = [RESULTS, INFO, SCRIPT, NOTEBOOK, *(path.name for path in table)]
+        _publish([made / name for name in names], out)
+    return MadeSubmission(out, tuple(check_submissions([out])), tuple(warnings))
+
+
+def _source(folder: Path) -> Path:
+    """The one folder with finished results."""
+    if not folder.is_dir():
+        raise UserError(f"there is no folder '{folder}' to take results from")
+    if (folder / RESULTS).is_file():
+        return folder
+    found = sorted(path.parent for path in folder.glob(f"*/{RESULTS}"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"'{folder}' holds several results: choose one of its folders {names}")
+    if not found:
+        raise UserError(
+            f"no finished results in '{folder}': give a folder with a {RESULTS}, which "
+            "`matbench-segvae run` writes once all folds of a task are finished"
+        )
+    return found[0]
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return read_json(path)
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(str(error)) from error
+
+
+def _info(
+    source: Path, recorded: Mapping[str, Any], authors: str | None
+) -> tuple[dict[str, Any], list[str]]:
+    """What ``info.json`` is to say, and what the user should know about it."""
+    info = _read(source / INFO)
+    if authors is not None:
+        info["authors"] = authors
+    versions = [params.get("versions") or {} for params in _parameters(recorded)]
+    changed = sorted({n for a in versions for b in versions for n in a if b.get(n, a[n]) != a[n]})
+    merged = {name: number for found in versions for name, number in found.items()}
+    if merged:
+        info["requirements"] = {"python": _pins(merged)}
+    warnings = []
+    if changed:
+        warnings.append(
+            f"folds were run with different versions of {', '.join(changed)}: the requirements "
+            "name the last one's"
+        )
+    return info, warnings
+
+
+def _parameters(recorded: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What was recorded beside the predictions of each fold."""
+    for task in recorded["tasks"].values():
+        for fold in task["results"].values():
+            yield fold.get("parameters") or {}
+
+
+def _pins(versions: Mapping[str, str]) -> list[str]:
+    """Exact requirements; without the label of a local build, which no index has."""
+    return [f"{name}=={v.partition('+')[0]}" for name, v in versions.items() if name != "python"]
+
+
+def _copy(files: Iterable[Path], folder: Path) -> None:
+    for file in files:
+        try:
+            shutil.copyfile(file, folder / file.name)
+        except OSError as error:
+            raise UserError(
+                f"cannot read '{file}' ({error.strerror}): `matbench-segvae run` writes it"
+            ) from error
+
+
+def _publish(files: Iterable[Path], out: Path) -> None:
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            shutil.copyfile(file, out / file.name)
+    except OSError as error:
+        raise UserError(f"cannot write to '{out}': {error.strerror}") from error

@@ -1,0 +1,318 @@
+"""Submission folders as Matbench asks for them.
+
+A folder ``<benchmark>_<algorithm>`` with ``results.json.gz``, ``info.json`` and the source
+that makes the results again; see https://matbench.materialsproject.org/How%20To%20Use/3submit/.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from matbench_segvae.algorithms.registry import algorithm_class
+from matbench_segvae.benchmark import make_benchmark
+from matbench_segvae.benchmark._matbench import quiet_matbench
+from matbench_segvae.errors import UserError
+from matbench_segvae.files import write_text
+from matbench_segvae.reporting.seeds import SeedScore, read_seeds, stored_seeds, write_seeds
+from matbench_segvae.reporting.submission import INFO, RESULTS
+from matbench_segvae.running import FoldResult, FoldStore
+from matbench_segvae.running.store import BrokenFoldFile
+
+_TEMPLATE = '''"""Make the results of {folder} again.
+
+    python run.py [FOLDER]
+
+writes the same predictions to FOLDER, by default the folder `rerun` beside this file.
+The packages it was made with are listed in info.json.
+"""
+
+import sys
+from pathlib import Path
+
+from matbench_segvae.cli import main
+
+RUNS = [
+{runs}
+]
+
+if __name__ == "__main__":
+    beside = Path(__file__).resolve().parent / "rerun"
+    folder = sys.argv[1] if len(sys.argv) > 1 else str(beside)
+    for options in RUNS:
+        status = main(["run", *options.split(), "--out", folder])
+        if status != 0:
+            sys.exit(status)
+'''
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One run: an algorithm on a task with a seed.
+
+    Attributes:
+        task: Task name.
+        algorithm: Name of the algorithm's entry point.
+        seed: Seed of every fold.
+        folds: Fold numbers; empty for all.
+        seeds: Number of seeds, from `seed` on.
+    """
+
+    task: str
+    algorithm: str
+    seed: int
+    folds: tuple[int, ...] = ()
+    seeds: int = 1
+
+    def options(self) -> str:
+        """The command line's options for it."""
+        folds = "".join(f" --fold {fold}" for fold in self.folds)
+        seeds = f" --seeds {self.seeds}" if self.seeds > 1 else ""
+        return f"--task {self.task} --algorithm {self.algorithm} --seed {self.seed}{seeds}{folds}"
+
+
+def run_script(folder: str, recipes: Iterable[Recipe]) -> str:
+    """Python source that runs the recipes again.
+
+    Args:
+        folder: Name of the submission folder.
+        recipes: What to run.
+    """
+    runs = "\n".join(f'    "{recipe.options()}",' for recipe in recipes)
+    return _TEMPLATE.format(folder=folder, runs=runs)
+
+
+SCRIPT = "run.py"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What became of an algorithm's submission folder.
+
+    Attributes:
+        folder: The folder.
+        tasks: Tasks in its results file; empty if none is finished.
+        missing: Folds that have to be run before a task can be part of it, by task.
+        warnings: Anything that the user should know.
+    """
+
+    folder: Path
+    tasks: tuple[str, ...]
+    missing: Mapping[str, tuple[int, ...]]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass
+class _Collected:
+    """Stored folds of one algorithm on one benchmark."""
+
+    complete: dict[str, list[FoldResult]] = field(default_factory=dict)
+    missing: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+def write_submissions(
+    out: Path, algorithms: Sequence[str], tasks: Mapping[str, Any]
+) -> list[Submission]:
+    """Write the submission folder of every algorithm on every benchmark.
+
+    A task is part of it once all its folds are finished. Tasks of earlier runs that are
+    already in a results file stay in it.
+
+    Args:
+        out: Folder of all results.
+        algorithms: Names of algorithms.
+        tasks: Loaded tasks by name.
+
+    Returns:
+        What became of each folder that has at least one finished fold.
+
+    Raises:
+        UserError: If a folder cannot be written to.
+    """
+    benchmarks: dict[str, dict[str, Any]] = {}
+    for name, task in tasks.items():
+        benchmarks.setdefault(str(task.benchmark_name), {})[name] = task
+    submissions = []
+    with quiet_matbench():
+        for benchmark, members in benchmarks.items():
+            for algorithm in algorithms:
+                store = FoldStore(out, benchmark, algorithm)
+                if (store.folder / "folds").is_dir():
+                    submissions.append(_write(store, members))
+    return submissions
+
+
+def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
+    collected = _collect(store, tasks)
+    names: tuple[str, ...] = ()
+    if collected.complete:
+        benchmark = _assemble(store, tasks, collected)
+        names = tuple(benchmark.tasks_map)
+        recipes = _recipes(store.algorithm, benchmark)
+        versions = _versions(collected.complete)
+        try:
+            _write_results(benchmark, store.folder / RESULTS)
+            write_text(store.folder / INFO, _info(store.algorithm, versions))
+            write_seeds(store.folder, _seed_scores(store, collected))
+            seeds = read_seeds(store.folder)
+            recipes = [_with_seeds(recipe, seeds) for recipe in recipes]
+            write_text(store.folder / SCRIPT, run_script(store.folder.name, recipes))
+        except OSError as error:
+            raise UserError(f"cannot write to '{store.folder}': {error.strerror}") from error
+    return Submission(store.folder, names, collected.missing, tuple(collected.warnings))
+
+
+def _seed_scores(store: FoldStore, collected: _Collected) -> list[SeedScore]:
+    return [
+        score
+        for task, results in collected.complete.items()
+        for score in stored_seeds(store, task, results)
+    ]
+
+
+def _with_seeds(recipe: Recipe, scores: Sequence[SeedScore]) -> Recipe:
+    """A recipe that runs the further seeds in the table too."""
+    seeds = {score.seed for score in scores if score.task == recipe.task}
+    last = recipe.seed
+    while last + 1 in seeds:
+        last += 1
+    return replace(recipe, seeds=last - recipe.seed + 1)
+
+
+def _collect(store: FoldStore, tasks: Mapping[str, Any]) -> _Collected:
+    collected = _Collected()
+    for name, task in tasks.items():
+        found: dict[int, FoldResult] = {}
+        for fold in task.folds:
+            try:
+                result = store.load(name, fold)
+            except BrokenFoldFile:
+                continue
+            if result is not None and list(result.predictions) == _test_ids(task, fold):
+                found[fold] = result
+        missing = tuple(fold for fold in task.folds if fold not in found)
+        if missing and found:
+            collected.missing[name] = missing
+        elif not missing:
+            collected.complete[name] = list(found.values())
+    return collected
+
+
+def _test_ids(task: Any, fold: int) -> list[str]:  # noqa: ANN401 - matbench is not typed
+    return [str(i) for i in task.validation[task.folds_map[fold]]["test"]]
+
+
+def _assemble(store: FoldStore, tasks: Mapping[str, Any], collected: _Collected) -> Any:  # noqa: ANN401
+    """Record all finished folds in a fresh benchmark object."""
+    earlier = _earlier_tasks(store, collected)
+    benchmark = make_benchmark(store.benchmark, [*collected.complete, *earlier])
+    for name, results in collected.complete.items():
+        task = benchmark.tasks_map[name]
+        # The truth is needed for scoring; it is loaded once, in the run.
+        task.df = tasks[name].df
+        for result in results:
+            predictions = list(result.predictions.values())
+            task.record(result.fold, predictions, std=_stds(result), params=dict(result.params))
+    for name, results in earlier.items():
+        benchmark.tasks_map[name].results = results
+    card = algorithm_class(store.algorithm).card
+    benchmark.add_metadata({"algorithm": card.algorithm, "algorithm_long": card.algorithm_long})
+    return benchmark
+
+
+def _stds(result: FoldResult) -> list[float] | None:
+    """Standard deviations as Matbench can record them.
+
+    Matbench makes 95 % intervals of them with scipy, where a scale of exactly 0 gives NaN;
+    the smallest number there is gives an interval without width.
+    """
+    if result.stds is None:
+        return None
+    return [max(std, sys.float_info.min) for std in result.stds.values()]
+
+
+def _earlier_tasks(store: FoldStore, collected: _Collected) -> dict[str, Any]:
+    """Results of tasks that were finished in earlier runs and are not part of this one."""
+    path = store.folder / RESULTS
+    if not path.is_file():
+        return {}
+    kind = type(make_benchmark(store.benchmark, list(collected.complete)))
+    try:
+        before = kind.from_file(path)
+    # Matbench raises anything from KeyError to TypeError for a file it does not accept.
+    except Exception as error:
+        collected.warnings.append(f"{path} could not be read and is replaced: {error}")
+        return {}
+    return {
+        name: _without_traces(task.results)
+        for name, task in before.tasks_map.items()
+        if name not in collected.complete
+    }
+
+
+def _without_traces(results: Any) -> Any:  # noqa: ANN401
+    """Undo what Matbench's validation does to recorded uncertainties.
+
+    It asks them for ``std`` and ``ci``, and its dictionaries create what they are asked for,
+    beside the samples.
+    """
+    for fold in results.values():
+        uncertainty = fold.get("uncertainty") or {}
+        for key in ("std", "ci"):
+            if uncertainty.get(key) == {}:
+                del uncertainty[key]
+    return results
+
+
+def _write_results(benchmark: Any, path: Path) -> None:  # noqa: ANN401
+    """Let the benchmark write itself.
+
+    matbench 0.6 writes plain text under the name ``.json.gz`` and reads nothing else;
+    compressing it would keep stock ``MatbenchBenchmark.from_file`` from loading it.
+    """
+    temporary = path.with_name(f".{path.name}.part")
+    benchmark.to_file(temporary)
+    temporary.replace(path)
+
+
+def _versions(complete: Mapping[str, Iterable[FoldResult]]) -> dict[str, str]:
+    """The versions the results were made with; where folds differ, the last one's."""
+    versions: dict[str, str] = {}
+    for results in complete.values():
+        for result in results:
+            versions |= result.params.get("versions", {})
+    return versions
+
+
+def _info(algorithm: str, versions: Mapping[str, str]) -> str:
+    card = algorithm_class(algorithm).card
+    info = {
+        "authors": card.authors,
+        "algorithm": card.algorithm,
+        "algorithm_long": card.algorithm_long,
+        "bibtex_refs": list(card.bibtex_refs),
+        "notes": card.notes,
+        "requirements": {
+            "python": [f"{name}=={v}" for name, v in versions.items() if name != "python"]
+        },
+    }
+    return json.dumps(info, indent=2, ensure_ascii=False) + "\n"
+
+
+def _recipes(algorithm: str, benchmark: Any) -> list[Recipe]:  # noqa: ANN401
+    """The runs that lead to the recorded folds: one for every task and seed."""
+    recipes = []
+    for name, task in benchmark.tasks_map.items():
+        seeds: dict[int, list[int]] = {}
+        for fold, key in task.folds_map.items():
+            params = task.results[key]["parameters"]
+            seeds.setdefault(int(params.get("seed", 0)), []).append(int(fold))
+        for seed, folds in seeds.items():
+            chosen = [] if len(folds) == len(task.folds) else folds
+            recipes.append(Recipe(name, algorithm, seed, tuple(chosen)))
+    return recipes

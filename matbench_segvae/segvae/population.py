@@ -1,0 +1,239 @@
+"""What a search remembers: every score, the recent rounds, and the elite among them."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from heapq import nsmallest
+from typing import Any
+
+import numpy as np
+import torch
+
+from matbench_segvae.expressions import FITTED, Grammar, pareto_front
+from matbench_segvae.expressions.expression import complexity_of
+from matbench_segvae.segvae.scoring import Scored
+from matbench_segvae.types import Tokens
+
+_SHELF = 10  # formulas of each complexity to breed from
+
+
+class Memory:
+    """Scores of all formulas met, and which were met in recent rounds.
+
+    Attributes:
+        best: Score of every formula met, up to the order of commutative arguments.
+        rounds: Rounds remembered so far.
+        improved: Round, counted from 1, that found the best formula so far.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        n_recent: int,
+        n_champions: int,
+        floor: float = 0.0,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            grammar: The language.
+            n_recent: Rounds that count as recent.
+            n_champions: Best formulas of all rounds that stay in the elite.
+            floor: Loss that is good enough.
+        """
+        self.best: dict[Tokens, Scored] = {}
+        self.rounds = 0
+        self.improved = 0
+        self._grammar = grammar
+        self._recent: deque[list[Tokens]] = deque(maxlen=n_recent)
+        self._n_champions = n_champions
+        self._floor = floor
+        # Kept up to date, because looking through all scores every round takes long.
+        self._fronts: dict[int, list[Scored]] = {}
+        self._champions: list[Scored] = []
+        self._shelves: dict[int, list[Scored]] = {}
+        self._plain_shelves: dict[int, list[Scored]] = {}
+
+    def add(self, formulas: Sequence[Tokens], scores: Iterable[Scored]) -> None:
+        """Take in a round.
+
+        Args:
+            formulas: The formulas of the round, old and new.
+            scores: Scores of those that are new.
+        """
+        before = self.leader
+        self._take(list(scores))
+        self._recent.append(list(formulas))
+        self.rounds += 1
+        if self.leader is not before:
+            self.improved = self.rounds
+
+    def _take(self, scores: Sequence[Scored]) -> None:
+        """Remember scores, the front and the champions among them."""
+        self.best.update((scored.tokens, scored) for scored in scores)
+        finite = [scored for scored in scores if math.isfinite(scored.loss)]
+        self._champions = nsmallest(self._n_champions, [*self._champions, *finite], key=_loss)
+        plain = [scored for scored in finite if math.isfinite(scored.plain)]
+        _put(finite, self._shelves, _loss)
+        _put(plain, self._plain_shelves, _plain)
+        for n_fitted, arrived in _grouped(finite, _n_fitted).items():
+            known = self._fronts.get(n_fitted, [])
+            self._fronts[n_fitted] = self._pareto([*known, *arrived], tolerance=0)
+
+    def _pareto(
+        self,
+        scores: Sequence[Scored],
+        tolerance: float = 1e-3,
+        loss: Callable[[Scored], float] = lambda scored: scored.loss,
+    ) -> list[Scored]:
+        """The Pareto front of some scores; losses that are good enough count as equal."""
+        return pareto_front(
+            scores, _complexity, lambda scored: max(loss(scored), self._floor), tolerance
+        )
+
+    @property
+    def leader(self) -> Scored | None:
+        """The formula with the smallest loss, if there is any with a loss.
+
+        Where several are good enough, the simplest of them.
+        """
+        every = self.fronts()
+        return self._pareto(every, tolerance=0)[-1] if every else None
+
+    def elite(self, n_kept: int) -> list[Tokens]:
+        """The formulas to learn from, best first: champions, and the best of recent rounds.
+
+        Args:
+            n_kept: How many of each recent round, on average.
+        """
+        recent = dict.fromkeys(tokens for formulas in self._recent for tokens in formulas)
+        kept = self._ranked(recent)[: n_kept * len(self._recent)]
+        champions = [scored.tokens for scored in self._champions]
+        return self._ranked(dict.fromkeys([*champions, *kept]))
+
+    def stock(self) -> list[list[Scored]]:
+        """Formulas worth changing: the fronts, and the best few of every complexity."""
+        fronts = [self.fronts(), self.plain_front()]
+        return [*fronts, _flat(self._shelves), _flat(self._plain_shelves)]
+
+    def _ranked(self, formulas: Iterable[Tokens]) -> list[Tokens]:
+        """Formulas by loss; those without one only if there are no others."""
+        known = [tokens for tokens in formulas if tokens in self.best]
+        defined = [tokens for tokens in known if math.isfinite(self.best[tokens].loss)]
+        return sorted(defined or known, key=lambda tokens: self.best[tokens].loss)
+
+    def front(self) -> list[Scored]:
+        """The Pareto front of complexity against loss, simplest first."""
+        return self._pareto(self.fronts())
+
+    def fronts(self) -> list[Scored]:
+        """The Pareto fronts of formulas with no fitted constant, with one, with two and so on."""
+        return [scored for n in sorted(self._fronts) for scored in self._fronts[n]]
+
+    def plain_front(self) -> list[Scored]:
+        """The Pareto front of formulas without any fitted number."""
+        return self._pareto(_flat(self._plain_shelves), loss=_plain)
+
+    def shelves(self, n_each: int) -> list[Scored]:
+        """The best few formulas of every complexity, the simplest first.
+
+        Args:
+            n_each: How many, up to those that are remembered.
+        """
+        return [
+            s for complexity in sorted(self._shelves) for s in self._shelves[complexity][:n_each]
+        ]
+
+    def plain(self) -> list[Scored]:
+        """The best few formulas of every complexity without any fitted number."""
+        return _flat(self._plain_shelves)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything, as tensors and numbers that ``torch.load(weights_only=True)`` reads."""
+        scores = list(self.best.values())
+        constants = [np.asarray(scored.constants, dtype=np.float64) for scored in scores]
+        flat = np.concatenate([c.ravel() for c in constants]) if constants else np.zeros(0)
+        return {
+            "formulas": self._encode([scored.tokens for scored in scores]),
+            "losses": torch.tensor([scored.loss for scored in scores], dtype=torch.float64),
+            "plain": torch.tensor([scored.plain for scored in scores], dtype=torch.float64),
+            "constants": torch.from_numpy(flat),
+            "groups": torch.tensor([len(c) for c in constants], dtype=torch.long),
+            "widths": torch.tensor([c.shape[1] for c in constants], dtype=torch.long),
+            "recent": [self._encode(formulas) for formulas in self._recent],
+            "rounds": self.rounds,
+            "improved": self.improved,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take back what :meth:`state_dict` gave."""
+        groups, widths = state["groups"].tolist(), state["widths"].tolist()
+        ends = np.cumsum([k * c for k, c in zip(groups, widths, strict=True)], dtype=np.int64)
+        parts = np.split(state["constants"].numpy(), ends[:-1]) if groups else []
+        self.best, self._fronts, self._champions = {}, {}, []
+        self._shelves, self._plain_shelves = {}, {}
+        self._take(
+            [
+                Scored(tokens, loss, part.reshape(k, c).copy(), plain)
+                for tokens, loss, plain, part, k, c in zip(
+                    self._decode(state["formulas"]),
+                    state["losses"].tolist(),
+                    state["plain"].tolist(),
+                    parts,
+                    groups,
+                    widths,
+                    strict=True,
+                )
+            ]
+        )
+        self._recent.clear()
+        self._recent.extend(self._decode(ids) for ids in state["recent"])
+        self.rounds = int(state["rounds"])
+        self.improved = int(state["improved"])
+
+    def _encode(self, formulas: Sequence[Tokens]) -> torch.Tensor:
+        ids = np.zeros((len(formulas), self._grammar.max_length), dtype=np.int16)
+        for row, tokens in enumerate(formulas):
+            ids[row] = self._grammar.encode(tokens)
+        return torch.from_numpy(ids)
+
+    def _decode(self, ids: torch.Tensor) -> list[Tokens]:
+        return [self._grammar.decode(row) for row in ids.tolist()]
+
+
+def _complexity(scored: Scored) -> int:
+    return complexity_of(scored.tokens)
+
+
+def _loss(scored: Scored) -> float:
+    return scored.loss
+
+
+def _n_fitted(scored: Scored) -> int:
+    return scored.tokens.count(FITTED)
+
+
+def _plain(scored: Scored) -> float:
+    return scored.plain
+
+
+def _put(
+    scores: Iterable[Scored], shelves: dict[int, list[Scored]], loss: Callable[[Scored], float]
+) -> None:
+    """Put formulas on the shelves of their complexity, as far as they are among the best."""
+    for complexity, arrived in _grouped(scores, _complexity).items():
+        known = shelves.get(complexity, [])
+        shelves[complexity] = nsmallest(_SHELF, [*known, *arrived], key=loss)
+
+
+def _flat(shelves: Mapping[int, list[Scored]]) -> list[Scored]:
+    return [scored for complexity in sorted(shelves) for scored in shelves[complexity]]
+
+
+def _grouped(scores: Iterable[Scored], key: Callable[[Scored], int]) -> dict[int, list[Scored]]:
+    groups: dict[int, list[Scored]] = {}
+    for scored in scores:
+        groups.setdefault(key(scored), []).append(scored)
+    return groups

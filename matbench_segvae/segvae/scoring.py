@@ -1,0 +1,324 @@
+"""Scoring formulas by their loss with the best constants found for them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matbench_segvae.expressions import FITTED
+from matbench_segvae.expressions.operators import INTEGERS
+from matbench_segvae.fitting.additive_problem import AdditiveProblem, Fit, fit_constants
+from matbench_segvae.fitting.compiled import Program
+from matbench_segvae.fitting.robust import fit_table_absolutely
+from matbench_segvae.segvae.settings import FitSettings
+from matbench_segvae.types import Floats, Tokens
+
+# Given formulas, their constants for one group of points, shape (B, C), and the number of
+# the group, says which may be kept, shape (B,).
+Admissible = Callable[[Program, Floats, int], NDArray[np.bool_]]
+
+
+def everything(program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
+    """Admit all formulas."""
+    return np.ones(len(program), dtype=np.bool_)
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Scored:
+    """A formula with its loss and the constants that gave it.
+
+    Attributes:
+        tokens: The formula.
+        loss: Root mean squared error, weighted, beyond what free values at the points would
+            leave; infinite if the formula is not defined on the data or not admissible.
+        constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
+        plain: The same error of a formula without fitted constants if offset and factor are
+            whole numbers too, in spreads of the target; infinite where that is not asked for.
+    """
+
+    tokens: Tokens
+    loss: float
+    constants: Floats
+    plain: float = float("inf")
+
+
+class Objective(Protocol):
+    """Scores formulas; the search knows nothing else about the data."""
+
+    def score(
+        self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
+    ) -> list[Scored]:
+        """Fit and score formulas, in the order given.
+
+        Args:
+            formulas: The formulas.
+            hints: Constants to start from for some of them, shape ``(K, C)``, NaN for none.
+        """
+
+
+class DirectObjective:
+    """Scores formulas without fitted constants by what they say as they stand.
+
+    Args:
+        points: Shape ``(N, V)``.
+        target: Shape ``(N,)``.
+        weights: Of the rows, shape ``(N,)``.
+        variables: Names of the columns of the points.
+        admissible: Says which formulas may be kept.
+        absolute: Whether errors count as they are instead of squared.
+    """
+
+    def __init__(
+        self,
+        points: Floats,
+        target: Floats,
+        weights: Floats,
+        variables: Sequence[str],
+        admissible: Admissible = everything,
+        absolute: bool = False,
+    ) -> None:
+        self._absolute = absolute
+        self._points, self._target = points, target
+        self._share = weights / weights.sum()
+        self._variables = tuple(variables)
+        self._admissible = admissible
+
+    def score(
+        self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
+    ) -> list[Scored]:
+        """Score formulas; hints do not matter.
+
+        Raises:
+            ValueError: If a formula has constants to be fitted.
+        """
+        if any(FITTED in tokens for tokens in formulas):
+            raise ValueError("formulas with fitted constants need another objective")
+        program = Program.compile(formulas, self._variables)
+        none = np.empty((len(formulas), 0))
+        with np.errstate(over="ignore"):
+            rest = program.values(self._points, none) - self._target
+            absolute = np.abs(rest) @ self._share
+            errors = absolute if self._absolute else np.sqrt(np.square(rest) @ self._share)
+        kept = np.isfinite(errors) & self._admissible(program, none, 0)
+        losses = np.where(kept, errors, np.inf).tolist()
+        no_constants = np.empty((1, 0))
+        return [
+            Scored(tokens, loss, no_constants, loss)
+            for tokens, loss in zip(formulas, losses, strict=True)
+        ]
+
+
+_LARGEST_WHOLE = max(map(int, INTEGERS))
+
+
+class AdditiveObjective:
+    """Scores formulas on an :class:`AdditiveProblem` by fitting their constants.
+
+    A fit that is not admissible counts as undefined, so that constants found from another
+    start, or another formula, take its place.
+    """
+
+    def __init__(
+        self,
+        problem: AdditiveProblem,
+        variables: Sequence[str],
+        settings: FitSettings,
+        seed: int,
+        admissible: Admissible = everything,
+        plain_target: Floats | None = None,
+        absolute: bool = False,
+    ) -> None:
+        """Set up.
+
+        Args:
+            problem: The data.
+            variables: Names of the columns of its points.
+            settings: How hard to fit.
+            seed: Source of the random starts.
+            admissible: Says which fits may be kept.
+            plain_target: Of a table, the target in the units in which offset and factor may
+                be whole numbers, shape ``(N,)``.
+            absolute: Whether a table's errors count as they are instead of squared.
+        """
+        self._absolute = absolute
+        self._fit_batch = fit_table_absolutely if absolute else fit_constants
+        self._plain_target = plain_target
+        self._admissible = admissible
+        self._problem = problem
+        self._variables = tuple(variables)
+        self._settings = settings
+        self._rng = np.random.default_rng(seed)
+        self._n_observations = len(problem.target)
+        self._one_by_one = _sampled(problem, settings.screening_rows, seed).one_by_one()
+
+    def score(
+        self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
+    ) -> list[Scored]:
+        """Fit and score formulas: all of them briefly, the most promising ones harder."""
+        settings = self._settings
+        given = [(hints or {}).get(tokens) for tokens in formulas]
+        scored = self._fit(formulas, settings.screening_starts, settings.screening_steps, given)
+        n_polished = max(1, round(settings.polished_share * len(scored)))
+        order = sorted(range(len(scored)), key=lambda i: scored[i].loss)[:n_polished]
+        before = [scored[i] for i in order]
+        after = self._fit(
+            [s.tokens for s in before],
+            settings.polishing_starts,
+            settings.polishing_steps,
+            [given[i] for i in order],
+            before,
+        )
+        for position, old, new in zip(order, before, after, strict=True):
+            scored[position] = min(old, new, key=lambda s: s.loss)
+        return scored if self._plain_target is None else self._with_plain(scored)
+
+    def _with_plain(self, scored: Sequence[Scored]) -> list[Scored]:
+        """Add the errors of formulas without any fitted number."""
+        found = list(scored)
+        target = self._plain_target
+        places = [
+            i for i, s in enumerate(found) if math.isfinite(s.loss) and FITTED not in s.tokens
+        ]
+        if target is None or not places:
+            return found
+        program = Program.compile([found[i].tokens for i in places], self._variables)
+        values = program.values(self._problem.points, np.empty((len(places), 0)))
+        problem = replace(self._problem, target=target)
+        factor = self._fit_batch(problem, program, np.empty((len(places), 1, 0)), 0).scale
+        errors = _plain_errors(values, problem, factor, self._absolute)
+        for place, error in zip(places, errors.tolist(), strict=True):
+            found[place] = replace(found[place], plain=error)
+        return found
+
+    def state_dict(self) -> dict[str, Any]:
+        """Where the source of random starts stands, in plain types."""
+        return {"rng": json.dumps(self._rng.bit_generator.state)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Put the source of random starts back to where it stood."""
+        self._rng.bit_generator.state = json.loads(state["rng"])
+
+    def _fit(
+        self,
+        formulas: Sequence[Tokens],
+        n_starts: int,
+        n_steps: int,
+        hints: Sequence[Floats | None],
+        previous: Sequence[Scored] = (),
+    ) -> list[Scored]:
+        """Fit each formula from random starts, and from where it was before if given."""
+        program = Program.compile(formulas, self._variables)
+        # The start is a candidate too: a joint step may leave what is admissible.
+        best = self._joint_fit(program, self._best_starts(program, n_starts, n_steps, hints), 0)
+        if previous:
+            before = _stack([s.constants for s in previous], program.width)
+            best = _better(best, self._joint_fit(program, before, 0))
+        # A table that was screened needs no more than its loss on all rows.
+        if previous or self._problem.n_groups > 1:
+            best = _better(best, self._joint_fit(program, best.constants, n_steps))
+        # What is not admissible has an infinite loss, whatever its error.
+        errors = np.where(np.isfinite(best.loss), best.error, np.inf)
+        losses = np.sqrt(errors / self._n_observations).tolist()
+        return [
+            Scored(tokens, loss, best.constants[i, :, : tokens.count(FITTED)].copy())
+            for i, (tokens, loss) in enumerate(zip(formulas, losses, strict=True))
+        ]
+
+    def _joint_fit(self, program: Program, start: Floats, n_steps: int) -> Fit:
+        """Fit the constants of all groups together; what is not admissible is undefined."""
+        fit = self._fit_batch(self._problem, program, start, n_steps, self._settings.decay)
+        for group in range(self._problem.n_groups):
+            fit.loss[~self._admissible(program, fit.constants[:, group], group)] = np.inf
+        return fit
+
+    def _best_starts(
+        self, program: Program, n_starts: int, n_steps: int, hints: Sequence[Floats | None]
+    ) -> Floats:
+        """Find good constants for each group by itself, from several random starts.
+
+        Groups meet only in the residual. Looking for them one by one needs a lucky start
+        for each, not for all at once. A hint takes the place of one random start.
+
+        Returns:
+            Constants, shape ``(B, K, C)``.
+        """
+        repeated = program.repeat(n_starts)
+        every = np.arange(len(program))
+        best = []
+        for group, problem in enumerate(self._one_by_one):
+            start = self._random_start((len(repeated), 1, program.width))
+            for row, hint in enumerate(hints):
+                if hint is not None:
+                    known = np.flatnonzero(np.isfinite(hint[group]))
+                    start[row, 0, known] = hint[group, known]
+            fit = self._fit_batch(problem, repeated, start, n_steps, self._settings.decay)
+            constants = fit.constants[:, 0]
+            fit.loss[~self._admissible(repeated, constants, group)] = np.inf
+            winner = fit.loss.reshape(n_starts, -1).argmin(axis=0)
+            best.append(constants.reshape(n_starts, len(program), -1)[winner, every])
+        return np.stack(best, axis=1)
+
+    def _random_start(self, shape: tuple[int, int, int]) -> Floats:
+        """Constants of either sign around 1, the size that data in natural units ask for."""
+        sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
+        return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
+
+
+def _better(first: Fit, second: Fit) -> Fit:
+    """For each formula the fit with the smaller loss."""
+    return second.where(second.loss < first.loss, first)
+
+
+def _plain_errors(values: Floats, table: AdditiveProblem, factor: Floats, absolute: bool) -> Floats:
+    """Errors of ``b + a*f`` with the best whole ``a`` and ``b``, or 1 and 0, for each formula.
+
+    Args:
+        values: Of the formulas, shape ``(B, N)``.
+        table: Target and weights, shape ``(N,)``.
+        factor: Best factors that need not be whole, shape ``(B, 1)``.
+        absolute: Whether errors count as they are instead of squared.
+
+    Returns:
+        Mean absolute or root mean squared errors in spreads of the target, shape ``(B,)``.
+    """
+    share = table.weights / table.weights.sum()
+
+    def middle(rows: Floats) -> Floats:
+        return np.asarray(np.median(rows, axis=-1) if absolute else rows @ share)
+
+    def error(rest: Floats) -> Floats:
+        return np.asarray(np.abs(rest) @ share if absolute else np.sqrt(np.square(rest) @ share))
+
+    with np.errstate(all="ignore"):
+        sign = np.where(factor < 0, -1.0, 1.0)
+        errors = []
+        for a in (sign, sign * np.clip(np.round(np.abs(factor)), 1, _LARGEST_WHOLE)):
+            rest = table.target - a * values
+            offset = np.round(middle(rest))[:, None]
+            for b in (0.0, np.clip(offset, -_LARGEST_WHOLE, _LARGEST_WHOLE)):
+                errors.append(error(rest - b))
+        best = np.min(errors, axis=0) / error(table.target - middle(table.target))
+    return np.asarray(np.where(np.isfinite(best), best, np.inf))
+
+
+def _sampled(problem: AdditiveProblem, n_rows: int, seed: int) -> AdditiveProblem:
+    """A long table with some of its rows only; any other problem as it is.
+
+    Enough to tell good starts from bad ones, at a fraction of the time.
+    """
+    n_all = len(problem.target)
+    if problem.mixing is not None or n_all <= n_rows:
+        return problem
+    rows = np.random.default_rng(seed).choice(n_all, n_rows, replace=False)
+    return problem.subset(np.sort(rows))
+
+
+def _stack(constants: Sequence[Floats], width: int) -> Floats:
+    """Stack constants of different lengths into ``(B, K, width)``, filled with 0."""
+    return np.stack([np.pad(c, ((0, 0), (0, width - c.shape[1]))) for c in constants])

@@ -1,0 +1,204 @@
+"""The pair law and the algorithm that finds it, on the embedded task."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from pymatgen.core import Lattice, Structure
+from quick import PAIR_LAWS
+
+from matbench_segvae.algorithms import FoldContext, create_algorithm
+from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
+from matbench_segvae.algorithms.pair_laws.constraints import PairPhysics, PhysicsSettings
+from matbench_segvae.algorithms.pair_laws.law import PairLaw, pair_problem, pairs_of
+from matbench_segvae.algorithms.segvae import SEGVAE
+from matbench_segvae.benchmark import make_task
+from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions import parse
+from matbench_segvae.fitting.additive_problem import AdditiveProblem
+from matbench_segvae.fitting.compiled import Program
+from matbench_segvae.fitting.joint_fit import LawFit, fit_law
+
+
+@pytest.fixture(scope="module")
+def task():
+    task = make_task("defects2d_xtb_mos2")
+    task.load()
+    return task
+
+
+def context(tmp_path, fold=1, **changes):
+    values = {
+        "benchmark": "defects2d_v0.1",
+        "task": "defects2d_xtb_mos2",
+        "fold": fold,
+        "input_type": "structure",
+        "task_type": "regression",
+        "target": "formation_energy_per_site",
+        "unit": "eV",
+        "seed": 0,
+        "scratch": tmp_path,
+    }
+    return FoldContext(**(values | changes))
+
+
+@pytest.fixture(scope="module")
+def fitted(task, tmp_path_factory):
+    algorithm = SEGVAEPairLaw(PAIR_LAWS)
+    algorithm.fit(*task.get_train_and_val_data(1), context(tmp_path_factory.mktemp("scratch")))
+    return algorithm
+
+
+def test_a_short_search_beats_the_mean_five_times(task, fitted):
+    inputs, truth = task.get_test_data(1, include_target=True)
+    error = np.abs(fitted.predict(inputs) - truth).mean()
+    mean = task.get_train_and_val_data(1)[1].mean()
+    assert error < np.abs(mean - truth).mean() / 5
+
+
+def test_the_description_holds_the_law_and_is_json(task, fitted):
+    told = json.loads(json.dumps(dict(fitted.describe())))
+    assert told["formula"].startswith("K[V_Mo-V_S] = ")
+    assert told["formula"].count("K[") == 3
+    assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in told["latex"]
+    assert {"complexity", "distances_A", "candidates", "settings"} <= told.keys()
+    assert told["hosts"] == ["MoS2"]
+    assert told["complexity"] <= PAIR_LAWS.most_nodes
+    # The law can be put together again from what is told, and predicts the same.
+    law = PairLaw.from_plain(told["constants"])
+    inputs, _ = task.get_train_and_val_data(1)
+    np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
+
+
+def test_standard_deviations_cover_refits_and_validation_error(task, fitted):
+    inputs, _ = task.get_test_data(1, include_target=True)
+    std = fitted.predict_std(inputs)
+    error = fitted.describe()["validation_mae"]
+    assert std.shape == (len(inputs),)
+    assert (std >= 1.25 * error * (1 - 1e-12)).all() and np.isfinite(std).all()
+
+
+def test_every_number_comes_with_an_interval_of_its_refits(fitted):
+    told = fitted.describe()
+    middle = told["constants_90_percent"]
+    assert len(told["resampled"]) > 0
+    for kind, formula in told["constants"]["pair_formulas"].items():
+        constants = parse(formula, ["r"]).constants
+        assert len(middle["pair_constants"][kind]) == len(constants)
+    for kind, (low, high) in middle["defect_energies_eV"].items():
+        assert low <= high
+        # Refits differ, but not by more than the energies of defects do.
+        assert abs(told["constants"]["defect_energies_eV"][kind] - low) < 1
+
+
+def test_the_same_seed_gives_the_same_law(task, tmp_path, fitted):
+    again = SEGVAEPairLaw(PAIR_LAWS)
+    torch.manual_seed(99)
+    again.fit(*task.get_train_and_val_data(1), context(tmp_path))
+    assert again.describe()["formula"] == fitted.describe()["formula"]
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_predictions_do_not_depend_on_the_order_of_atoms_or_of_structures(task, fitted):
+    inputs, _ = task.get_test_data(1, include_target=True)
+    rng = np.random.default_rng(0)
+    shuffled = inputs.map(
+        lambda s: Structure.from_sites([s[int(i)] for i in rng.permutation(len(s))])
+    )
+    expected = fitted.predict(inputs)
+    np.testing.assert_allclose(fitted.predict(shuffled), expected, atol=1e-12)
+    np.testing.assert_allclose(fitted.predict(inputs[::-1])[::-1], expected, atol=1e-12)
+
+
+def test_energies_are_sums_over_defects_and_pairs():
+    structure = defective_structure(HOSTS["MoS2"], 8, 8, vacancies(HOSTS["MoS2"], 8, 8, [0, 70]))
+    table = pairs_of(pd.Series([structure]))
+    law = PairLaw({"V_Mo": 7.0, "V_S": 2.0}, {"V_Mo-V_S": -3.0}, {"V_Mo-V_S": parse("1.5/r")})
+    expected = (7.0 + 2.0 - 3.0 * 1.5 / table.distance[0]) / 2
+    assert law.predict(table)[0] == pytest.approx(expected)
+    assert law.complexity == 3 + 2 + 2
+
+
+def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
+    inputs, energies = task.get_train_and_val_data(1)
+    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+    smooth = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    between = np.sort(problem.points[problem.members[0], 0])[:2].mean()
+    formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
+    program = Program.compile(formulas, ("r",))
+    constants = np.array([[between + 1e-3], [40.0], [-1.0]])
+    assert smooth(program, constants, 0).tolist() == [False, False, True]
+
+
+def test_a_fit_is_named_after_the_kinds_of_its_data(task):
+    table = pairs_of(task.get_train_and_val_data(1)[0])
+    formulas = (("div", "c", "r"), ("inv", "r"), ("exp", "mul", "c", "r"))
+    constants = (np.array([1.0]), np.array([]), np.array([-0.5]))
+    fit = LawFit(formulas, constants, np.arange(2.0), np.arange(2.0, 5.0), 0.0)
+    law = PairLaw.from_fit(fit, table)
+    assert law.defect_energies == {"V_Mo": 0.0, "V_S": 1.0}
+    assert law.pair_scales["V_S-V_S across"] == 4.0
+    assert law.lines()[0] == "K[V_Mo-V_S] = 2*(1.0/r)"
+
+
+def test_what_it_has_no_inputs_for_is_refused_in_one_line(task, tmp_path, fitted):
+    composition = context(tmp_path, task="matbench_steels", input_type="composition")
+    with pytest.raises(UserError, match=r"segvae cannot run on matbench_steels: .* composition"):
+        SEGVAEPairLaw().fit(pd.Series(["Fe"]), pd.Series([1.0]), composition)
+    rock_salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
+    )
+    with pytest.raises(UserError, match="MoS2"):
+        fitted.predict(pd.Series([rock_salt]))
+    lone = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0]))
+    with pytest.raises(UserError, match="no training structure holds two defects"):
+        SEGVAEPairLaw(PAIR_LAWS).fit(pd.Series([lone]), pd.Series([3.2]), context(tmp_path))
+    two_metals = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0, 1]))
+    with pytest.raises(UserError, match="V_Mo-V_Mo do not occur in the training data"):
+        fitted.predict(pd.Series([two_metals]))
+
+
+def test_the_default_is_found_by_its_name():
+    assert isinstance(create_algorithm("segvae"), SEGVAE)
+
+
+def test_a_peak_on_a_lattice_distance_is_not_smooth(task):
+    inputs, energies = task.get_train_and_val_data(1)
+    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+    physics = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    # Narrower than an even grid would see, but on a distance of the data.
+    peak = problem.points[problem.members[0], 0].min() + 1e-4
+    program = Program.compile([("square", "inv", "sub", "r", "c")], ("r",))
+    assert physics(program, np.array([[peak]]), 0).tolist() == [False]
+
+
+def test_a_law_has_to_vanish_far_away_unless_told_otherwise(task):
+    inputs, energies = task.get_train_and_val_data(1)
+    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+    formulas = [("exp", "mul", "c", "r"), ("div", "r", "add", "c", "r"), ("inv", "r")]
+    program = Program.compile(formulas, ("r",))
+    constants = np.array([[-1.0], [1.0], [0.0]])
+    assert PairPhysics(problem)(program, constants, 0).tolist() == [True, False, True]
+    free = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    assert free(program, constants, 0).all()
+
+
+def test_each_kind_of_pair_gets_back_the_formula_it_was_made_of():
+    """Two planted laws, a different one for each group, under large errors in a few rows."""
+    rng = np.random.default_rng(0)
+    distance = np.linspace(2.5, 12, 10)
+    points = np.concatenate([distance, distance])[:, None]
+    group = np.repeat([0, 1], 10)
+    mixing = rng.multinomial(3, np.full(20, 0.05), size=120).astype(float)
+    truth = np.concatenate([3 * np.exp(-0.5 * distance), -2 / distance])
+    target = 1.5 + mixing @ truth
+    target[:5] += 4
+    problem = AdditiveProblem(points, group, 2, mixing, np.ones((120, 1)), target, np.ones(120))
+    start = [np.array([-0.8]), np.array([])]
+    fit = fit_law(problem, [("exp", "mul", "c", "r"), ("inv", "r")], ("r",), start)
+    assert fit.constants[0][0] == pytest.approx(-0.5, abs=1e-3)
+    assert np.allclose(fit.scales, [3, -2], atol=1e-2)
+    assert np.median(np.abs(fit.predict(problem, ("r",)) - target)) < 1e-3

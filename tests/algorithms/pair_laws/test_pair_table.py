@@ -1,0 +1,198 @@
+"""The table of free pair values: exact, unique and never worse than a formula in training."""
+
+import json
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
+from matbench_segvae.algorithms.pair_laws.law import pairs_of
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_values
+from matbench_segvae.algorithms.pair_laws.pair_table import PairValueTable
+from matbench_segvae.benchmark import make_task
+from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.errors import UserError
+from matbench_segvae.fitting.robust import least_absolute
+
+HOST = HOSTS["MoS2"]
+
+
+def context(tmp_path, **changes):
+    facts = {"benchmark": "b", "task": "t", "fold": 0, "input_type": "structure"}
+    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 0}
+    return FoldContext(**(facts | changes), scratch=tmp_path)
+
+
+def fitted(inputs, targets, tmp_path):
+    algorithm = PairValueTable()
+    algorithm.fit(inputs, targets, context(tmp_path))
+    return algorithm
+
+
+def cells(*site_lists, n=8):
+    structures = [defective_structure(HOST, n, n, vacancies(HOST, n, n, s)) for s in site_lists]
+    return pd.Series(structures, index=[f"s{number}" for number in range(len(structures))])
+
+
+@pytest.fixture(scope="module")
+def xtb():
+    task = make_task("defects2d_xtb_mos2")
+    task.load()
+    return task
+
+
+def test_is_found_by_its_name():
+    algorithm = create_algorithm("pair_table")
+    assert isinstance(algorithm, Algorithm) and isinstance(algorithm, PairValueTable)
+
+
+def test_energies_that_are_sums_over_pairs_are_described_without_error(xtb, tmp_path):
+    inputs, _ = xtb.get_train_and_val_data(0)
+    table = pairs_of(inputs)
+    energies = table.composition @ [7.0, 2.5] + table.counts @ (np.cos(table.distance))
+    targets = pd.Series(energies / table.n_sites, index=inputs.index)
+    algorithm = fitted(inputs, targets, tmp_path)
+    np.testing.assert_allclose(algorithm.predict(inputs), targets, atol=1e-7)
+    assert algorithm.describe()["training_mae"] < 1e-7
+
+
+def test_no_other_table_has_a_smaller_error_in_training(xtb):
+    inputs, targets = xtb.get_train_and_val_data(0)
+    table, energies = pairs_of(inputs), targets.to_numpy()
+    best = fit_pair_values(table, energies)
+    assert best.training_mae == pytest.approx(np.abs(best.predict(table) - energies).mean())
+    rng = np.random.default_rng(0)
+    for size in np.geomspace(1e-6, 1e-1, 200):
+        other = replace(
+            best,
+            defect_energies=best.defect_energies + size * rng.normal(size=2),
+            pair_values=best.pair_values + size * rng.normal(size=len(best.pair_values)),
+        )
+        error = np.abs(other.predict(table) - energies).mean()
+        assert error >= best.training_mae - 1e-7
+    squares = np.concatenate([table.composition, table.counts], axis=1) / table.n_sites[:, None]
+    residuals = energies - squares @ np.linalg.lstsq(squares, energies, rcond=None)[0]
+    assert best.training_mae < np.abs(residuals).mean()
+
+
+def test_one_wrong_energy_changes_nothing_else(xtb, tmp_path):
+    inputs, _ = xtb.get_train_and_val_data(0)
+    table = pairs_of(inputs)
+    right = (table.composition @ [7.0, 2.5] + table.counts @ np.cos(table.distance)) / table.n_sites
+    triple = int(np.flatnonzero(table.n_sites == 3)[5])
+    wrong = right.copy()
+    wrong[triple] += 10.0
+    predicted = fitted(inputs, pd.Series(wrong), tmp_path).predict(inputs)
+    np.testing.assert_allclose(predicted, right, atol=1e-6)
+
+
+def test_it_beats_the_mean_on_unseen_structures_ten_times(xtb, tmp_path):
+    errors, spread = [], []
+    for fold in xtb.folds:
+        inputs, targets = xtb.get_train_and_val_data(fold)
+        unseen, truth = xtb.get_test_data(fold, include_target=True)
+        errors.append(np.abs(fitted(inputs, targets, tmp_path).predict(unseen) - truth).mean())
+        spread.append(np.abs(targets.mean() - truth).mean())
+    assert np.mean(errors) < np.mean(spread) / 10
+
+
+def test_the_order_of_training_structures_does_not_matter(xtb, tmp_path):
+    inputs, targets = xtb.get_train_and_val_data(0)
+    first = fitted(inputs, targets, tmp_path).describe()
+    again = fitted(inputs[::-1], targets[::-1], tmp_path).describe()
+    values = [[row["value_eV"] for row in told["pair_values"]] for told in (first, again)]
+    np.testing.assert_allclose(values[0], values[1], atol=1e-7)
+    assert first["defect_energies_eV"] == pytest.approx(again["defect_energies_eV"], abs=1e-7)
+
+
+def test_the_description_is_a_table_to_read_and_json(xtb, tmp_path):
+    told = json.loads(json.dumps(dict(fitted(*xtb.get_train_and_val_data(0), tmp_path).describe())))
+    rows, energies = told["pair_values"], told["defect_energies_eV"]
+    assert told["complexity"] == len(rows) + len(energies)
+    assert told["parameters"] == told["complexity"]
+    assert list(energies) == ["V_Mo", "V_S"]
+    assert rows[0] == {"kind": "V_Mo-V_S", "distance_A": 2.417, "value_eV": rows[0]["value_eV"]}
+    assert {row["kind"] for row in rows} == {"V_Mo-V_S", "V_S-V_S same plane", "V_S-V_S across"}
+    # Defects hold together when they are neighbours.
+    assert rows[0]["value_eV"] < -0.1
+
+
+def test_unseen_distances_are_interpolated_and_constant_beyond_the_ends(tmp_path):
+    sites = [64, 65, 66, 67, 68, 74]  # S vacancies in one plane
+    inputs = cells(*([64, site] for site in sites[1:]))
+    table = pairs_of(inputs)
+    distances = table.counts @ table.distance
+    order = np.argsort(distances)
+    inputs, distances = inputs.iloc[order], distances[order]
+    assert all(b - a > 0.1 for a, b in pairwise(distances))
+    energies = pd.Series([2.0, 2.3, 2.4, 2.5, 2.6], index=inputs.index)
+    kept = [1, 3]
+    algorithm = fitted(inputs.iloc[kept], energies.iloc[kept], tmp_path)
+    share = (distances[2] - distances[1]) / (distances[3] - distances[1])
+    expected = [2.3, 2.3, 2.3 + share * 0.2, 2.5, 2.5]
+    np.testing.assert_allclose(algorithm.predict(inputs), expected, atol=1e-7)
+
+
+def test_open_values_are_zero_and_open_shares_equal(tmp_path):
+    pair = cells([0, 64])
+    told = fitted(pair, pd.Series([3.0], index=pair.index), tmp_path).describe()
+    assert told["defect_energies_eV"] == pytest.approx({"V_Mo": 3.0, "V_S": 3.0})
+    assert [row["value_eV"] for row in told["pair_values"]] == pytest.approx([0.0])
+
+
+def test_single_defects_have_no_pairs(tmp_path):
+    inputs = cells([0], [64], [65])
+    algorithm = fitted(inputs, pd.Series([7.0, 2.0, 2.0], index=inputs.index), tmp_path)
+    np.testing.assert_allclose(algorithm.predict(inputs), [7.0, 2.0, 2.0])
+    assert algorithm.describe()["pair_values"] == []
+    assert algorithm.describe()["complexity"] == 2
+    with pytest.raises(UserError, match="V_Mo-V_S do not occur in the training data"):
+        algorithm.predict(cells([0, 64]))
+
+
+def test_least_absolute_is_the_median():
+    values = least_absolute(np.ones((5, 1)), np.array([1.0, 2.0, 3.0, 50.0, -70.0]), np.zeros(1))
+    assert values == pytest.approx([2.0])
+
+
+def test_what_it_cannot_read_is_refused_in_one_line(tmp_path):
+    steel = context(tmp_path, task="matbench_steels", input_type="composition")
+    with pytest.raises(
+        UserError, match=r"pair_table cannot run on matbench_steels: .* composition"
+    ):
+        PairValueTable().fit(pd.Series(["Fe"]), pd.Series([1.0]), steel)
+    with pytest.raises(RuntimeError, match="fit"):
+        PairValueTable().predict(cells([0]))
+
+
+def test_transfer_is_superposition(dft_data, tmp_path):
+    task = make_task("defects2d_mos2_transfer")
+    task.load()
+    algorithm = fitted(*task.get_train_and_val_data(0), tmp_path)
+    told = algorithm.describe()
+    # The single vacancies are in the data, so nothing is left open.
+    assert told["defect_energies_eV"] == pytest.approx({"V_Mo": 7.12148, "V_S": 2.64569}, abs=1e-5)
+    unseen, truth = task.get_test_data(0, include_target=True)
+    assert np.abs(algorithm.predict(unseen) - truth).mean() == pytest.approx(0.0100, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", ["defects2d_mos2_v2", "defects2d_mos2_x2"])
+def test_few_structures_are_described_whole(dft_data, name, tmp_path):
+    task = make_task(name)
+    task.load()
+    for fold in task.folds:
+        inputs, targets = task.get_train_and_val_data(fold)
+        algorithm = fitted(inputs, targets, tmp_path)
+        # Only the two V2 structures of equal distance contradict each other.
+        assert algorithm.describe()["training_mae"] < 1e-3
+        assert np.isfinite(algorithm.predict(task.get_test_data(fold))).all()
+
+
+def test_triples_come_out_as_well_as_least_absolute_shells_can(dft_data, v3_table):
+    table = pairs_of(v3_table["structure"])
+    values = fit_pair_values(table, v3_table["formation_energy_per_site"].to_numpy())
+    assert len(values.pair_values) == 33
+    assert 0.004 < values.training_mae < 0.0056

@@ -1,0 +1,339 @@
+"""Laws from finished folds: shown, drawn and used on new structures."""
+
+import csv
+import dataclasses
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from quick import PAIR_LAWS
+
+import matbench_segvae.running.fold as running_fold
+from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
+from matbench_segvae.algorithms.pair_laws.law import pairs_of
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_values
+from matbench_segvae.algorithms.pair_laws.saved_law import StoredLaw, law_evidence
+from matbench_segvae.algorithms.protocol import STD_PER_MAE
+from matbench_segvae.benchmark import make_task
+from matbench_segvae.cli import main
+from matbench_segvae.defects import HOSTS, Defect, defective_structure, vacancies
+from matbench_segvae.running import FoldStore, run_fold
+
+TASK = "defects2d_xtb_mos2"
+KINDS = ("V_Mo-V_S", "V_S-V_S same plane", "V_S-V_S across")
+MOS2 = HOSTS["MoS2"]
+
+
+@pytest.fixture(scope="module")
+def task():
+    task = make_task(TASK)
+    task.load()
+    return task
+
+
+@pytest.fixture(scope="module")
+def fitted(task):
+    """An algorithm and its finished fold."""
+    made = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            running_fold,
+            "create_algorithm",
+            lambda _: made.append(SEGVAEPairLaw(PAIR_LAWS)) or made[-1],
+        )
+        result = run_fold(task, "segvae", 1, seed=0)
+    return made[0], result
+
+
+@pytest.fixture
+def algorithm(fitted):
+    return fitted[0]
+
+
+@pytest.fixture
+def result(fitted):
+    return fitted[1]
+
+
+@pytest.fixture(autouse=True)
+def here(monkeypatch, tmp_path):
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def store(tmp_path):
+    return FoldStore(tmp_path / "results", "defects2d_v0.1", "segvae")
+
+
+@pytest.fixture
+def fold_file(store, result):
+    return str(store.save(result))
+
+
+def complaint(capsys):
+    """The one line on stderr; nothing may be on stdout."""
+    shown = capsys.readouterr()
+    lines = shown.err.splitlines()
+    assert shown.out == ""
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def without(sites, n=4, host=MOS2):
+    return defective_structure(host, n, n, vacancies(host, n, n, sites))
+
+
+def read_csv(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_predictions_of_files_are_those_of_the_algorithm(
+    task, algorithm, result, fold_file, capsys, tmp_path
+):
+    inputs, _ = task.get_test_data(1, include_target=True)
+    names = [f"{i}.cif" if i % 2 else f"POSCAR_{i}" for i in range(len(inputs))]
+    for name, structure in zip(names, inputs, strict=True):
+        structure.to(name, fmt="cif" if name.endswith("cif") else "poscar")
+    assert main(["law", "predict", fold_file, *names]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    rows = read_csv(shown.out)
+    assert [row["file"] for row in rows] == names
+    energies = np.array([float(row["energy_per_site_eV"]) for row in rows])
+    np.testing.assert_allclose(energies, algorithm.predict(inputs), atol=1e-6)
+    np.testing.assert_allclose(energies, list(result.predictions.values()), atol=1e-6)
+    table = pairs_of(inputs)
+    totals = [float(row["total_energy_eV"]) for row in rows]
+    np.testing.assert_allclose(totals, energies * table.n_sites, atol=1e-5)
+    least = STD_PER_MAE * StoredLaw.from_description(result.params).validation_mae
+    assert all(float(row["std_per_site_eV"]) > least - 1e-6 for row in rows)
+    assert {row["defects"] for row in rows} >= {"V_Mo + 2 V_S"}
+    # Into a file goes the same text, and nothing to the screen.
+    assert main(["law", "predict", fold_file, *names, "--out", "energies.csv"]) == 0
+    assert capsys.readouterr().out == ""
+    assert (tmp_path / "energies.csv").read_text() == shown.out
+
+
+def test_any_number_of_defects_and_distances_beyond_the_data(algorithm, fold_file, capsys):
+    # S atoms of the lower plane are numbers 64 to 127 of an 8 x 8 cell, of the upper 128 to 191.
+    structure = without([0, 64, 72, 128, 191], n=8)
+    structure.to("five.cif")
+    without([0, 64 + 36], n=8).to("far.vasp", fmt="poscar")
+    without([0, 16]).to("close.cif")
+    without([0]).to("one.cif")
+    assert main(["law", "predict", fold_file, "five.cif", "far.vasp", "close.cif", "one.cif"]) == 0
+    five, far, close, one = read_csv(capsys.readouterr().out)
+    assert five["defects"] == "V_Mo + 4 V_S"
+    expected = algorithm.predict(pd.Series([structure]))[0]
+    assert float(five["energy_per_site_eV"]) == pytest.approx(expected, abs=1e-6)
+    assert float(five["total_energy_eV"]) == pytest.approx(5 * expected, abs=5e-6)
+    assert [row["extrapolates"] for row in (far, close, one)] == ["yes", "no", "no"]
+    assert one["defects"] == "V_Mo"
+
+
+def test_the_standard_deviation_is_of_refits_and_validation(result):
+    stored = StoredLaw.from_description(result.params)
+    structure = without([0, 16])
+    table = pairs_of(pd.Series([structure]), like=stored.kinds)
+    refits = [law.predict(table)[0] for law in stored.resampled]
+    errors = [c["validation_mae"] for c in result.params["candidates"]]
+    assert stored.validation_mae in errors
+    expected = np.hypot(np.std(refits, ddof=1), STD_PER_MAE * stored.validation_mae)
+    assert stored.predict(structure).std_per_site == pytest.approx(expected)
+    alone = dataclasses.replace(stored, resampled=())
+    expected = STD_PER_MAE * stored.validation_mae
+    assert alone.predict(structure).std_per_site == pytest.approx(expected)
+
+
+def other_host():
+    without([0, 16], host=HOSTS["WSe2"]).to("bad.cif")
+
+
+def no_defects():
+    without([]).to("bad.cif")
+
+
+def unknown_defect():
+    defective_structure(MOS2, 4, 4, [Defect(16, "S", "Se", (0, 0, 0))]).to("bad.cif")
+
+
+def unknown_pair():
+    without([0, 1]).to("bad.cif")
+
+
+def unreadable():
+    Path("bad.cif").write_text("no structure\n")
+
+
+@pytest.mark.parametrize(
+    ("write", "words"),
+    [
+        (other_host, ["WSe2", "MoS2"]),
+        (no_defects, ["without defects", "V_Mo, V_S"]),
+        (unknown_defect, ["Se_S", "V_Mo, V_S"]),
+        (unknown_pair, ["V_Mo-V_Mo", *KINDS]),
+        (unreadable, ["CIF", "POSCAR"]),
+        (lambda: None, ["No such file"]),
+    ],
+)
+def test_structures_that_are_none_of_the_laws_business(write, words, fold_file, capsys, tmp_path):
+    write()
+    without([0, 16]).to("good.cif")
+    before = sorted(tmp_path.iterdir())
+    assert main(["law", "predict", fold_file, "good.cif", "bad.cif", "--out", "all.csv"]) == 2
+    line = complaint(capsys)
+    assert all(word in line for word in ["'bad.cif'", *words]), line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def write_results(store, result):
+    """Files that hold no law of segvae, or less than all of it."""
+    lacking = {k: v for k, v in result.params.items() if k != "resampled"}
+    bent = dict(result.params, constants=dict(result.params["constants"], pair_formulas={"a": "1"}))
+    for name, params in {"dummy": {}, "older": lacking, "bent": bent}.items():
+        changed = dataclasses.replace(result, algorithm=name, params=params)
+        dataclasses.replace(store, algorithm=name).save(changed)
+    (store.out / "broken.json").write_text('{"format": 1, "task"')
+    (store.out / "empty").mkdir()
+
+
+@pytest.mark.parametrize("command", ["show", "predict"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        f"results/defects2d_v0.1_dummy/folds/{TASK}-fold_1.json",
+        "results/defects2d_v0.1_dummy",
+        "results/defects2d_v0.1_older",
+        "results/defects2d_v0.1_bent",
+        "results/broken.json",
+        "results/empty",
+        "results",
+        "missing",
+        "good.cif",
+    ],
+)
+def test_what_is_no_result_of_segvae(command, path, store, result, capsys, tmp_path):
+    write_results(store, result)
+    without([0, 16]).to("good.cif")
+    before = sorted(tmp_path.iterdir())
+    words = ["good.cif", "--out", "all.csv"] if command == "predict" else ["--out", "law.svg"]
+    assert main(["law", command, path, *words]) == 2
+    line = complaint(capsys)
+    assert f"'{path}'" in line and "submission folder" in line
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_show_prints_every_number_and_draws_the_law(result, fold_file, capsys, tmp_path):
+    assert main(["law", "show", fold_file, "--out", "law.svg"]) == 0
+    shown = capsys.readouterr()
+    assert shown.err == ""
+    lines = shown.out.splitlines()
+    assert lines[0] == f"{TASK}, fold 1, seed 0"
+    assert f"complexity {result.params['complexity']}" in shown.out
+    for formula, kind in zip(result.params["formula"].split("; "), KINDS, strict=False):
+        low, high = result.params["distances_A"][kind]
+        assert f"{formula} eV, fitted for r from {low:.3f} to {high:.3f} Å" in lines
+        assert f"K[{kind}], factor of" in shown.out
+    assert any(line.startswith("eps = V_Mo ") and line.endswith(" eV") for line in lines)
+    low, high = result.params["constants_90_percent"]["defect_energies_eV"]["V_S"]
+    assert f"{low:.4g} to {high:.4g}" in shown.out
+    assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in shown.out
+    assert lines[-1] == "law.svg"
+    assert "<svg" in (tmp_path / "law.svg").read_text()
+    # Data are needed for the picture alone.
+    assert main(["law", "show", fold_file]) == 0
+    assert capsys.readouterr().out == "\n".join(lines[:-1]) + "\n"
+
+
+def test_pictures_that_cannot_be_drawn(fold_file, capsys, tmp_path):
+    for name in ("law.gif", "missing/law.svg"):
+        assert main(["law", "show", fold_file, "--out", name]) == 2
+        assert name in complaint(capsys)
+    assert [path.name for path in tmp_path.iterdir()] == ["results"]
+
+
+def test_of_a_folder_the_fold_closest_to_the_mean(store, result, capsys):
+    for fold, mae in {0: 0.01, 1: 0.019, 2: 0.03}.items():
+        store.save(dataclasses.replace(result, fold=fold, scores={"mae": mae, "max_error": 1.0}))
+    folder = str(store.folder)
+    assert main(["law", "show", folder]) == 0
+    assert f"{TASK}, fold 1 (of 0, 1, 2: the closest to the mean score)" in capsys.readouterr().out
+    assert main(["law", "show", folder, "--fold", "2"]) == 0
+    assert f"{TASK}, fold 2, seed 0" in capsys.readouterr().out
+    assert main(["law", "show", folder, "--fold", "4"]) == 2
+    assert "it has 0, 1, 2" in complaint(capsys)
+    without([0, 16]).to("good.cif")
+    assert main(["law", "predict", folder, "good.cif"]) == 0
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == 2 and "fold 1" in shown.err
+    store.save(dataclasses.replace(result, task="defects2d_mos2_v3"))
+    assert main(["law", "show", folder]) == 2
+    line = complaint(capsys)
+    assert "--task" in line and TASK in line and "defects2d_mos2_v3" in line
+    assert main(["law", "show", folder, "--task", TASK]) == 0
+
+
+def test_the_order_of_keys_in_a_file_does_not_matter(result):
+    stored = StoredLaw.from_description(result.params)
+    told = json.loads(json.dumps(dict(result.params), sort_keys=True))
+    again = StoredLaw.from_description(told)
+    assert again.law.lines() == stored.law.lines()
+    assert again.kinds.pair_kinds == stored.kinds.pair_kinds == KINDS
+
+
+def test_energies_that_the_data_do_not_tell_apart_are_said_to_be(result):
+    stored = StoredLaw.from_description(result.params)
+    assert stored.tells_defects_apart
+    # Of one composition only the sum is known: refits change all energies by one factor.
+    refits = tuple(
+        dataclasses.replace(
+            law, defect_energies={"V_Mo": 6.2 * (1 + i / 100), "V_S": 3.1 * (1 + i / 100)}
+        )
+        for i, law in enumerate(stored.resampled)
+    )
+    assert not dataclasses.replace(stored, law=refits[0], resampled=refits).tells_defects_apart
+
+
+def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_any(task, result):
+    stored = StoredLaw.from_description(result.params)
+    structures, energies = task.df["structure"], task.df.iloc[:, -1]
+    table = pairs_of(structures)
+    made = pd.Series(stored.law.predict(table), structures.index)
+    evidence = law_evidence(stored, structures, made)
+    for kind, pairs in evidence.pairs.items():
+        expected = stored.law.values(kind, pairs.distances)
+        np.testing.assert_allclose(pairs.energies, expected, atol=1e-6)
+        assert (pairs.n_structures > 0).all()
+    evidence = law_evidence(stored, structures, energies)
+    values = np.concatenate([evidence.pairs[kind].energies for kind in table.pair_kinds])
+    rest = energies.to_numpy() - table.counts @ values / table.n_sites
+    composition = table.composition / table.n_sites[:, None]
+    best = fit_pair_values(table, energies.to_numpy())
+    offsets, *_ = np.linalg.lstsq(composition, rest, rcond=None)
+    near = np.abs(rest - composition @ offsets).mean()
+    assert best.training_mae <= near < 2 * best.training_mae
+    pairs = table.counts.sum(axis=1)
+    assert evidence.tightest.isna().to_numpy().tolist() == (pairs == 0).tolist()
+
+
+def test_a_law_with_a_formula_in_common_is_shown_once(capsys):
+    """On the committed leaderboard, where the data are few."""
+    folder = Path(__file__).parents[2] / "leaderboard" / "defects2d_v0.1_segvae"
+    assert main(["law", "show", str(folder), "--task", "defects2d_mos2_x2", "--fold", "0"]) == 0
+    printed = capsys.readouterr().out
+    assert printed.count("K[V_S-V_S same plane, V_S-V_S across] = ") == 1
+    assert "fitted for r from 3.130 to 14.254" in " ".join(printed.split())
+
+
+def test_a_term_of_three_defects_is_shown_with_its_unit(capsys):
+    """On the committed leaderboard, where there are enough clusters to see it."""
+    folder = Path(__file__).parents[2] / "leaderboard" / "defects2d_v0.1_segvae"
+    assert main(["law", "show", str(folder), "--task", "defects2d_mos2_v3", "--fold", "0"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "/(r1*r2) eV, for any two defects at r1 and r2 Å from a V_Mo" in printed
+    assert "eV Å²" in printed and r"T_{\mathrm{V\_Mo}}(r_1, r_2) = \frac{" in printed

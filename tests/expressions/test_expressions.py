@@ -1,0 +1,236 @@
+"""The language of formulas: printing, parsing, evaluating, the grammar."""
+
+import math
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matbench_segvae.errors import UserError
+from matbench_segvae.expressions import (
+    OPERATORS,
+    Expression,
+    Grammar,
+    canonical,
+    pareto_front,
+    parse,
+)
+from matbench_segvae.expressions.expression import canonical_order, complexity_of
+from matbench_segvae.expressions.grammar import no_constant_subtree, no_free_factor, no_nesting_of
+from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, apply
+from matbench_segvae.fitting.compiled import Program
+
+VARIABLES = ("x", "y")
+CONSTANTS = st.floats(-5, 5).filter(lambda value: abs(value) > 1e-3)
+
+
+@st.composite
+def expressions(draw, max_depth=4):
+    """Any formula of two variables, named constants and fitted constants."""
+
+    def tree(depth):
+        leaves = [*VARIABLES, *NAMED_CONSTANTS, FITTED]
+        token = draw(st.sampled_from(leaves if depth == 0 else [*leaves, *OPERATORS]))
+        arity = OPERATORS[token].arity if token in OPERATORS else 0
+        return [token, *(t for _ in range(arity) for t in tree(depth - 1))]
+
+    tokens = tuple(tree(max_depth))
+    return Expression(tokens, tuple(draw(CONSTANTS) for _ in range(tokens.count(FITTED))))
+
+
+@given(expressions())
+@settings(max_examples=300, deadline=None)
+def test_parsing_undoes_printing(expression):
+    assert parse(expression.to_string(), VARIABLES) == expression
+
+
+@given(expressions(), st.lists(st.tuples(CONSTANTS, CONSTANTS), min_size=1, max_size=5))
+@settings(max_examples=300, deadline=None)
+def test_compiled_and_numpy_give_the_same_values_and_the_same_holes(expression, rows):
+    points = np.array(rows)
+    by_numpy = expression({"x": points[:, 0], "y": points[:, 1]})
+    program = Program.compile([expression.tokens], VARIABLES)
+    compiled = program.values(points, np.array([expression.constants]).reshape(1, -1))[0]
+    # Elementary functions may differ in the last digits, which a difference of two large
+    # numbers can bring to the front; holes may not differ unless a value sits on an edge.
+    if not _is_ill_conditioned(expression, points):
+        np.testing.assert_array_equal(np.isnan(by_numpy), np.isnan(compiled))
+        np.testing.assert_allclose(compiled, by_numpy, rtol=1e-8, atol=1e-8)
+
+
+def _is_ill_conditioned(expression, points):
+    """Whether shifting the inputs by some 1e-12 changes the values or the holes visibly."""
+    reference = expression({"x": points[:, 0], "y": points[:, 1]})
+    for shift in (1 + 1e-12, 1 - 1e-12):
+        moved = expression.with_constants([c * shift for c in expression.constants])(
+            {"x": points[:, 0] * shift, "y": points[:, 1] * shift}
+        )
+        close = np.isclose(moved, reference, rtol=1e-9, atol=1e-9, equal_nan=True)
+        if not close.all():
+            return True
+    return False
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_an_operator_means_the_same_in_sympy(name):
+    arguments = [sp.Symbol(v, real=True) for v in VARIABLES[: OPERATORS[name].arity]]
+    expression = Expression((name, *VARIABLES[: OPERATORS[name].arity]))
+    for point in ((0.7, 1.3), (2.5, 0.4), (-1.2, 0.5), (0.0, 0.0)):
+        values = {name: sp.Float(value) for name, value in zip(arguments, point, strict=False)}
+        ours = float(expression({"x": np.array(point[0]), "y": np.array(point[1])}))
+        theirs = complex(expression.sympy().subs(values, simultaneous=True).evalf())
+        if not math.isfinite(theirs.real) or abs(theirs.imag) > 1e-12:
+            assert math.isnan(ours)
+        else:
+            assert ours == pytest.approx(theirs.real, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_torch_follows_the_same_domain_rule(name):
+    points = np.array([[0.7, 1.3], [-1.2, 0.5], [0.0, 0.0], [800.0, 1e-3]])
+    columns = points.T[: OPERATORS[name].arity]
+    with np.errstate(all="ignore"):
+        by_numpy = apply(OPERATORS[name], np, *columns)
+    by_torch = apply(OPERATORS[name], torch, *map(torch.tensor, columns))
+    np.testing.assert_allclose(by_torch.numpy(), by_numpy, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", sorted(OPERATORS))
+def test_derivatives_by_constants_are_those_of_finite_differences(name):
+    arity = OPERATORS[name].arity
+    program = Program.compile([(name, *(["mul", FITTED, "x"] * arity))], ("x",))
+    points = np.array([[0.3], [1.1]])
+    constants = np.array([[0.8, 1.7][:arity]])
+    slopes = program.derivatives(points, constants)[0]
+    for index in range(arity):
+        step = np.zeros_like(constants)
+        step[0, index] = 1e-6
+        ahead, behind = (program.values(points, constants + s)[0] for s in (step, -step))
+        np.testing.assert_allclose(slopes[index], (ahead - behind) / 2e-6, rtol=1e-6, atol=1e-8)
+
+
+def test_derivatives_of_a_long_formula_follow_the_chain_rule():
+    expression = parse("exp(0.3*x)*cos(1.5*x + 0.2)/(2.5 + x)**2 - tanh(0.7*x)*sqrt(x + 1.5)")
+    program = Program.compile([expression.tokens], ("x",))
+    points, constants = np.linspace(0.1, 3, 7)[:, None], np.array([expression.constants])
+    slopes = program.derivatives(points, constants)[0]
+    for index in range(expression.n_constants):
+        step = np.zeros_like(constants)
+        step[0, index] = 1e-6
+        ahead, behind = (program.values(points, constants + s)[0] for s in (step, -step))
+        np.testing.assert_allclose(slopes[index], (ahead - behind) / 2e-6, rtol=1e-5, atol=1e-8)
+
+
+def test_formulas_in_a_batch_do_not_disturb_each_other():
+    formulas = [parse("x + 2.5*y"), parse("exp(x)*1.5"), parse("x"), parse("y/(x - 0.5)**2")]
+    program = Program.compile([f.tokens for f in formulas], VARIABLES)
+    constants = np.zeros((len(formulas), program.width))
+    for row, formula in enumerate(formulas):
+        constants[row, : formula.n_constants] = formula.constants
+    points = np.array([[0.1, 2.0], [3.0, -1.0], [0.5, 1.0]])
+    together = program.values(points, constants)
+    for row, formula in enumerate(formulas):
+        alone = formula({"x": points[:, 0], "y": points[:, 1]})
+        np.testing.assert_allclose(together[row], alone, rtol=1e-14)
+
+
+def test_outside_its_domain_a_formula_is_nan_not_an_error():
+    values = parse("log(x) + sqrt(y) + 1/x")(
+        {"x": np.array([0.0, -1, 1]), "y": np.array([1, 1, -1])}
+    )
+    assert np.isnan(values).all()
+
+
+def test_readable_text_needs_few_brackets():
+    text = "2.5*exp(-0.3*x) + cos(x - 1.5)**2 - 2/x"
+    assert parse(text).to_string() == text
+    assert str(Expression(("mul", "c", "x"))) == "c0*x"
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("__import__('os').system('true')", "allowed are"),
+        ("x**5", "x**5"),
+        ("exp(x, y)", "takes 1 argument"),
+        ("z + 1", "unknown name 'z'"),
+        ("(lambda: 1)()", "allowed are"),
+        ("x +", "cannot read the formula"),
+        ("c + x", "'c'"),
+        ("(" * 500 + "x" + ")" * 500, "cannot read"),
+        ("x" * 20_000, "characters"),
+    ],
+)
+def test_text_that_is_not_a_formula_is_refused_in_one_line(text, named):
+    with pytest.raises(UserError) as caught:
+        parse(text, VARIABLES)
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_sequence_that_is_not_one_formula_is_refused():
+    for tokens in (("add", "x"), ("x", "y"), ()):
+        with pytest.raises(ValueError, match="is not a formula"):
+            Expression(tokens)
+    with pytest.raises(ValueError, match="1 fitted constants, 2 values"):
+        Expression(("mul", "c", "x"), (1.0, 2.0))
+
+
+def test_canonical_order_joins_what_commutation_separates():
+    assert canonical(parse("x*y + exp(x)").tokens) == canonical(parse("exp(x) + y*x").tokens)
+    assert canonical(parse("x - y").tokens) != canonical(parse("y - x").tokens)
+
+
+def test_a_fitted_number_is_twice_as_complex_as_a_whole_one():
+    for text, complexity in (("x", 1), ("2*x", 3), ("2.0*x", 4), ("exp(-0.3*x) + 1.5", 8)):
+        assert parse(text).complexity == complexity_of(parse(text).tokens) == complexity
+    assert complexity_of(("c",)) == 2  # whether or not it has a value yet
+
+
+@given(expressions())
+@settings(max_examples=100, deadline=None)
+def test_canonical_order_only_moves_tokens_and_settles(expression):
+    order = canonical_order(expression.tokens)
+    assert sorted(order) == list(range(len(expression)))
+    once = canonical(expression.tokens)
+    assert once == tuple(expression.tokens[i] for i in order)
+    assert canonical(once) == once
+
+
+def test_by_default_powers_may_be_written_and_towers_may_not():
+    keeps = Grammar(VARIABLES, operators=(*Grammar(VARIABLES).operators, "tanh")).keeps
+    for text in ("exp(y*log(x))", "exp(2*log(x + y))", "log(1 + exp(x))", "exp(x)*exp(y)"):
+        assert keeps(parse(text).tokens), text
+    for text in ("exp(x + exp(y))", "tanh(exp(x))", "log(x + log(y))", "exp(log(x))", "x - x"):
+        assert not keeps(parse(text).tokens), text
+
+
+def test_predicates_know_nesting_and_constants():
+    no_trigonometric_nesting = no_nesting_of(("sin", "cos"))
+    assert not no_trigonometric_nesting(parse("sin(x + cos(y))").tokens)
+    assert no_trigonometric_nesting(parse("sin(x) + cos(y)").tokens)
+    assert no_trigonometric_nesting(parse("sin(x)*y + x*cos(y)").tokens)
+    assert not no_constant_subtree(parse("x + exp(2.5)").tokens)
+    assert no_constant_subtree(parse("2.5*x").tokens)
+    for text in ("2.5*x", "x/(y*2.5)", "x*(2.5*exp(y))", "neg(x + 2.5)", "(2.5*x)**2/y"):
+        assert not no_free_factor(parse(text).tokens), text
+    for text in ("x*exp(2.5*y)", "x + 2.5", "(x + 2.5)*(y - 2.5)", "(2.5*x + y)**2/y"):
+        assert no_free_factor(parse(text).tokens), text
+
+
+def test_the_grammar_refuses_unknown_and_ambiguous_names():
+    with pytest.raises(UserError, match="unknown operator 'foo'"):
+        Grammar(("x",), operators=("foo",))
+    with pytest.raises(UserError, match="unknown constant '42'"):
+        Grammar(("x",), constants=("42",))
+    with pytest.raises(UserError, match="two things"):
+        Grammar(("exp",))
+
+
+def test_the_pareto_front_holds_only_what_nothing_simpler_beats():
+    losses = {1: 3.0, 2: 3.5, 3: 1.0, 4: 0.9999, 5: math.inf, 6: 0.5}
+    front = pareto_front(losses, complexity=lambda size: size, loss=losses.__getitem__)
+    assert front == [1, 3, 6]

@@ -1,0 +1,151 @@
+"""Submission folders made from the results of a run, notebook included."""
+
+import json
+import shutil
+import sys
+
+import pytest
+
+from matbench_segvae.cli import main
+from matbench_segvae.errors import UserError
+from matbench_segvae.reporting import write_submissions
+from matbench_segvae.reporting.submission import notebook as submission_notebook
+from matbench_segvae.reporting.submission.check import check_submissions
+from matbench_segvae.reporting.submission.make import make_submission
+from matbench_segvae.running import run
+
+EMBEDDED = "defects2d_xtb_mos2"
+NAME = "defects2d_v0.1_pair_table"
+
+
+def submit(out, task, algorithm):
+    report = run([task], [algorithm], out=out)
+    return write_submissions(out, [algorithm], report.tasks)[0].folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    return submit(tmp_path_factory.mktemp("results"), EMBEDDED, "pair_table")
+
+
+@pytest.fixture
+def no_kernel(monkeypatch):
+    """Make everything but the outputs of the notebook."""
+    monkeypatch.setattr(
+        "matbench_segvae.reporting.submission.make.executed_notebook", lambda *_: "{}"
+    )
+
+
+@pytest.fixture(scope="module")
+def made(finished, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("submissions") / NAME
+    options = ["--out", str(folder), "--authors", "A. Nonymous"]
+    assert main(["submission", "make", str(finished.parent), *options]) == 0
+    return folder
+
+
+def test_a_made_folder_can_be_submitted(made):
+    assert check_submissions([made]) == []
+    names = ["info.json", "notebook.ipynb", "results.json.gz", "run.py"]
+    assert sorted(path.name for path in made.iterdir()) == names
+
+
+def test_results_and_script_are_those_of_the_run(made, finished):
+    for name in ("results.json.gz", "run.py"):
+        assert (made / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_info_names_authors_and_exact_versions(made, finished):
+    info = json.loads((made / "info.json").read_text())
+    assert info["authors"] == "A. Nonymous"
+    content = json.loads((finished / "results.json.gz").read_text())
+    fold = content["tasks"][EMBEDDED]["results"]["fold_0"]
+    versions = fold["parameters"]["versions"]
+    expected = {f"{n}=={v.partition('+')[0]}" for n, v in versions.items() if n != "python"}
+    assert set(info["requirements"]["python"]) == expected
+
+
+def test_the_notebook_was_executed(made):
+    text = (made / "notebook.ipynb").read_text()
+    cells = json.loads(text)["cells"]
+    assert cells[0]["source"][0].startswith("# `pair_table` on `defects2d_v0.1`")
+    outputs = [output for cell in cells for output in cell.get("outputs", [])]
+    assert not any(output["output_type"] == "error" for output in outputs)
+    assert "valid: True" in text and "0.008487" in text
+    assert any("image/png" in output.get("data", {}) for output in outputs)
+    assert "site-packages" not in text and str(made.parent) not in text
+
+
+def test_folds_of_different_versions_are_reported(finished, no_kernel, tmp_path):
+    source = shutil.copytree(finished, tmp_path / "a" / NAME)
+    path = source / "results.json.gz"
+    content = json.loads(path.read_text())
+    fold = content["tasks"][EMBEDDED]["results"]["fold_4"]
+    fold["parameters"]["versions"]["scipy"] = "9.9+local"
+    path.write_text(json.dumps(content))
+    result = make_submission(source, tmp_path / "b" / NAME)
+    assert "different versions of scipy" in result.warnings[0]
+    assert "scipy==9.9" in (result.folder / "info.json").read_text()
+    # The results were edited: the check says so.
+    assert "ash" in result.violations[0].message
+
+
+def test_a_folder_of_matbench_can_be_made(matminer_data, no_kernel, tmp_path):
+    source = submit(tmp_path / "results", "matbench_steels", "dummy")
+    result = make_submission(source, tmp_path / "matbench_v0.1_dummy")
+    assert result.violations == ()
+
+
+def test_stock_matbench_reads_in_the_notebook_of_its_benchmark(matminer_data):
+    info = {"algorithm": "dummy"}
+    story = submission_notebook.Story("matbench_v0.1", "dummy", info, ("matbench_steels",), True)
+    code = "\n".join(text for kind, text in submission_notebook._cells(story) if kind == "code")
+    assert 'MatbenchBenchmark.from_file("results.json.gz")' in code
+    assert "['matbench_steels']" in code and 'run_again("dummy")' in code
+    compile(code, "notebook", "exec")
+
+
+def test_only_data_at_hand_are_drawn(no_data, monkeypatch, tmp_path):
+    monkeypatch.setenv("MATMINER_DATA", str(tmp_path))
+    small = ["matbench_steels", "matbench_jdft2d"]
+    for name in (*small, "matbench_mp_gap"):
+        (tmp_path / f"{name}.json.gz").touch()
+    # The one in the middle is too large, the last one is not there.
+    tasks = [small[0], "matbench_mp_gap", small[1], "matbench_phonons"]
+    assert submission_notebook._drawn(tasks) == small
+    assert submission_notebook._drawn([EMBEDDED, "defects2d_mos2_v3"]) == [EMBEDDED]
+
+
+def test_a_missing_package_is_named(finished, monkeypatch, tmp_path, capsys):
+    monkeypatch.setitem(sys.modules, "nbclient", None)
+    assert main(["submission", "make", str(finished), "--out", str(tmp_path / NAME)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: nbclient is not installed") and error.count("\n") == 1
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_cell_that_fails_is_told_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(submission_notebook, "_cells", lambda story: [("code", "1 / 0")])
+    story = submission_notebook.Story("defects2d_v0.1", "x", {}, (), False)
+    with pytest.raises(UserError, match="does not run: ZeroDivisionError: division by zero"):
+        submission_notebook.executed_notebook(story, tmp_path)
+
+
+def test_what_cannot_be_made(finished, no_kernel, tmp_path):
+    with pytest.raises(UserError, match=r"its name has to be defects2d_v0\.1_<algorithm>"):
+        make_submission(finished, tmp_path / "pair_table")
+    with pytest.raises(UserError, match=r"is of defects2d_v0\.1, so 'matbench_v0\.1_x'"):
+        make_submission(finished, tmp_path / "matbench_v0.1_x")
+    with pytest.raises(UserError, match="there is no folder"):
+        make_submission(tmp_path / "nowhere", tmp_path / NAME)
+    (tmp_path / "results").mkdir()
+    with pytest.raises(UserError, match="no finished results"):
+        make_submission(tmp_path / "results", tmp_path / NAME)
+    for name in (NAME, "defects2d_v0.1_other"):
+        shutil.copytree(finished, tmp_path / "results" / name)
+    with pytest.raises(UserError, match=f"several results: .*_other, {NAME}"):
+        make_submission(tmp_path / "results", tmp_path / NAME)
+    (tmp_path / "results" / NAME / "run.py").unlink()
+    with pytest.raises(UserError, match=r"run\.py.*`matbench-segvae run` writes it"):
+        make_submission(tmp_path / "results" / NAME, tmp_path / NAME)
+    assert not (tmp_path / NAME).exists()

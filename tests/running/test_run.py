@@ -1,0 +1,234 @@
+"""Runs: resuming, refusing, and what is kept of a fold."""
+
+import json
+from importlib.metadata import EntryPoint
+from typing import ClassVar
+
+import numpy as np
+import pytest
+
+from matbench_segvae.algorithms import AlgorithmCard, registry
+from matbench_segvae.errors import UserError
+from matbench_segvae.running import FoldResult, FoldStore, run
+from matbench_segvae.running.store import to_json_types
+
+TASK = "defects2d_xtb_mos2"
+BENCHMARK = "defects2d_v0.1"
+
+
+class Counting:
+    """A third party's algorithm that remembers where it was run."""
+
+    card = AlgorithmCard("counting", "Counts.", "A third party", packages=("numpy", "nowhere"))
+    fitted: ClassVar[list] = []
+    scratches: ClassVar[list] = []
+
+    def fit(self, inputs, targets, context):
+        assert list(context.scratch.iterdir()) == []
+        (context.scratch / "note").write_text("x")
+        Counting.scratches.append(context.scratch)
+        Counting.fitted.append((context.task, context.fold, context.seed))
+        context.report("half way")
+        self.value = float(np.median(targets)) + 0.001 * context.seed
+
+    def predict(self, inputs):
+        return np.full(len(inputs), self.value)
+
+    def describe(self):
+        return {"formula": "c_0", "complexity": np.int64(1), "constants": np.array([self.value])}
+
+
+class GivingUp(Counting):
+    def fit(self, inputs, targets, context):
+        if context.fold == 1:
+            raise UserError("no idea what to do here")
+        super().fit(inputs, targets, context)
+
+
+class Wrong(Counting):
+    def predict(self, inputs):
+        return np.array([1.0, np.nan])
+
+
+@pytest.fixture
+def third_party(monkeypatch):
+    """Installs algorithms of another package, by entry point."""
+    group = registry.ENTRY_POINT_GROUP
+    extra = [
+        EntryPoint(name, f"{__name__}:{kind}", group)
+        for name, kind in [("counting", "Counting"), ("giving_up", "GivingUp"), ("wrong", "Wrong")]
+    ]
+    real = registry.entry_points
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*real(group=group), *extra])
+    Counting.fitted, Counting.scratches = [], []
+
+
+def folds_run():
+    return [fold for _, fold, _ in Counting.fitted]
+
+
+def test_a_third_party_algorithm_is_found_and_run(third_party, tmp_path):
+    assert "counting" in registry.algorithm_names()
+    report = run([TASK], ["counting"], [0, 3], seed=7, out=tmp_path)
+    assert [(r.fold, r.seed) for r in report.results] == [(0, 7), (3, 7)]
+    assert Counting.fitted == [(TASK, 0, 7), (TASK, 3, 7)]
+    assert not any(path.exists() for path in Counting.scratches)
+
+
+def test_what_is_kept_of_a_fold(third_party, tmp_path):
+    result = run([TASK], ["counting"], [0], out=tmp_path).results[0]
+    task = run([TASK], ["counting"], [0], out=tmp_path).tasks[TASK]
+    inputs, truth = task.get_test_data(0, include_target=True)
+    assert list(result.predictions) == list(inputs.index)
+    errors = np.abs(np.array(list(result.predictions.values())) - truth.to_numpy())
+    assert result.score == pytest.approx(errors.mean())
+    assert result.scores["max_error"] == pytest.approx(errors.max())
+    assert result.unit == "eV"
+    params = result.params
+    assert params["formula"] == "c_0"
+    assert params["complexity"] == 1
+    assert isinstance(params["constants"], list)
+    assert params["seed"] == 0
+    assert {"python", "matbench_segvae", "matbench", "numpy"} == set(params["versions"])
+    assert set(params["hardware"]) == {"cpu", "cores", "accelerator"}
+    assert params["seconds_fit"] >= 0 and params["seconds_predict"] >= 0
+    assert params["finished_utc"].endswith("+00:00")
+    stored = FoldStore(tmp_path, BENCHMARK, "counting").load(TASK, 0)
+    assert stored == result
+
+
+def test_finished_folds_are_not_run_again(third_party, tmp_path):
+    first = run([TASK], ["counting"], [0, 1], out=tmp_path)
+    again = run([TASK], ["counting"], out=tmp_path)
+    assert folds_run() == [0, 1, 2, 3, 4]
+    assert again.results[:2] == first.results
+
+
+def test_overwrite_runs_them_again(third_party, tmp_path):
+    run([TASK], ["counting"], [0], out=tmp_path)
+    report = run([TASK], ["counting"], [0], seed=5, out=tmp_path, overwrite=True)
+    assert folds_run() == [0, 0]
+    assert report.results[0].seed == 5
+
+
+def test_another_seed_is_refused_before_anything_is_run(third_party, tmp_path):
+    run([TASK], ["counting"], [4], out=tmp_path)
+    with pytest.raises(UserError, match=r"seed 0, not 1.*--out.*--overwrite"):
+        run([TASK], ["counting"], seed=1, out=tmp_path)
+    assert folds_run() == [4]
+
+
+class Listening:
+    def __init__(self):
+        self.lines = []
+
+    def started(self, task, algorithm, fold):
+        self.lines.append(f"start {fold}")
+
+    def progress(self, line):
+        self.lines.append(line)
+
+    def finished(self, result, resumed):
+        self.lines.append(f"{'old' if resumed else 'new'} {result.fold}")
+
+    def warning(self, line):
+        self.lines.append(f"warning {line}")
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "binary", "other version", "other data"])
+def test_a_broken_fold_file_is_run_again_with_a_warning(third_party, tmp_path, damage):
+    run([TASK], ["counting"], [0, 1], out=tmp_path)
+    path = FoldStore(tmp_path, BENCHMARK, "counting").path(TASK, 0)
+    content = json.loads(path.read_text())
+    if damage == "cut":
+        path.write_text(path.read_text()[:200])
+    elif damage == "empty":
+        path.write_text("")
+    elif damage == "binary":
+        path.write_bytes(b"\xff\xfe\x00")
+    elif damage == "other version":
+        path.write_text(json.dumps(content | {"format": 0}))
+    else:
+        path.write_text(json.dumps(content | {"predictions": {"somebody": 1.0}}))
+    heard = Listening()
+    report = run([TASK], ["counting"], [0, 1], out=tmp_path, observer=heard)
+    assert folds_run() == [0, 1, 0]
+    assert len(report.results) == 2
+    assert heard.lines[0].startswith(f"warning {path.name}")
+    assert heard.lines[1:] == ["start 0", "half way", "new 0", "old 1"]
+    assert json.loads(path.read_text())["predictions"] == content["predictions"]
+
+
+def test_an_algorithm_that_gives_up_does_not_take_the_others_along(third_party, tmp_path):
+    report = run([TASK], ["giving_up", "counting"], out=tmp_path)
+    assert [p.message for p in report.problems] == ["no idea what to do here"]
+    assert [(r.algorithm, r.fold) for r in report.results] == [
+        ("giving_up", 0),
+        *(("counting", fold) for fold in range(5)),
+    ]
+
+
+def test_predictions_of_a_wrong_shape_are_refused(third_party, tmp_path):
+    report = run([TASK], ["wrong"], [0], out=tmp_path)
+    assert "shape" in report.problems[0].message
+    assert not FoldStore(tmp_path, BENCHMARK, "wrong").path(TASK, 0).exists()
+
+
+def test_an_interrupted_run_keeps_what_was_finished(third_party, tmp_path, monkeypatch):
+    real = Counting.predict
+
+    def interrupted(self, inputs):
+        if len(Counting.fitted) == 3:
+            raise KeyboardInterrupt
+        return real(self, inputs)
+
+    monkeypatch.setattr(Counting, "predict", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        run([TASK], ["counting"], out=tmp_path)
+    store = FoldStore(tmp_path, BENCHMARK, "counting")
+    assert [store.load(TASK, fold) is not None for fold in range(5)] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert not list(store.folder.rglob("*.part")) and not list(store.folder.rglob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "algorithms", "folds", "message"),
+    [
+        (["nope"], ["counting"], None, "nope"),
+        ([TASK], ["nope"], None, "unknown algorithm 'nope'.*counting"),
+        ([TASK], ["counting"], [0, 5], "no fold 5.*0, 1, 2, 3, 4"),
+    ],
+)
+def test_bad_names_are_refused_before_anything_is_run(
+    third_party, tmp_path, tasks, algorithms, folds, message
+):
+    with pytest.raises(UserError, match=message):
+        run(tasks, algorithms, folds, out=tmp_path)
+    assert Counting.fitted == []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_results_that_cannot_be_written_are_an_error(third_party, tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a folder")
+    report = run([TASK], ["counting"], [0], out=blocked)
+    assert "cannot write" in report.problems[0].message
+
+
+def test_values_without_json_name_become_null():
+    value = {
+        1: (np.float64("nan"), float("inf"), np.bool_(True)),
+        "b": {"c": np.arange(2)},
+        "d": {3},
+    }
+    assert to_json_types(value) == {"1": [None, None, True], "b": {"c": [0, 1]}, "d": [3]}
+
+
+def test_incomplete_results_are_not_taken():
+    with pytest.raises(ValueError, match="not a complete fold result"):
+        FoldResult.from_dict({"format": 1, "task": "t"})
