@@ -20,7 +20,7 @@ def planted_problem():
     """Energies that are sums of -2 exp(-r/2) over pairs."""
     rng = np.random.default_rng(1)
     points = np.linspace(1, 8, 15)[:, None]
-    mixing = rng.integers(0, 2, (60, 15)).astype(float)
-    target = 4 + mixing @ (-2 * np.exp(-0.5 * points[:, 0]))
+    incidence = rng.integers(0, 2, (60, 15)).astype(float)
+    target = 4 + incidence @ (-2 * np.exp(-0.5 * points[:, 0]))
     group = np.zeros(15, dtype=np.int64)
-    return AdditiveProblem(points, group, 1, mixing, np.ones((60, 1)), target, np.ones(60))
+    return AdditiveProblem(points, group, 1, incidence, np.ones((60, 1)), target, np.ones(60))

@@ -16,7 +16,7 @@ _ALL_CONSTANTS = tuple(NAMED_CONSTANTS)
 
 @dataclass(frozen=True)
 class Variant:
-    """Changes to the default settings.
+    """Mutations to the default settings.
 
     Attributes:
         search: To :class:`~matbench_segvae.segvae.settings.SearchSettings`.
@@ -47,11 +47,11 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
             search={"scaled": False}, estimator={"constants": _ALL_CONSTANTS}
         ),
         "one-start-per-fit": Variant(fitting={"screening_starts": 1, "polishing_starts": 1}),
-        "elite-of-all-rounds": Variant(search={"champions": 20}),
+        "elite-of-all-rounds": Variant(search={"hall_of_fame": 20}),
         "samples-around-good-formulas": Variant(search={"local_share": 0.4}),
-        "no-small-changes": Variant(search={"changed_share": 0.0}),
-        "half-small-changes": Variant(search={"changed_share": 0.5}),
-        "hardly-any-network": Variant(search={"changed_share": 0.95}),
+        "no-small-changes": Variant(search={"mutation_share": 0.0}),
+        "half-small-changes": Variant(search={"mutation_share": 0.5}),
+        "hardly-any-network": Variant(search={"mutation_share": 0.95}),
         "paper-sized-network": Variant(
             search={"network": NetworkSettings(embedding=128, hidden=128, latent=128)}
         ),

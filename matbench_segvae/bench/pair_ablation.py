@@ -21,7 +21,7 @@ from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.bench.ablation import VARIANTS, Variant
 from matbench_segvae.bench.records import append, stored
-from matbench_segvae.defects import pair_table, shortest_distances, sparse_defects
+from matbench_segvae.defects import count_pairs, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.lightning_tools import isolated
@@ -112,7 +112,7 @@ def search_pairs(
 
     Args:
         parts: Training parts.
-        variant: Changes to the search and its fits.
+        variant: Mutations to the search and its fits.
         seeds: Number of seeds, from 0.
         rounds: Most rounds of a search.
         store: File that gets a JSON line per finished search; the same file goes on.
@@ -178,7 +178,7 @@ def _posed(part: Part) -> tuple[AdditiveProblem, list[float]]:
     """A training part as sums over pairs, and the shortest distance for each kind of pair, Å."""
     structures, energies = part
     cells = [sparse_defects(structure) for structure in structures]
-    table = pair_table(cells)
+    table = count_pairs(cells)
     problem = pair_problem(table, energies.to_numpy(dtype=np.float64))
     return problem, shortest_distances({cell.host for cell in cells}, table.pair_kinds)
 

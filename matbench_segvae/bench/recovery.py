@@ -192,7 +192,7 @@ class EstimatorFinder:
 
         model = SEGVAERegressor(**self.arguments, random_state=seed)
         model.fit(pd.DataFrame(points, columns=list(variables)), values)
-        front = [equation.expression for equation in (*model.front_, *model.plain_front_)]
+        front = [equation.expression for equation in (*model.front_, *model.constant_free_front_)]
         return front[model.best_index_], front
 
 

@@ -13,8 +13,8 @@ from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.defects import (
     HOSTS,
     DefectiveCell,
-    PairTable,
-    pair_table,
+    PairCounts,
+    count_pairs,
     shortest_distances,
     vacancies,
 )
@@ -80,7 +80,7 @@ def measure_scaling(
 
 def _measured(n_structures: int, seed: int, settings: PairLawSettings) -> Scaling:
     rng = np.random.default_rng(seed)
-    table = pair_table([_random_cell(rng) for _ in range(n_structures)])
+    table = count_pairs([_random_cell(rng) for _ in range(n_structures)])
     energies = _energies(table, rng)
     shortest = shortest_distances([_HOST], table.pair_kinds)
     start = time.perf_counter()
@@ -106,7 +106,7 @@ def _random_cell(rng: np.random.Generator) -> DefectiveCell:
     return DefectiveCell(_HOST, (_REPEATS, _REPEATS, 1), lattice, defects)
 
 
-def _energies(table: PairTable, rng: np.random.Generator) -> NDArray[np.float64]:
+def _energies(table: PairCounts, rng: np.random.Generator) -> NDArray[np.float64]:
     """Energies per defect site, eV, of a law that the search does not know."""
     pairs = np.exp(-table.distance / 2) * np.cos(2 * table.distance + table.kind)
     total = _DEFECT * table.n_sites + table.counts @ pairs

@@ -167,7 +167,9 @@ def _objective(
     if not settings.scaled:
         return DirectObjective(points, values, weights, grammar.variables)
     problem = AdditiveProblem.table(points, values, weights)
-    return AdditiveObjective(problem, grammar.variables, FitSettings(), seed, plain_target=values)
+    return AdditiveObjective(
+        problem, grammar.variables, FitSettings(), seed, constant_free_target=values
+    )
 
 
 def _peak_megabytes() -> float:

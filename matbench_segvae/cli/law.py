@@ -20,7 +20,7 @@ from matbench_segvae.errors import UserError
 if TYPE_CHECKING:
     from pymatgen.core.structure import Structure
 
-    from matbench_segvae.algorithms.pair_laws.saved_law import Prediction, StoredLaw
+    from matbench_segvae.algorithms.pair_laws.saved_law import Prediction, SavedLaw
     from matbench_segvae.reporting.law_result import LawResult
 
 law_app = typer.Typer(help="Look at a law of segvae, and use it.", rich_markup_mode=None)
@@ -148,7 +148,7 @@ def _print_law(found: LawResult) -> None:
     terminal.print(Text(f"LaTeX, r in Å, K in eV:\n{latex}"), soft_wrap=True)
 
 
-def _law_lines(stored: StoredLaw) -> Iterator[str]:
+def _law_lines(stored: SavedLaw) -> Iterator[str]:
     """The law in words, a line for each formula, each three-body term and for the defects."""
     for line, kinds in zip(stored.law.pair_lines(_DIGITS), stored.law.sharing(), strict=True):
         low = min(stored.ranges[kind][0] for kind in kinds)
@@ -160,7 +160,7 @@ def _law_lines(stored: StoredLaw) -> Iterator[str]:
     yield "eps = " + ", ".join(f"{kind} {value:.{_DIGITS}g} eV" for kind, value in energies)
 
 
-def _numbers(stored: StoredLaw) -> Table:
+def _numbers(stored: SavedLaw) -> Table:
     """Every number of the law with its interval."""
     interval = f"90 % of {len(stored.resampled)} refits"
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
@@ -174,7 +174,7 @@ def _numbers(stored: StoredLaw) -> Table:
     return table
 
 
-def _rows(stored: StoredLaw) -> Iterator[tuple[str, float, Sequence[float], str]]:
+def _rows(stored: SavedLaw) -> Iterator[tuple[str, float, Sequence[float], str]]:
     """Name, value, interval and unit; constants are named as in their formula."""
     law, middle = stored.law, stored.intervals
     for kind, energy in law.defect_energies.items():
@@ -194,7 +194,7 @@ def _figure(value: float) -> str:
     return f"{value:.{_DIGITS}g}"
 
 
-def _not_apart(stored: StoredLaw) -> str:
+def _not_apart(stored: SavedLaw) -> str:
     kinds = ", ".join(stored.law.defect_energies)
     return (
         f"the training data do not tell the energies of {kinds} apart: energies hold only for "
@@ -202,7 +202,7 @@ def _not_apart(stored: StoredLaw) -> str:
     )
 
 
-def _predict(stored: StoredLaw, path: Path) -> Prediction:
+def _predict(stored: SavedLaw, path: Path) -> Prediction:
     """Predict a file.
 
     Raises:

@@ -3,7 +3,7 @@
 from matbench_segvae.defects.distances import plane_distances
 from matbench_segvae.defects.hosts import HOSTS, Host
 from matbench_segvae.defects.orbits import Orbits, canonical_sites, vacancy_orbits
-from matbench_segvae.defects.pairs import PairTable, pair_table, same_defects, shortest_distances
+from matbench_segvae.defects.pairs import PairCounts, count_pairs, same_defects, shortest_distances
 from matbench_segvae.defects.sparse import (
     Defect,
     DefectiveCell,
@@ -18,10 +18,10 @@ __all__ = [
     "DefectiveCell",
     "Host",
     "Orbits",
-    "PairTable",
+    "PairCounts",
     "canonical_sites",
+    "count_pairs",
     "defective_structure",
-    "pair_table",
     "plane_distances",
     "same_defects",
     "shortest_distances",

@@ -27,7 +27,7 @@ _PROBE_CELL = (4, 4)  # unit cells, enough to hold every shortest distance
 
 
 @dataclass(frozen=True, eq=False)
-class PairTable:
+class PairCounts:
     """Defects and defect pairs of N structures, in R pair classes.
 
     Attributes:
@@ -60,7 +60,7 @@ class PairTable:
         return np.asarray(self.composition.sum(axis=1))
 
 
-def pair_table(cells: Sequence[DefectiveCell], like: PairTable | None = None) -> PairTable:
+def count_pairs(cells: Sequence[DefectiveCell], like: PairCounts | None = None) -> PairCounts:
     """Sort the defect pairs of many structures into classes.
 
     Each pair counts once, at its shortest distance among periodic images in the plane.
@@ -101,7 +101,7 @@ def pair_table(cells: Sequence[DefectiveCell], like: PairTable | None = None) ->
     rows = np.array([row for row, *_ in found], dtype=np.int64)
     np.add.at(counts, (rows, np.array([index[key] for key in keys], dtype=np.int64)), 1)
     values = np.array([classes[key] for key in ordered]).reshape(-1, 2)
-    return PairTable(
+    return PairCounts(
         defect_kinds=kinds,
         composition=composition,
         pair_kinds=pair_kinds,
@@ -118,7 +118,7 @@ def shortest_distances(hosts: Iterable[str], pair_kinds: Sequence[str]) -> list[
 
     Args:
         hosts: Names of hosts, at least one.
-        pair_kinds: Kinds of pairs as a :class:`PairTable` names them.
+        pair_kinds: Kinds of pairs as a :class:`PairCounts` names them.
     """
     by_host = [_shortest_on(host, pair_kinds) for host in hosts]
     return [min(distances) for distances in zip(*by_host, strict=True)]
@@ -143,7 +143,7 @@ def same_defects(pair_kinds: Sequence[str]) -> tuple[int, ...]:
     """Number the kinds of pairs so that those of the same two defects share a number.
 
     Args:
-        pair_kinds: Kinds of pairs as a :class:`PairTable` names them.
+        pair_kinds: Kinds of pairs as a :class:`PairCounts` names them.
 
     Returns:
         A number for each kind, counted from 0 in the order in which they come.
@@ -153,7 +153,7 @@ def same_defects(pair_kinds: Sequence[str]) -> tuple[int, ...]:
     return tuple(numbers[name] for name in names)
 
 
-def _vocabulary(cells: Sequence[DefectiveCell], like: PairTable | None) -> tuple[str, ...]:
+def _vocabulary(cells: Sequence[DefectiveCell], like: PairCounts | None) -> tuple[str, ...]:
     """List the kinds of defects, those on metal sites first."""
     # The first atom of a host is its metal.
     kinds = {
@@ -168,7 +168,7 @@ def _vocabulary(cells: Sequence[DefectiveCell], like: PairTable | None) -> tuple
 
 
 def _pair_vocabulary(
-    pairs: Iterable[str], columns: Mapping[str, int], like: PairTable | None
+    pairs: Iterable[str], columns: Mapping[str, int], like: PairCounts | None
 ) -> tuple[str, ...]:
     """List the kinds of pairs in the order of the defects in them, the same plane first."""
 

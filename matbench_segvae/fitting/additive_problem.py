@@ -1,13 +1,13 @@
 """Fitting the constants of many formulas at once to data that add up over points.
 
-The model is ``y = base @ beta + mixing @ (scale[group] * f(points; constants[group]))``:
+The model is ``y = linear @ beta + incidence @ (scale[group] * f(points; constants[group]))``:
 every observation is a sum of one formula ``f`` taken at a few of a small set of points,
 beside columns that enter linearly. A pair law has one point per distinct pair distance,
 however many structures there are; an ordinary table is the case of one point per
 observation.
 
-For squared errors everything an observation contributes can be condensed beforehand: the
-base is projected out and the rest rotated to at most as many equations as there are
+For squared errors everything an observation contributes can be reduced beforehand: the
+linear part is projected out and the rest rotated to at most as many equations as there are
 points. The cost of a candidate formula then does not depend on the number of
 observations.
 """
@@ -36,9 +36,9 @@ class AdditiveProblem:
         group: Group of each point, int, shape ``(R,)``, in ``[0, n_groups)``; every group
             has its own scale and constants.
         n_groups: Number of groups ``K``.
-        mixing: How often each point counts in each observation, shape ``(N, R)``; ``None``
+        incidence: How often each point counts in each observation, shape ``(N, R)``; ``None``
             for a table, where the observations are the points.
-        base: Columns that enter linearly without a formula, shape ``(N, P)``; a table has
+        linear: Columns that enter linearly without a formula, shape ``(N, P)``; a table has
             a column of ones.
         target: Observed values, shape ``(N,)``.
         weights: Weight of each observation in a squared loss, shape ``(N,)``.
@@ -47,8 +47,8 @@ class AdditiveProblem:
     points: Floats
     group: NDArray[np.int64]
     n_groups: int
-    mixing: Floats | None
-    base: Floats
+    incidence: Floats | None
+    linear: Floats
     target: Floats
     weights: Floats
 
@@ -67,11 +67,11 @@ class AdditiveProblem:
     def subset(self, rows: NDArray[np.int64]) -> AdditiveProblem:
         """The same problem with some of its observations only."""
         picked = replace(
-            self, base=self.base[rows], target=self.target[rows], weights=self.weights[rows]
+            self, linear=self.linear[rows], target=self.target[rows], weights=self.weights[rows]
         )
-        if self.mixing is None:
+        if self.incidence is None:
             return replace(picked, points=self.points[rows], group=self.group[rows])
-        return replace(picked, mixing=self.mixing[rows])
+        return replace(picked, incidence=self.incidence[rows])
 
     def reweighted(self, weights: Floats) -> AdditiveProblem:
         """The same problem with other weights, shape ``(N,)``."""
@@ -83,25 +83,25 @@ class AdditiveProblem:
         return [np.flatnonzero(self.group == k) for k in range(self.n_groups)]
 
     @cached_property
-    def _condensed(self) -> tuple[Floats, Floats]:
+    def _reduced(self) -> tuple[Floats, Floats]:
         """Matrix of shape ``(r, R)``, ``r = min(N, R)``, and target of shape ``(r,)``."""
         root = np.sqrt(self.weights)
-        if self.mixing is None:
+        if self.incidence is None:
             mean = np.average(self.target, weights=self.weights)
             return np.empty((0, len(root))), root * (self.target - mean)
-        mixing, target = root[:, None] * self.mixing, root * self.target
-        if self.base.shape[1]:
-            left, singular, _ = np.linalg.svd(root[:, None] * self.base, full_matrices=False)
+        incidence, target = root[:, None] * self.incidence, root * self.target
+        if self.linear.shape[1]:
+            left, singular, _ = np.linalg.svd(root[:, None] * self.linear, full_matrices=False)
             basis = left[:, singular > _RANK * singular.max()]
-            mixing = mixing - basis @ (basis.T @ mixing)
+            incidence = incidence - basis @ (basis.T @ incidence)
             target = target - basis @ (basis.T @ target)
-        rotation, matrix = np.linalg.qr(mixing)
+        rotation, matrix = np.linalg.qr(incidence)
         return matrix, rotation.T @ target
 
     @property
-    def rest(self) -> Floats:
-        """Condensed target, shape ``(r,)``: what a formula is asked for."""
-        return self._condensed[1]
+    def reduced_target(self) -> Floats:
+        """Reduced target, shape ``(r,)``: what a formula is asked for."""
+        return self._reduced[1]
 
     @cached_property
     def padded(self) -> tuple[Floats, Floats]:
@@ -109,7 +109,7 @@ class AdditiveProblem:
 
         A narrow group repeats its last point, which then counts 0 times.
         """
-        matrix = self._condensed[0]
+        matrix = self._reduced[0]
         width = max(len(rows) for rows in self.members)
         points = np.empty((self.n_groups, self.points.shape[1], width))
         matrices = np.zeros((self.n_groups, len(matrix), width))
@@ -128,21 +128,21 @@ class AdditiveProblem:
         """
         if self.n_groups == 1:
             return [self]
-        matrix, rest = self._condensed
+        matrix, rest = self._reduced
         normal = matrix.T @ matrix
         free = np.linalg.pinv(normal, rcond=1e-8, hermitian=True) @ (matrix.T @ rest)
         problems = []
         for rows in self.members:
             values, vectors = np.linalg.eigh(normal[np.ix_(rows, rows)])
-            mixing = np.sqrt(values.clip(min=0))[:, None] * vectors.T
+            incidence = np.sqrt(values.clip(min=0))[:, None] * vectors.T
             problems.append(
                 AdditiveProblem(
                     points=self.points[rows],
                     group=np.zeros(len(rows), dtype=np.int64),
                     n_groups=1,
-                    mixing=mixing,
-                    base=np.empty((len(rows), 0)),
-                    target=mixing @ free[rows],
+                    incidence=incidence,
+                    linear=np.empty((len(rows), 0)),
+                    target=incidence @ free[rows],
                     weights=np.ones(len(rows)),
                 )
             )
@@ -165,12 +165,12 @@ class AdditiveProblem:
 
     def columns(self, values: Floats) -> Floats:
         """Sum values at the points, shape ``(R,)``, into a column per group, ``(N, K)``."""
-        if self.mixing is None:
+        if self.incidence is None:
             return values[:, None]
-        return np.stack([self.mixing[:, rows] @ values[rows] for rows in self.members], axis=1)
+        return np.stack([self.incidence[:, rows] @ values[rows] for rows in self.members], axis=1)
 
     def linear_part(self, columns: Floats) -> Floats:
-        """Best coefficients of the base and of further columns by weighted least squares.
+        """Best coefficients of the linear part and of further columns by weighted least squares.
 
         Args:
             columns: Shape ``(N, M)``.
@@ -179,7 +179,7 @@ class AdditiveProblem:
             Coefficients, shape ``(P + M,)``; the shortest ones if they are not unique.
         """
         root = np.sqrt(self.weights)
-        design = np.concatenate([self.base, columns], axis=1)
+        design = np.concatenate([self.linear, columns], axis=1)
         # Columns of very different size would else fall below the rank tolerance.
         size = np.linalg.norm(design, axis=0)
         size[size == 0] = 1.0
@@ -194,7 +194,7 @@ class Fit:
     Attributes:
         constants: Shape ``(B, K, C)``.
         scale: Factor of the formula in each group, shape ``(B, K)``.
-        error: Condensed sum of squared errors, shape ``(B,)``; infinite where a formula is
+        error: Reduced sum of squared errors, shape ``(B,)``; infinite where a formula is
             not defined at every point.
         loss: The same with the decay of the constants, which is what is minimised.
     """
@@ -236,7 +236,7 @@ def fit_constants(
         The best constants met by each formula, with scales and loss.
     """
     points, matrices = problem.padded
-    rest = problem.rest
+    rest = problem.reduced_target
     # A last column of zeros spares the compiled code the case of no constants.
     constants = np.zeros((len(program), problem.n_groups, max(program.width, 1)))
     constants[:, :, : program.width] = start

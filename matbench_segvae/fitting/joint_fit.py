@@ -2,7 +2,7 @@
 
 Iteratively reweighted least squares (Schlossmacher, J. Am. Stat. Assoc. 68, 857, 1973):
 a squared loss with weights ``1 / |residual|`` has the absolute loss's minimum. Each round
-is a nonlinear least-squares fit of everything together: the coefficients of the base, a
+is a nonlinear least-squares fit of everything together: the coefficients of the linear part, a
 scale for every group, and the constants of its formula.
 """
 
@@ -35,14 +35,14 @@ class LawFit:
     Attributes:
         formulas: The formula of each group.
         constants: Values of its fitted constants, one array for each group.
-        base: Coefficients of the base, shape ``(P,)``.
+        linear: Coefficients of the linear part, shape ``(P,)``.
         scales: Factor of each group's formula, shape ``(K,)``.
         mae: Mean absolute error on the data it was fitted to.
     """
 
     formulas: tuple[Tokens, ...]
     constants: tuple[Floats, ...]
-    base: Floats
+    linear: Floats
     scales: Floats
     mae: float
 
@@ -50,11 +50,13 @@ class LawFit:
         """What the law says of a problem's observations, shape ``(N,)``.
 
         Args:
-            problem: Gives points, mixing and base; its target is not looked at.
+            problem: Gives points, incidence and linear part; its target is not looked at.
             variables: Names of the columns of the points.
         """
         model = _Model(problem, self.formulas, variables)
-        return np.asarray(problem.base @ self.base + model.columns(self.constants) @ self.scales)
+        return np.asarray(
+            problem.linear @ self.linear + model.columns(self.constants) @ self.scales
+        )
 
 
 def fit_law(
@@ -100,7 +102,7 @@ def fit_law(
             parameters = model.with_linear_part(model.split(descended)[2], weights)
             if not np.isfinite(parameters).all():
                 break
-        base, scales, constants = model.split(parameters)
+        linear, scales, constants = model.split(parameters)
         residuals = model.residuals(parameters)
         if not np.isfinite(residuals).all():
             break
@@ -108,7 +110,7 @@ def fit_law(
         settled = best is not None and mae > best.mae * (1 - _SETTLED)
         better = best is None or mae < best.mae
         if better and all(admissible(k, values) for k, values in enumerate(constants)):
-            best = LawFit(tuple(formulas), tuple(constants), base, scales, mae)
+            best = LawFit(tuple(formulas), tuple(constants), linear, scales, mae)
         if settled and number >= _FIRST_ROUNDS:
             break
         weights = absolute_weights(residuals)
@@ -124,36 +126,36 @@ class _Model:
     def __init__(
         self, problem: AdditiveProblem, formulas: Sequence[Tokens], variables: Sequence[str]
     ) -> None:
-        if problem.mixing is None:
+        if problem.incidence is None:
             raise ValueError("a law is fitted to sums over points, not to a table")
         self._problem = problem
         self._programs = [Program.compile([tokens], variables) for tokens in formulas]
         self._points = [problem.points[rows] for rows in problem.members]
-        self._mixing = [problem.mixing[:, rows] for rows in problem.members]
-        self._n_base = problem.base.shape[1]
+        self._incidence = [problem.incidence[:, rows] for rows in problem.members]
+        self._n_linear = problem.linear.shape[1]
         n_constants = [program.width for program in self._programs]
-        first = self._n_base + len(self._programs)
-        self._ends = [self._n_base, *(first + np.cumsum([0, *n_constants[:-1]])).tolist()]
+        first = self._n_linear + len(self._programs)
+        self._ends = [self._n_linear, *(first + np.cumsum([0, *n_constants[:-1]])).tolist()]
 
     def split(self, parameters: Floats) -> tuple[Floats, Floats, list[Floats]]:
-        """Coefficients of the base, scales, and constants of each formula."""
-        base, scales, *constants = np.split(parameters, self._ends)
-        return base, scales, constants
+        """Coefficients of the linear part, scales, and constants of each formula."""
+        linear, scales, *constants = np.split(parameters, self._ends)
+        return linear, scales, constants
 
     def columns(self, constants: Sequence[Floats]) -> Floats:
         """Sums of each group's formula, shape ``(N, K)``."""
-        each = zip(self._programs, self._points, self._mixing, constants, strict=True)
-        sums = [mixing @ p.values(points, c[None])[0] for p, points, mixing, c in each]
+        each = zip(self._programs, self._points, self._incidence, constants, strict=True)
+        sums = [incidence @ p.values(points, c[None])[0] for p, points, incidence, c in each]
         return np.stack(sums, axis=1)
 
     def residuals(self, parameters: Floats) -> Floats:
         """Target less law, shape ``(N,)``; not finite where a formula is undefined."""
-        base, scales, constants = self.split(parameters)
-        rest = self._problem.target - self._problem.base @ base
+        linear, scales, constants = self.split(parameters)
+        rest = self._problem.target - self._problem.linear @ linear
         return np.asarray(rest - self.columns(constants) @ scales)
 
     def with_linear_part(self, constants: Sequence[Floats], weights: Floats) -> Floats:
-        """All parameters, base and scales by weighted least squares."""
+        """All parameters, linear part and scales by weighted least squares."""
         columns = self.columns(constants)
         if not np.isfinite(columns).all():
             return np.array([np.nan])
@@ -169,7 +171,7 @@ class _Model:
         middle = float(np.average(target, weights=weights))
         size = float(np.sqrt(np.sum(weights * (target - middle) ** 2)))
         penalty = np.sqrt(decay) * size
-        n_linear = self._n_base + len(self._programs)
+        n_linear = self._n_linear + len(self._programs)
         n_constants = len(parameters) - n_linear
         to_zero = np.zeros((n_constants, len(parameters)))
         to_zero[:, n_linear:] = penalty * np.eye(n_constants)
@@ -192,8 +194,8 @@ class _Model:
     def _slopes(self, parameters: Floats) -> Floats:
         """Derivatives of the law by all parameters, shape ``(N, P + K + C)``."""
         _, scales, constants = self.split(parameters)
-        parts = [self._problem.base, self.columns(constants)]
-        each = zip(self._programs, self._points, self._mixing, scales, constants, strict=True)
-        for program, points, mixing, scale, c in each:
-            parts.append(scale * (mixing @ program.derivatives(points, c[None])[0].T))
+        parts = [self._problem.linear, self.columns(constants)]
+        each = zip(self._programs, self._points, self._incidence, scales, constants, strict=True)
+        for program, points, incidence, scale, c in each:
+            parts.append(scale * (incidence @ program.derivatives(points, c[None])[0].T))
         return np.nan_to_num(np.concatenate(parts, axis=1), posinf=0.0, neginf=0.0)

@@ -103,8 +103,8 @@ def _scales(columns: Floats, rest: Floats, gram: Floats, right: Floats, residual
     """Solve for the scales and leave the residual; return its sum of squares.
 
     Args:
-        columns: Condensed sums of each group, shape ``(K, r)``.
-        rest: Condensed target, shape ``(r,)``.
+        columns: Reduced sums of each group, shape ``(K, r)``.
+        rest: Reduced target, shape ``(r,)``.
         gram: Room for normal equations, shape ``(K, K)``; holds their factor afterwards.
         right: Room for the scales, shape ``(1, K)``.
         residual: Room for the residual, shape ``(r,)``.
@@ -144,9 +144,9 @@ def _fit_one(
         length: Its number of tokens.
         used: Number of its fitted constants.
         points: Points of each group, shape ``(K, V, W)``.
-        matrix: Condensed mixing matrices of the groups, shape ``(K, r, W)``.
+        matrix: Reduced incidence matrices of the groups, shape ``(K, r, W)``.
         root: Square roots of a table's weights, see :func:`_project`.
-        rest: Condensed target, shape ``(r,)``.
+        rest: Reduced target, shape ``(r,)``.
         constants: Shape ``(K, C)``; where to start, overwritten by the best.
         scale: Shape ``(K,)``, overwritten.
         n_steps: Number of steps.
@@ -279,7 +279,7 @@ def fit_batch(
 ) -> tuple[Floats, Floats, Floats]:
     """Fit every formula of a batch; ``constants``, shape ``(B, K, C)``, is overwritten.
 
-    Roots of weights, shape ``(B, W)``, and condensed targets, shape ``(B, r)``, have a row for
+    Roots of weights, shape ``(B, W)``, and reduced targets, shape ``(B, r)``, have a row for
     each formula, or one for all.
 
     Returns:

@@ -94,7 +94,7 @@ def _fit_part(
     """Fit so many formulas that their residuals on all rows are no burden to the memory."""
     points, matrices = problem.padded
     target, rows = problem.target, problem.weights
-    penalty = decay * float(problem.rest @ problem.rest)
+    penalty = decay * float(problem.reduced_target @ problem.reduced_target)
     factors = absolute_weights(target - np.median(target), _COARSE_FLOOR)[None]
     best: Fit | None = None
     for number in range(_TABLE_ROUNDS):
@@ -133,7 +133,7 @@ def robust_weights(problem: AdditiveProblem, n_rounds: int = 20) -> Floats:
     """Weights under which a squared loss judges formulas as the absolute loss would.
 
     They come from a robust fit of free values at the points: what even free values cannot
-    describe is an outlier for every formula. With these weights the data are condensed once,
+    describe is an outlier for every formula. With these weights the data are reduced once,
     and each candidate is then as cheap as under squared loss. Free values under the absolute
     loss pass through some observations exactly, and formulas do not: weights grow no further
     below the median residual, or those few observations would count for more than all others.
@@ -147,12 +147,12 @@ def robust_weights(problem: AdditiveProblem, n_rounds: int = 20) -> Floats:
         they always do for a table.
     """
     weights = np.ones_like(problem.target)
-    if problem.mixing is None:
+    if problem.incidence is None:
         return weights
-    design = np.concatenate([problem.base, problem.mixing], axis=1)
+    design = np.concatenate([problem.linear, problem.incidence], axis=1)
     scale = np.abs(problem.target).max()
     for _ in range(n_rounds):
-        coefficients = problem.reweighted(weights).linear_part(problem.mixing)
+        coefficients = problem.reweighted(weights).linear_part(problem.incidence)
         residuals = problem.target - design @ coefficients
         if np.median(np.abs(residuals)) <= 1e-9 * scale:
             return np.ones_like(weights)

@@ -33,7 +33,7 @@ class Model:
         columns: Column names if the training table had some.
         variables: What each column is called in formulas, to column name.
         front: The formulas, simplest first.
-        plain_front: Those of a front without any fitted number.
+        constant_free_front: Those of a front without any fitted number.
         chosen: Position of the one that predicts.
         loss: What the formulas were fitted under.
         floor: Loss below which differences are rounding.
@@ -44,7 +44,7 @@ class Model:
     columns: tuple[str, ...] | None
     variables: Mapping[str, str]
     front: tuple[Equation, ...]
-    plain_front: tuple[Equation, ...]
+    constant_free_front: tuple[Equation, ...]
     chosen: int
     loss: Loss
     floor: float
@@ -65,7 +65,7 @@ def write_model(model: Model, path: Path) -> None:
         "chosen": model.chosen,
         # Formulas in full digits: reading them back gives the same constants.
         "front": _written(model.front),
-        "plain_front": _written(model.plain_front),
+        "plain_front": _written(model.constant_free_front),
         "loss": asdict(model.loss),
         "floor": model.floor,
         "uncertainty": asdict(model.uncertainty),
@@ -106,7 +106,7 @@ def read_model(path: Path) -> Model:
 
 def _model(content: dict[str, Any]) -> Model:
     variables = {str(name): str(column) for name, column in content["variables"].items()}
-    front, plain_front = (
+    front, constant_free_front = (
         tuple(
             Equation(parse(entry["formula"], tuple(variables)), _number(entry["loss"]))
             for entry in content[name]
@@ -128,7 +128,7 @@ def _model(content: dict[str, Any]) -> Model:
         columns=None if columns is None else tuple(map(str, columns)),
         variables=variables,
         front=front,
-        plain_front=plain_front,
+        constant_free_front=constant_free_front,
         chosen=chosen,
         loss=Loss(content["loss"]["name"], _number(content["loss"]["width"])),
         floor=_number(content["floor"]),

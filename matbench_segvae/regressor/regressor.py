@@ -24,7 +24,7 @@ from matbench_segvae.regressor.export import FormulaModule, latex_table, latex_t
 from matbench_segvae.regressor.front import Equation, as_frame, choose, scores, values_of
 from matbench_segvae.regressor.model_file import Model, dataclass_from, read_model, write_model
 from matbench_segvae.regressor.table import Table, distinct_rows
-from matbench_segvae.regressor.table_search import Memory, TableResult, TableTask, fit_table
+from matbench_segvae.regressor.table_search import TableResult, TableTask, WarmStart, fit_table
 from matbench_segvae.regressor.uncertainty import fit_uncertainty, members_of
 from matbench_segvae.regressor.validation import Language, check_choices, formula_names, settings_or
 from matbench_segvae.segvae.settings import FitSettings, PresetName, SearchSettings, preset
@@ -74,7 +74,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
 
     Attributes:
         front_: The formulas, simplest first.
-        plain_front_: Formulas without any fitted number, simplest first. One may be beaten
+        constant_free_front_: Formulas without any fitted number, simplest first. One may be beaten
             by a formula of :attr:`front_` that is no longer, but owes it to its numbers.
         best_index_: Position of the one that predicts.
         variables_: Column names by the names that stand for them in formulas.
@@ -222,7 +222,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             columns=None if names is None else tuple(names),
             variables=self.variables_,
             front=self.front_,
-            plain_front=self.plain_front_,
+            constant_free_front=self.constant_free_front_,
             chosen=self.best_index_,
             loss=self.loss_,
             floor=self._floor,
@@ -246,7 +246,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             estimator.feature_names_in_ = np.array(model.columns, dtype=object)
         estimator.n_features_in_ = len(model.variables)
         estimator.variables_ = dict(model.variables)
-        estimator.front_, estimator.plain_front_ = model.front, model.plain_front
+        estimator.front_, estimator.constant_free_front_ = model.front, model.constant_free_front
         estimator.best_index_ = model.chosen
         estimator.loss_, estimator._floor = model.loss, model.floor
         estimator.uncertainty_ = model.uncertainty
@@ -299,7 +299,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
 
     def _settle(self, table: Table, result: TableResult) -> None:
         """Choose a formula and scale the spread of the others."""
-        self.front_, self.plain_front_ = result.front, result.plain
+        self.front_, self.constant_free_front_ = result.front, result.plain
         self.loss_, self._memory = result.loss, result.memory
         # Losses below the floor are rounding; it is positive so that it has a logarithm.
         self._floor = max(result.loss.comparable(table.spread), 1e-300)
@@ -314,9 +314,9 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             best.expression.n_constants,
         )
 
-    def _memory_for(self, tokens: tuple[str, ...]) -> Memory | None:
+    def _memory_for(self, tokens: tuple[str, ...]) -> WarmStart | None:
         """What a warm start goes on from, if it can."""
-        memory: Memory | None = getattr(self, "_memory", None)
+        memory: WarmStart | None = getattr(self, "_memory", None)
         return memory if self.warm_start and memory and memory.language == tokens else None
 
 

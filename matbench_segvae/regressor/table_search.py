@@ -83,7 +83,7 @@ class TableSearch:
     def run(
         self,
         table: Table,
-        plain_target: Floats,
+        constant_free_target: Floats,
         epochs: int,
         deadline: float | None,
         report: Callable[[str], None],
@@ -92,7 +92,7 @@ class TableSearch:
 
         Args:
             table: The rows, features of ordinary size.
-            plain_target: The target in the user's units.
+            constant_free_target: The target in the user's units.
             epochs: Rounds of the search.
             deadline: Moment of :func:`time.monotonic` after which no round is begun.
             report: Takes a line about the best formula after each round.
@@ -102,8 +102,8 @@ class TableSearch:
             one constant and so on, and the best few of those without: which are on the front of
             all is only known once they have their offset and factor, or none.
         """
-        objective = self._objective(table, plain_target)
-        spread = table.spread if self.settings.scaled else float(np.std(plain_target))
+        objective = self._objective(table, constant_free_target)
+        spread = table.spread if self.settings.scaled else float(np.std(constant_free_target))
         settings = replace(
             self.settings,
             epochs=epochs,
@@ -112,17 +112,17 @@ class TableSearch:
         )
         self.seed += 1  # another search has to draw other formulas
         found = search(self.grammar, objective, self._module, settings, self.seed, report)
-        promising = {s.tokens: s for s in [*found.fronts(), *found.plain()]}
+        promising = {s.tokens: s for s in [*found.fronts(), *found.constant_free()]}
         return [
             Candidate(s.tokens, tuple(s.constants.ravel().tolist())) for s in promising.values()
         ]
 
-    def _objective(self, table: Table, plain_target: Floats) -> Objective:
+    def _objective(self, table: Table, constant_free_target: Floats) -> Objective:
         """What formulas are asked for."""
         variables, sound = self.grammar.variables, _Sound(table, self.seed)
         if not self.settings.scaled:
             return DirectObjective(
-                table.points, plain_target, table.weights, variables, sound, self._absolute
+                table.points, constant_free_target, table.weights, variables, sound, self._absolute
             )
         problem = AdditiveProblem.table(table.points, table.target, table.weights)
         return AdditiveObjective(
@@ -131,7 +131,7 @@ class TableSearch:
             self._fit_settings,
             self.seed,
             sound,
-            plain_target,
+            constant_free_target,
             self._absolute,
         )
 
@@ -178,7 +178,7 @@ _CONSTANT = 1e-13  # spread of a target, in units of its size, that is only roun
 
 
 @dataclass(frozen=True, eq=False)
-class Memory:
+class WarmStart:
     """What a warm start goes on from.
 
     Attributes:
@@ -239,10 +239,10 @@ class TableResult:
     front: tuple[Equation, ...]
     plain: tuple[Equation, ...]
     loss: Loss
-    memory: Memory | None
+    memory: WarmStart | None
 
 
-def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResult:
+def fit_table(task: TableTask, table: Table, memory: WarmStart | None) -> TableResult:
     """Search formulas for a table.
 
     Args:
@@ -273,7 +273,7 @@ def fit_table(task: TableTask, table: Table, memory: Memory | None) -> TableResu
     candidates = {candidate.tokens: candidate for candidate in [*known, *found]}
     fits = maker.polished(list(candidates.values()))
     front, plain = maker.fronts(fits)
-    kept = Memory(
+    kept = WarmStart(
         task.grammar.tokens,
         scales,
         tuple(candidate for candidate, _ in fits),

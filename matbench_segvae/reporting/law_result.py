@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from matbench_segvae.algorithms.pair_laws.saved_law import StoredLaw
+from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.leaderboard import FoldScore, rank, read_results
 from matbench_segvae.reporting.submission import RESULTS
@@ -44,7 +44,7 @@ class LawResult:
     mae: float
     predictions: Mapping[str, float]
     complexity: int
-    stored: StoredLaw
+    stored: SavedLaw
 
     @property
     def name(self) -> str:
@@ -116,7 +116,7 @@ def _of_fold(path: Path, scores: Sequence[FoldScore], fold: int | None) -> tuple
 
 def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
     try:
-        stored = StoredLaw.from_description(score.params)
+        stored = SavedLaw.from_description(score.params)
         seed = score.params.get("seed")
         return LawResult(
             source=path,

@@ -32,7 +32,7 @@ _Nodes = tuple[_Node, ...]
 _TRIES = 3  # draws per formula wanted; near the best formulas most were met before
 
 
-class Changes:
+class Mutations:
     """Draws changed formulas.
 
     Args:
@@ -112,7 +112,7 @@ class Changes:
 
 
 class _Drawing:
-    """Changes at random."""
+    """Mutations at random."""
 
     def __init__(
         self,

@@ -16,10 +16,10 @@ from matbench_segvae.expressions.expression import complexity_of
 from matbench_segvae.segvae.scoring import Scored
 from matbench_segvae.types import Tokens
 
-_SHELF = 10  # formulas of each complexity to breed from
+_KEPT_PER_COMPLEXITY = 10  # formulas of each complexity to breed from
 
 
-class Memory:
+class Population:
     """Scores of all formulas met, and which were met in recent rounds.
 
     Attributes:
@@ -32,7 +32,7 @@ class Memory:
         self,
         grammar: Grammar,
         n_recent: int,
-        n_champions: int,
+        hall_of_fame_size: int,
         floor: float = 0.0,
     ) -> None:
         """Start empty.
@@ -40,7 +40,7 @@ class Memory:
         Args:
             grammar: The language.
             n_recent: Rounds that count as recent.
-            n_champions: Best formulas of all rounds that stay in the elite.
+            hall_of_fame_size: Best formulas of all rounds that stay in the elite.
             floor: Loss that is good enough.
         """
         self.best: dict[Tokens, Scored] = {}
@@ -48,13 +48,13 @@ class Memory:
         self.improved = 0
         self._grammar = grammar
         self._recent: deque[list[Tokens]] = deque(maxlen=n_recent)
-        self._n_champions = n_champions
+        self._hall_of_fame_size = hall_of_fame_size
         self._floor = floor
         # Kept up to date, because looking through all scores every round takes long.
         self._fronts: dict[int, list[Scored]] = {}
-        self._champions: list[Scored] = []
-        self._shelves: dict[int, list[Scored]] = {}
-        self._plain_shelves: dict[int, list[Scored]] = {}
+        self._hall_of_fame: list[Scored] = []
+        self._by_complexity: dict[int, list[Scored]] = {}
+        self._constant_free_by_complexity: dict[int, list[Scored]] = {}
 
     def add(self, formulas: Sequence[Tokens], scores: Iterable[Scored]) -> None:
         """Take in a round.
@@ -71,13 +71,15 @@ class Memory:
             self.improved = self.rounds
 
     def _take(self, scores: Sequence[Scored]) -> None:
-        """Remember scores, the front and the champions among them."""
+        """Remember scores, the front and the hall_of_fame among them."""
         self.best.update((scored.tokens, scored) for scored in scores)
         finite = [scored for scored in scores if math.isfinite(scored.loss)]
-        self._champions = nsmallest(self._n_champions, [*self._champions, *finite], key=_loss)
-        plain = [scored for scored in finite if math.isfinite(scored.plain)]
-        _put(finite, self._shelves, _loss)
-        _put(plain, self._plain_shelves, _plain)
+        self._hall_of_fame = nsmallest(
+            self._hall_of_fame_size, [*self._hall_of_fame, *finite], key=_loss
+        )
+        constant_free = [scored for scored in finite if math.isfinite(scored.constant_free_loss)]
+        _put(finite, self._by_complexity, _loss)
+        _put(constant_free, self._constant_free_by_complexity, _constant_free_loss)
         for n_fitted, arrived in _grouped(finite, _n_fitted).items():
             known = self._fronts.get(n_fitted, [])
             self._fronts[n_fitted] = self._pareto([*known, *arrived], tolerance=0)
@@ -103,20 +105,20 @@ class Memory:
         return self._pareto(every, tolerance=0)[-1] if every else None
 
     def elite(self, n_kept: int) -> list[Tokens]:
-        """The formulas to learn from, best first: champions, and the best of recent rounds.
+        """The formulas to learn from, best first: hall_of_fame, and the best of recent rounds.
 
         Args:
             n_kept: How many of each recent round, on average.
         """
         recent = dict.fromkeys(tokens for formulas in self._recent for tokens in formulas)
         kept = self._ranked(recent)[: n_kept * len(self._recent)]
-        champions = [scored.tokens for scored in self._champions]
-        return self._ranked(dict.fromkeys([*champions, *kept]))
+        hall_of_fame = [scored.tokens for scored in self._hall_of_fame]
+        return self._ranked(dict.fromkeys([*hall_of_fame, *kept]))
 
-    def stock(self) -> list[list[Scored]]:
+    def parents(self) -> list[list[Scored]]:
         """Formulas worth changing: the fronts, and the best few of every complexity."""
-        fronts = [self.fronts(), self.plain_front()]
-        return [*fronts, _flat(self._shelves), _flat(self._plain_shelves)]
+        fronts = [self.fronts(), self.constant_free_front()]
+        return [*fronts, _flat(self._by_complexity), _flat(self._constant_free_by_complexity)]
 
     def _ranked(self, formulas: Iterable[Tokens]) -> list[Tokens]:
         """Formulas by loss; those without one only if there are no others."""
@@ -132,23 +134,25 @@ class Memory:
         """The Pareto fronts of formulas with no fitted constant, with one, with two and so on."""
         return [scored for n in sorted(self._fronts) for scored in self._fronts[n]]
 
-    def plain_front(self) -> list[Scored]:
+    def constant_free_front(self) -> list[Scored]:
         """The Pareto front of formulas without any fitted number."""
-        return self._pareto(_flat(self._plain_shelves), loss=_plain)
+        return self._pareto(_flat(self._constant_free_by_complexity), loss=_constant_free_loss)
 
-    def shelves(self, n_each: int) -> list[Scored]:
+    def best_per_complexity(self, n_each: int) -> list[Scored]:
         """The best few formulas of every complexity, the simplest first.
 
         Args:
             n_each: How many, up to those that are remembered.
         """
         return [
-            s for complexity in sorted(self._shelves) for s in self._shelves[complexity][:n_each]
+            s
+            for complexity in sorted(self._by_complexity)
+            for s in self._by_complexity[complexity][:n_each]
         ]
 
-    def plain(self) -> list[Scored]:
+    def constant_free(self) -> list[Scored]:
         """The best few formulas of every complexity without any fitted number."""
-        return _flat(self._plain_shelves)
+        return _flat(self._constant_free_by_complexity)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as tensors and numbers that ``torch.load(weights_only=True)`` reads."""
@@ -158,7 +162,9 @@ class Memory:
         return {
             "formulas": self._encode([scored.tokens for scored in scores]),
             "losses": torch.tensor([scored.loss for scored in scores], dtype=torch.float64),
-            "plain": torch.tensor([scored.plain for scored in scores], dtype=torch.float64),
+            "constant_free_losses": torch.tensor(
+                [scored.constant_free_loss for scored in scores], dtype=torch.float64
+            ),
             "constants": torch.from_numpy(flat),
             "groups": torch.tensor([len(c) for c in constants], dtype=torch.long),
             "widths": torch.tensor([c.shape[1] for c in constants], dtype=torch.long),
@@ -172,15 +178,15 @@ class Memory:
         groups, widths = state["groups"].tolist(), state["widths"].tolist()
         ends = np.cumsum([k * c for k, c in zip(groups, widths, strict=True)], dtype=np.int64)
         parts = np.split(state["constants"].numpy(), ends[:-1]) if groups else []
-        self.best, self._fronts, self._champions = {}, {}, []
-        self._shelves, self._plain_shelves = {}, {}
+        self.best, self._fronts, self._hall_of_fame = {}, {}, []
+        self._by_complexity, self._constant_free_by_complexity = {}, {}
         self._take(
             [
                 Scored(tokens, loss, part.reshape(k, c).copy(), plain)
                 for tokens, loss, plain, part, k, c in zip(
                     self._decode(state["formulas"]),
                     state["losses"].tolist(),
-                    state["plain"].tolist(),
+                    state["constant_free_losses"].tolist(),
                     parts,
                     groups,
                     widths,
@@ -215,8 +221,8 @@ def _n_fitted(scored: Scored) -> int:
     return scored.tokens.count(FITTED)
 
 
-def _plain(scored: Scored) -> float:
-    return scored.plain
+def _constant_free_loss(scored: Scored) -> float:
+    return scored.constant_free_loss
 
 
 def _put(
@@ -225,7 +231,7 @@ def _put(
     """Put formulas on the shelves of their complexity, as far as they are among the best."""
     for complexity, arrived in _grouped(scores, _complexity).items():
         known = shelves.get(complexity, [])
-        shelves[complexity] = nsmallest(_SHELF, [*known, *arrived], key=loss)
+        shelves[complexity] = nsmallest(_KEPT_PER_COMPLEXITY, [*known, *arrived], key=loss)
 
 
 def _flat(shelves: Mapping[int, list[Scored]]) -> list[Scored]:

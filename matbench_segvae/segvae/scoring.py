@@ -38,14 +38,15 @@ class Scored:
         loss: Root mean squared error, weighted, beyond what free values at the points would
             leave; infinite if the formula is not defined on the data or not admissible.
         constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
-        plain: The same error of a formula without fitted constants if offset and factor are
-            whole numbers too, in spreads of the target; infinite where that is not asked for.
+        constant_free_loss: The same error of a formula without fitted constants if offset and
+            factor are whole numbers too, in spreads of the target; infinite where that is not
+            asked for.
     """
 
     tokens: Tokens
     loss: float
     constants: Floats
-    plain: float = float("inf")
+    constant_free_loss: float = float("inf")
 
 
 class Objective(Protocol):
@@ -131,7 +132,7 @@ class AdditiveObjective:
         settings: FitSettings,
         seed: int,
         admissible: Admissible = everything,
-        plain_target: Floats | None = None,
+        constant_free_target: Floats | None = None,
         absolute: bool = False,
     ) -> None:
         """Set up.
@@ -142,13 +143,13 @@ class AdditiveObjective:
             settings: How hard to fit.
             seed: Source of the random starts.
             admissible: Says which fits may be kept.
-            plain_target: Of a table, the target in the units in which offset and factor may
+            constant_free_target: Of a table, the target in the units in which offset and factor may
                 be whole numbers, shape ``(N,)``.
             absolute: Whether a table's errors count as they are instead of squared.
         """
         self._absolute = absolute
         self._fit_batch = fit_table_absolutely if absolute else fit_constants
-        self._plain_target = plain_target
+        self._constant_free_target = constant_free_target
         self._admissible = admissible
         self._problem = problem
         self._variables = tuple(variables)
@@ -176,12 +177,12 @@ class AdditiveObjective:
         )
         for position, old, new in zip(order, before, after, strict=True):
             scored[position] = min(old, new, key=lambda s: s.loss)
-        return scored if self._plain_target is None else self._with_plain(scored)
+        return scored if self._constant_free_target is None else self._with_plain(scored)
 
     def _with_plain(self, scored: Sequence[Scored]) -> list[Scored]:
         """Add the errors of formulas without any fitted number."""
         found = list(scored)
-        target = self._plain_target
+        target = self._constant_free_target
         places = [
             i for i, s in enumerate(found) if math.isfinite(s.loss) and FITTED not in s.tokens
         ]
@@ -193,7 +194,7 @@ class AdditiveObjective:
         factor = self._fit_batch(problem, program, np.empty((len(places), 1, 0)), 0).scale
         errors = _plain_errors(values, problem, factor, self._absolute)
         for place, error in zip(places, errors.tolist(), strict=True):
-            found[place] = replace(found[place], plain=error)
+            found[place] = replace(found[place], constant_free_loss=error)
         return found
 
     def state_dict(self) -> dict[str, Any]:
@@ -313,7 +314,7 @@ def _sampled(problem: AdditiveProblem, n_rows: int, seed: int) -> AdditiveProble
     Enough to tell good starts from bad ones, at a fraction of the time.
     """
     n_all = len(problem.target)
-    if problem.mixing is not None or n_all <= n_rows:
+    if problem.incidence is not None or n_all <= n_rows:
         return problem
     rows = np.random.default_rng(seed).choice(n_all, n_rows, replace=False)
     return problem.subset(np.sort(rows))

@@ -23,8 +23,8 @@ from matbench_segvae.lightning_tools import (
 )
 from matbench_segvae.seeding import derived_seed
 from matbench_segvae.segvae.duplicates import Duplicates
-from matbench_segvae.segvae.mutations import Changes
-from matbench_segvae.segvae.population import Memory
+from matbench_segvae.segvae.mutations import Mutations
+from matbench_segvae.segvae.population import Population
 from matbench_segvae.segvae.pretraining import identity_of_search
 from matbench_segvae.segvae.random_formulas import FormulaMask, complete_rows, random_formulas
 from matbench_segvae.segvae.scoring import Objective
@@ -32,7 +32,7 @@ from matbench_segvae.segvae.settings import SearchSettings
 from matbench_segvae.segvae.training import Batches, SEGVAEModule
 from matbench_segvae.types import Floats, Report, Tokens
 
-_TIDYING = 3  # rounds without a simpler formula that is as good
+_SIMPLIFICATION_PATIENCE = 3  # rounds without a simpler formula that is as good
 
 
 class SearchData(L.LightningDataModule):
@@ -66,7 +66,9 @@ class SearchData(L.LightningDataModule):
         identity: Callable[[], str] = str,
     ) -> None:
         super().__init__()
-        self.memory = Memory(grammar, settings.memory, settings.champions, settings.target_loss)
+        self.memory = Population(
+            grammar, settings.memory, settings.hall_of_fame, settings.target_loss
+        )
         self.n_sampled = 0
         self.metrics: dict[str, float] = {}
         self._grammar = grammar
@@ -76,7 +78,7 @@ class SearchData(L.LightningDataModule):
         self._report = report
         self._identity = identity
         self._mask = FormulaMask(grammar) if settings.masked else None
-        self._changes = Changes(grammar, self.memory.best)
+        self._changes = Mutations(grammar, self.memory.best)
         self._duplicates = Duplicates(grammar.variables)
         # State of the objective before the round that is under way, if one is.
         self._before_round: Any = None
@@ -88,10 +90,14 @@ class SearchData(L.LightningDataModule):
         A formula that is good enough is given some rounds to become simpler.
         """
         settings, leader = self._settings, self.memory.leader
-        idle = self.memory.rounds - self.memory.improved
-        if leader is not None and leader.loss <= settings.target_loss and idle >= _TIDYING:
+        stagnation = self.memory.rounds - self.memory.improved
+        if (
+            leader is not None
+            and leader.loss <= settings.target_loss
+            and stagnation >= _SIMPLIFICATION_PATIENCE
+        ):
             return True
-        return settings.patience is not None and idle >= settings.patience
+        return settings.patience is not None and stagnation >= settings.patience
 
     def train_dataloader(self) -> Batches:
         """Run the round of this epoch, unless it has been run, and give the elite."""
@@ -114,7 +120,7 @@ class SearchData(L.LightningDataModule):
         self._before_round = self._objective_state()
         started = time.perf_counter()
         changed = self._changed()
-        n_changed = round(self._settings.changed_share * self._settings.samples) if changed else 0
+        n_changed = round(self._settings.mutation_share * self._settings.samples) if changed else 0
         sampled = self._sample(module, self._settings.samples - n_changed)
         formulas = list(dict.fromkeys([*sampled, *changed]))
         new = [tokens for tokens in formulas if tokens not in self.memory.best]
@@ -139,14 +145,14 @@ class SearchData(L.LightningDataModule):
         )
 
     def _changed(self) -> dict[Tokens, Floats]:
-        """Changes to the front and the elite, with constants to start from."""
-        n_drawn = round(self._settings.changed_share * self._settings.samples)
+        """Mutations to the front and the elite, with constants to start from."""
+        n_drawn = round(self._settings.mutation_share * self._settings.samples)
         front = self.memory.front()
         if not n_drawn or not front:
             return {}
         seed = derived_seed(self._seed, "changes", self.memory.rounds)
-        drawn = self._changes.drawn(self.memory.stock(), n_drawn, np.random.default_rng(seed))
-        return self._changes.shorter([*front, *self.memory.plain_front()]) | drawn
+        drawn = self._changes.drawn(self.memory.parents(), n_drawn, np.random.default_rng(seed))
+        return self._changes.shorter([*front, *self.memory.constant_free_front()]) | drawn
 
     def _sample(self, module: SEGVAEModule, n_samples: int) -> list[Tokens]:
         """Different formulas that satisfy the grammar, written by the network."""
@@ -183,7 +189,7 @@ class SearchData(L.LightningDataModule):
         return latent
 
     def _elite(self) -> list[Tokens]:
-        n_kept = max(1, round(self._settings.kept_share * self._settings.samples))
+        n_kept = max(1, round(self._settings.elite_share * self._settings.samples))
         return self.memory.elite(n_kept)
 
     def _substitutes(self) -> list[Tokens]:
@@ -218,7 +224,7 @@ class SearchData(L.LightningDataModule):
         self.memory.load_state_dict(state["memory"])
         self._duplicates = Duplicates(self._grammar.variables)
         self._duplicates.new(list(self.memory.best))
-        self._changes = Changes(self._grammar, self.memory.best)
+        self._changes = Mutations(self._grammar, self.memory.best)
         self.n_sampled = int(state["n_sampled"])
         self.metrics = dict(state["metrics"])
         load = getattr(self._objective, "load_state_dict", None)
@@ -250,7 +256,7 @@ def search(
     report: Report = lambda _: None,
     trainer_options: TrainerOptions | None = None,
     checkpoint: Path | None = None,
-) -> Memory:
+) -> Population:
     """Look for formulas with a small loss.
 
     Each epoch's ``best_loss``, ``front_size``, ``formulas`` (scored so far), ``valid_share``

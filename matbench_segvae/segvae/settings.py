@@ -79,7 +79,7 @@ class SearchSettings:
         pretraining_epochs: Passes over them.
         epochs: Most rounds of sampling and retraining.
         samples: Formulas written in a round.
-        kept_share: Elite of the recent rounds, as a share of the samples in them.
+        elite_share: Elite of the recent rounds, as a share of the samples in them.
         memory: Rounds that count as recent.
         passes: Times the network sees the elite in a round.
         network: Sizes of the network.
@@ -92,11 +92,11 @@ class SearchSettings:
             The same words are never scored twice.
         scaled: Whether formulas for a table get a factor and an offset. Without, they are
             compared with the target as they stand and hold no fitted constants.
-        champions: Best formulas of all rounds that stay in the elite however old they are.
+        hall_of_fame: Best formulas of all rounds that stay in the elite however old they are.
         local_share: Share of the samples drawn around the latent vectors of the elite
             instead of from the prior.
         local_noise: Standard deviation of the noise around them.
-        changed_share: Share of a round's formulas that are small changes to the best ones
+        mutation_share: Share of a round's formulas that are small changes to the best ones
             instead of samples of the network; none in the first round.
         target_loss: The search ends once a loss is not above this.
         patience: Rounds without a better loss after which the search ends; ``None`` for
@@ -112,7 +112,7 @@ class SearchSettings:
     pretraining_epochs: int = 10
     epochs: int = 60
     samples: int = 2000
-    kept_share: float = 0.02
+    elite_share: float = 0.02
     memory: int = 5
     passes: int = 1
     network: NetworkSettings = field(default_factory=NetworkSettings)
@@ -121,10 +121,10 @@ class SearchSettings:
     masked: bool = True
     deduplicated: bool = True
     scaled: bool = True
-    champions: int = 0
+    hall_of_fame: int = 0
     local_share: float = 0.0
     local_noise: float = 0.5
-    changed_share: float = 0.8
+    mutation_share: float = 0.8
     target_loss: float = 0.0
     patience: int | None = None
     max_seconds: float | None = None
@@ -132,12 +132,12 @@ class SearchSettings:
     def __post_init__(self) -> None:
         for name in ("corpus_size", "epochs", "samples", "memory", "passes"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("pretraining_epochs", "validation_size", "champions"):
+        for name in ("pretraining_epochs", "validation_size", "hall_of_fame"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
-        _require(0 < self.kept_share <= 1, "kept_share", self.kept_share, "above 0, at most 1")
+        _require(0 < self.elite_share <= 1, "elite_share", self.elite_share, "above 0, at most 1")
         _require(0 <= self.local_share <= 1, "local_share", self.local_share, "from 0 to 1")
         _require(
-            0 <= self.changed_share < 1, "changed_share", self.changed_share, "from 0 to below 1"
+            0 <= self.mutation_share < 1, "mutation_share", self.mutation_share, "from 0 to below 1"
         )
         _require(self.local_noise >= 0, "local_noise", self.local_noise, "at least 0")
         if self.patience is not None:
@@ -190,7 +190,7 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
         pretraining_epochs=50,
         epochs=50,
         samples=5_000,
-        kept_share=0.05,
+        elite_share=0.05,
         memory=5,
         passes=1,
         network=NetworkSettings(embedding=128, hidden=128, latent=latent or most, dropout=0.1),
@@ -200,7 +200,7 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
         masked=False,
         deduplicated=False,
         scaled=False,
-        changed_share=0.0,
+        mutation_share=0.0,
     )
 
 

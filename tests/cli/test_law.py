@@ -14,8 +14,8 @@ from quick import PAIR_LAWS
 import matbench_segvae.running.fold as running_fold
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.pair_laws.law import pairs_of
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_values
-from matbench_segvae.algorithms.pair_laws.saved_law import StoredLaw, law_evidence
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw, law_evidence
 from matbench_segvae.algorithms.protocol import STD_PER_MAE
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
@@ -110,7 +110,7 @@ def test_predictions_of_files_are_those_of_the_algorithm(
     table = pairs_of(inputs)
     totals = [float(row["total_energy_eV"]) for row in rows]
     np.testing.assert_allclose(totals, energies * table.n_sites, atol=1e-5)
-    least = STD_PER_MAE * StoredLaw.from_description(result.params).validation_mae
+    least = STD_PER_MAE * SavedLaw.from_description(result.params).validation_mae
     assert all(float(row["std_per_site_eV"]) > least - 1e-6 for row in rows)
     assert {row["defects"] for row in rows} >= {"V_Mo + 2 V_S"}
     # Into a file goes the same text, and nothing to the screen.
@@ -137,7 +137,7 @@ def test_any_number_of_defects_and_distances_beyond_the_data(algorithm, fold_fil
 
 
 def test_the_standard_deviation_is_of_refits_and_validation(result):
-    stored = StoredLaw.from_description(result.params)
+    stored = SavedLaw.from_description(result.params)
     structure = without([0, 16])
     table = pairs_of(pd.Series([structure]), like=stored.kinds)
     refits = [law.predict(table)[0] for law in stored.resampled]
@@ -279,15 +279,15 @@ def test_of_a_folder_the_fold_closest_to_the_mean(store, result, capsys):
 
 
 def test_the_order_of_keys_in_a_file_does_not_matter(result):
-    stored = StoredLaw.from_description(result.params)
+    stored = SavedLaw.from_description(result.params)
     told = json.loads(json.dumps(dict(result.params), sort_keys=True))
-    again = StoredLaw.from_description(told)
+    again = SavedLaw.from_description(told)
     assert again.law.lines() == stored.law.lines()
     assert again.kinds.pair_kinds == stored.kinds.pair_kinds == KINDS
 
 
 def test_energies_that_the_data_do_not_tell_apart_are_said_to_be(result):
-    stored = StoredLaw.from_description(result.params)
+    stored = SavedLaw.from_description(result.params)
     assert stored.tells_defects_apart
     # Of one composition only the sum is known: refits change all energies by one factor.
     refits = tuple(
@@ -300,7 +300,7 @@ def test_energies_that_the_data_do_not_tell_apart_are_said_to_be(result):
 
 
 def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_any(task, result):
-    stored = StoredLaw.from_description(result.params)
+    stored = SavedLaw.from_description(result.params)
     structures, energies = task.df["structure"], task.df.iloc[:, -1]
     table = pairs_of(structures)
     made = pd.Series(stored.law.predict(table), structures.index)
@@ -313,7 +313,7 @@ def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_an
     values = np.concatenate([evidence.pairs[kind].energies for kind in table.pair_kinds])
     rest = energies.to_numpy() - table.counts @ values / table.n_sites
     composition = table.composition / table.n_sites[:, None]
-    best = fit_pair_values(table, energies.to_numpy())
+    best = fit_pair_energies(table, energies.to_numpy())
     offsets, *_ = np.linalg.lstsq(composition, rest, rcond=None)
     near = np.abs(rest - composition @ offsets).mean()
     assert best.training_mae <= near < 2 * best.training_mae

@@ -6,8 +6,8 @@ import pytest
 from matbench_segvae.defects import (
     HOSTS,
     Defect,
+    count_pairs,
     defective_structure,
-    pair_table,
     sparse_defects,
     vacancies,
     vacancy_orbits,
@@ -33,7 +33,7 @@ def triples():
 
 
 def test_kinds_and_counts(triples):
-    table = pair_table(triples)
+    table = count_pairs(triples)
     assert table.defect_kinds == ("V_Mo", "V_S")
     assert table.pair_kinds == ("V_Mo-V_S", "V_S-V_S same plane", "V_S-V_S across")
     assert (table.composition == [1, 2]).all()
@@ -46,7 +46,7 @@ def test_kinds_and_counts(triples):
 
 
 def test_classes_are_sorted_and_distinct(triples):
-    table = pair_table(triples)
+    table = count_pairs(triples)
     order = list(zip(table.kind, table.distance, strict=True))
     assert order == sorted(order)
     assert all(np.diff(table.distance[table.kind == k]).min() > 1e-3 for k in range(3))
@@ -54,7 +54,7 @@ def test_classes_are_sorted_and_distinct(triples):
 
 
 def test_distances_are_those_of_pymatgen(triples):
-    table = pair_table(triples)
+    table = count_pairs(triples)
     for row, triple in enumerate(triples[::10]):
         pristine = MOS2.supercell(4, 4)
         sites = [defect.site for defect in triple.defects]
@@ -66,7 +66,7 @@ def test_distances_are_those_of_pymatgen(triples):
 
 
 def test_heights(triples):
-    table = pair_table(triples)
+    table = count_pairs(triples)
     height = 0.210348 * MOS2.c
     assert np.allclose(table.dz[table.kind == 0], height / 2)
     assert np.allclose(table.dz[table.kind == 1], 0)
@@ -74,7 +74,7 @@ def test_heights(triples):
 
 
 def test_substitutions_and_metals_have_kinds_of_their_own():
-    table = pair_table([cell([0, 1, 16, 20], placed="W")])
+    table = count_pairs([cell([0, 1, 16, 20], placed="W")])
     # Every second site is replaced: W on Mo 1 and on S 20.
     assert table.defect_kinds == ("V_Mo", "W_Mo", "V_S", "W_S")
     assert "V_Mo-W_Mo" in table.pair_kinds
@@ -83,8 +83,8 @@ def test_substitutions_and_metals_have_kinds_of_their_own():
 
 
 def test_like_keeps_the_vocabulary_and_the_cells_keep_their_distances(triples):
-    training = pair_table(triples)
-    table = pair_table([cell([0]), cell([16, 32])], like=training)
+    training = count_pairs(triples)
+    table = count_pairs([cell([0]), cell([16, 32])], like=training)
     assert table.defect_kinds == training.defect_kinds
     assert table.pair_kinds == training.pair_kinds
     assert table.composition.tolist() == [[1, 0], [0, 2]]
@@ -93,23 +93,23 @@ def test_like_keeps_the_vocabulary_and_the_cells_keep_their_distances(triples):
 
 
 def test_like_refuses_what_training_has_not_seen(triples):
-    training = pair_table(triples)
+    training = count_pairs(triples)
     with pytest.raises(UserError, match=r"defect kinds Se_S do not occur.*V_Mo, V_S"):
-        pair_table([cell([0, 17], placed="Se")], like=training)
+        count_pairs([cell([0, 17], placed="Se")], like=training)
     with pytest.raises(UserError, match="pair kinds V_Mo-V_Mo do not occur"):
-        pair_table([cell([0, 1])], like=training)
+        count_pairs([cell([0, 1])], like=training)
 
 
 def test_structures_without_pairs():
-    table = pair_table([cell([0]), cell([])])
+    table = count_pairs([cell([0]), cell([])])
     assert table.counts.shape == (2, 0)
     assert table.composition.tolist() == [[1], [0]]
-    assert pair_table([]).counts.shape == (0, 0)
+    assert count_pairs([]).counts.shape == (0, 0)
 
 
 def test_the_published_triples_have_33_classes_and_are_read_fast(v3_table):
     start = time.perf_counter()
-    table = pair_table([sparse_defects(structure) for structure in v3_table["structure"]])
+    table = count_pairs([sparse_defects(structure) for structure in v3_table["structure"]])
     assert time.perf_counter() - start < 15  # 1.2 s on an idle core
     assert np.bincount(table.kind).tolist() == [14, 9, 10]
     assert (table.counts.sum(axis=1) == 3).all()

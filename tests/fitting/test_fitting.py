@@ -23,12 +23,12 @@ def made_problem(n_observations=200, noise=0.0, seed=0):
     rng = np.random.default_rng(seed)
     points = np.sort(rng.uniform(1, 9, 24))[:, None]
     group = np.arange(24) % 2
-    mixing = rng.integers(0, 3, (n_observations, 24)).astype(float)
+    incidence = rng.integers(0, 3, (n_observations, 24)).astype(float)
     base = rng.integers(1, 4, (n_observations, 2)).astype(float)
     target = base @ [2.5, 7.0] + noise * rng.normal(size=n_observations)
-    problem = AdditiveProblem(points, group, 2, mixing, base, target, np.ones(n_observations))
+    problem = AdditiveProblem(points, group, 2, incidence, base, target, np.ones(n_observations))
     values = problem.values(compiled(SKELETON), TRUE_CONSTANTS)
-    target += mixing @ (np.array([3.0, -1.5])[group] * values)
+    target += incidence @ (np.array([3.0, -1.5])[group] * values)
     return problem
 
 
@@ -57,16 +57,16 @@ def test_the_condensed_error_is_the_least_squares_error_on_all_observations():
     problem = made_problem(noise=0.5)
     constants = np.full((2, 2, 2), 0.3)
     formulas = compiled(SKELETON, ("inv", "r"))
-    condensed = fit_constants(problem, formulas, constants, 0).error
+    reduced = fit_constants(problem, formulas, constants, 0).error
     exact = []
     for row, formula in enumerate((SKELETON, ("inv", "r"))):
         columns = problem.columns(problem.values(compiled(formula), constants[row]))
-        design = np.concatenate([problem.base, columns], axis=1)
+        design = np.concatenate([problem.linear, columns], axis=1)
         exact.append(np.linalg.lstsq(design, problem.target, rcond=None)[1][0])
-    # What no values at the points could describe is left out of the condensed error.
-    free = np.concatenate([problem.base, problem.mixing], axis=1)
+    # What no values at the points could describe is left out of the reduced error.
+    free = np.concatenate([problem.linear, problem.incidence], axis=1)
     floor = np.linalg.lstsq(free, problem.target, rcond=None)[1][0]
-    np.testing.assert_allclose(condensed, np.array(exact) - floor, rtol=1e-8)
+    np.testing.assert_allclose(reduced, np.array(exact) - floor, rtol=1e-8)
 
 
 def test_a_table_is_fitted_with_its_weights():
@@ -124,7 +124,7 @@ def test_absolute_error_is_not_led_astray_by_a_few_wild_observations():
 def test_observations_that_free_values_pass_through_do_not_count_for_all_others():
     problem = made_problem(noise=0.3)
     weights = np.sort(robust_weights(problem))
-    exact = problem.mixing.shape[1] + problem.base.shape[1]
+    exact = problem.incidence.shape[1] + problem.linear.shape[1]
     assert weights[-exact:].sum() < 3 * exact / len(weights) * weights.sum()
 
 

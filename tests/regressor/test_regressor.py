@@ -210,7 +210,7 @@ def test_whole_numbers_come_out_of_a_search():
     model = SEGVAERegressor(
         ("add", "mul", "sin", "cos"), ("1", "2"), max_length=7, search_settings=settings
     ).fit(points, target)
-    for front in (model.front_, model.plain_front_):
+    for front in (model.front_, model.constant_free_front_):
         tokens = sorted(front[-1].expression.tokens)
         assert tokens == ["2", "4", "cos", "mul", "mul", "sin", "sub", "x0", "x1"]
         assert front[-1].loss < 1e-25
@@ -219,7 +219,7 @@ def test_whole_numbers_come_out_of_a_search():
 
 def test_the_plain_front_holds_formulas_without_fitted_numbers(fitted):
     model, frame = fitted
-    plain = model.plain_front_
+    plain = model.constant_free_front_
     assert plain and not any(FITTED in e.expression.tokens for e in plain)
     assert all(one.complexity < other.complexity for one, other in pairwise(plain))
     assert all(one.loss > other.loss for one, other in pairwise(plain))
@@ -354,7 +354,7 @@ def test_save_and_load_predict_the_same(fitted, tmp_path):
         again.predict(frame, return_std=True), model.predict(frame, return_std=True), strict=True
     ):
         assert np.array_equal(one, other)
-    assert again.plain_front_ == model.plain_front_ != ()
+    assert again.constant_free_front_ == model.constant_free_front_ != ()
     assert again.get_params() == model.get_params()
     pd.testing.assert_frame_equal(again.equations_, model.equations_)
     with pytest.raises(ValueError, match="feature names"):
@@ -380,8 +380,8 @@ def damaged(text, **changes):
         (lambda text: damaged(text, front=[{"formula": "open('x')", "loss": 1}]), "open"),
         (lambda text: damaged(text, front=[{"formula": "1.5*z", "loss": 1}]), "'z'"),
         (lambda text: damaged(text, front=[{"loss": 1}]), "formula"),
-        (lambda text: damaged(text, plain_front=[{"formula": "z", "loss": 1}]), "'z'"),
-        (lambda text: damaged(text, plain_front=None), "damaged"),
+        (lambda text: damaged(text, constant_free_front=[{"formula": "z", "loss": 1}]), "'z'"),
+        (lambda text: damaged(text, constant_free_front=None), "damaged"),
         (lambda text: damaged(text, uncertainty=3), "damaged"),
         (lambda text: damaged(text, parameters={"colour": 1}), "colour"),
         (lambda text: damaged(text, parameters={"search_settings": {"x": 1}}), "damaged"),

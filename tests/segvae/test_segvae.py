@@ -19,9 +19,9 @@ from matbench_segvae.segvae import (
     search,
 )
 from matbench_segvae.segvae.duplicates import Duplicates
-from matbench_segvae.segvae.mutations import Changes
+from matbench_segvae.segvae.mutations import Mutations
 from matbench_segvae.segvae.network import ExpressionVAE
-from matbench_segvae.segvae.population import Memory
+from matbench_segvae.segvae.population import Population
 from matbench_segvae.segvae.random_formulas import FormulaMask, random_formulas
 from matbench_segvae.segvae.scoring import DirectObjective
 from matbench_segvae.segvae.settings import TrainingSettings
@@ -179,7 +179,7 @@ def test_formulas_without_fitted_numbers_are_told_how_good_whole_numbers_make_th
     r = points[:, 0]
     target = 3 - 2 * np.exp(r)
     problem = AdditiveProblem.table(points, target, np.ones(30))
-    objective = AdditiveObjective(problem, ("r",), FitSettings(), 0, plain_target=target)
+    objective = AdditiveObjective(problem, ("r",), FitSettings(), 0, constant_free_target=target)
     law, line, fitted = objective.score([("exp", "r"), ("r",), ("exp", "mul", "c", "r")])
     assert law.plain == pytest.approx(0, abs=1e-12)
     assert 0.01 < line.plain < 10
@@ -191,7 +191,7 @@ def test_formulas_taken_as_they_stand_get_no_help():
     objective = DirectObjective(points, target, weights, ("r",))
     (scored, undefined) = objective.score([("mul", "2", "r"), ("log", "sub", "r", "2")])
     error = np.sqrt(np.average((2 * points[:, 0] - target) ** 2, weights=weights))
-    assert scored.loss == scored.plain == pytest.approx(error)
+    assert scored.loss == scored.constant_free_loss == pytest.approx(error)
     assert undefined.loss == np.inf
     with pytest.raises(ValueError, match="fitted constants"):
         objective.score([("mul", "c", "r")])
@@ -224,7 +224,7 @@ def test_changed_formulas_keep_the_grammar_and_are_new():
         Scored(("x",), 0.5, np.empty((2, 0))),
     ]
     seen = {parent.tokens: parent for parent in parents}
-    changes = Changes(WIDE, seen)
+    changes = Mutations(WIDE, seen)
     drawn = changes.drawn([parents, parents[1:]], 500, np.random.default_rng(0))
     assert 250 < len(drawn) <= 500  # fewer than asked for, where little is new
     for tokens, hint in {**changes.shorter(parents), **drawn}.items():
@@ -240,7 +240,7 @@ def test_changed_formulas_keep_the_grammar_and_are_new():
 def test_what_stays_of_a_changed_formula_keeps_its_constants():
     parent = fitted_sum()
     of_cos, of_exp = parent.constants.T
-    changes = Changes(WIDE, {parent.tokens: parent})
+    changes = Mutations(WIDE, {parent.tokens: parent})
     changed = changes.drawn([[parent]], 1000, np.random.default_rng(1))
     turned = 0
     for tokens, hint in changed.items():
@@ -259,7 +259,7 @@ def test_shorter_formulas_go_on_from_the_constants_that_are_left():
     tokens = canonical(parse("exp(0.5*x) + 0.5*cos(0.5*y)", ("x", "y")).tokens)
     assert tokens == ("add", "exp", "mul", "c", "x", "mul", "c", "cos", "mul", "c", "y")
     parent = Scored(tokens, 0.1, np.array([[1.0, 2.0, 3.0]]))
-    shorter = Changes(WIDE, {}).shorter([parent])
+    shorter = Mutations(WIDE, {}).shorter([parent])
     expected = {
         ("exp", "mul", "c", "x"): [1.0],
         ("mul", "c", "cos", "mul", "c", "y"): [2.0, 3.0],
@@ -281,7 +281,7 @@ def test_a_search_tells_the_fit_where_changed_formulas_come_from(share):
             return super().score(formulas, hints)
 
     rounds = []
-    settings = dataclasses.replace(QUICK, changed_share=share)
+    settings = dataclasses.replace(QUICK, mutation_share=share)
     objective = Listening(planted_problem(), ("r",), FitSettings(), 0)
     search(GRAMMAR, objective, pretrain(GRAMMAR, settings, 0), settings, 0)
     assert not rounds[0]  # there is nothing to change yet
@@ -292,7 +292,7 @@ def test_a_search_tells_the_fit_where_changed_formulas_come_from(share):
 def test_a_language_without_fitted_constants_gets_none_by_changes():
     grammar = Grammar(("x",), fitted_constants=False)
     parent = Scored(("add", "x", "sin", "x"), 0.1, np.empty((1, 0)))
-    changes = Changes(grammar, {})
+    changes = Mutations(grammar, {})
     changed = [*changes.shorter([parent])]
     changed += changes.drawn([[parent]], 50, np.random.default_rng(0))
     assert {token for tokens in changed for token in tokens} <= set(grammar.tokens)
@@ -330,9 +330,9 @@ def test_duplicates_within_a_batch_leave_one():
     assert duplicates.new([]) == []
 
 
-def memory_of(*scores: tuple[str, float], floor: float = 0.0) -> Memory:
+def memory_of(*scores: tuple[str, float], floor: float = 0.0) -> Population:
     """A memory of one round; every ``0.5`` in a formula is a fitted constant."""
-    memory = Memory(Grammar(("x", "y")), n_recent=5, n_champions=3, floor=floor)
+    memory = Population(Grammar(("x", "y")), n_recent=5, hall_of_fame_size=3, floor=floor)
     found = [
         Scored(tokens, loss, np.full((1, tokens.count("c")), 0.5))
         for tokens, loss in (
@@ -354,7 +354,7 @@ def test_formulas_with_fewer_constants_keep_a_front_of_their_own():
     memory = memory_of(("x", 1.0), ("cos(x*y)", 0.6), ("0.5 + x", 0.5))
     assert texts(memory.front()) == ["x", "c0 + x"]
     assert texts(memory.fronts()) == ["x", "cos(x*y)", "c0 + x"]
-    assert memory.plain_front() == []
+    assert memory.constant_free_front() == []
 
 
 def test_below_the_floor_only_complexity_counts():

@@ -44,7 +44,7 @@ SETTINGS = SearchSettings(
     epochs=5,
     samples=100,
     passes=2,
-    champions=20,
+    hall_of_fame=20,
     local_share=0.3,
     network=NetworkSettings(embedding=16, hidden=24, latent=8),
     training=TrainingSettings(batch_size=16),
@@ -231,10 +231,12 @@ def test_a_search_of_a_table_resumed_ends_with_the_same_fronts(weights, tmp_path
         module = SEGVAEModule(len(GRAMMAR.tokens), SETTINGS.network, SETTINGS.training)
         module.load_state_dict(weights)
         problem = AdditiveProblem.table(X[:, None], target, np.ones(len(X)))
-        objective = AdditiveObjective(problem, ("x",), FitSettings(), seed, plain_target=target)
+        objective = AdditiveObjective(
+            problem, ("x",), FitSettings(), seed, constant_free_target=target
+        )
         memory = search(GRAMMAR, objective, module, SETTINGS, 7, **more)
-        plain = [(s.tokens, s.plain) for s in memory.plain_front()]
-        stock = [[s.tokens for s in pool] for pool in memory.stock()]
+        plain = [(s.tokens, s.constant_free_loss) for s in memory.constant_free_front()]
+        stock = [[s.tokens for s in pool] for pool in memory.parents()]
         return as_tuples(memory.fronts()), plain, stock, set(memory.best)
 
     whole = table_search(0)
@@ -455,9 +457,9 @@ def test_presets():
         10000,
         50,
     )
-    assert (paper.samples, paper.kept_share, paper.memory) == (5000, 0.05, 5)
-    assert (paper.masked, paper.local_share, paper.champions) == (False, 0.0, 0)
-    assert (paper.scaled, paper.deduplicated, paper.changed_share) == (False, False, 0.0)
+    assert (paper.samples, paper.elite_share, paper.memory) == (5000, 0.05, 5)
+    assert (paper.masked, paper.local_share, paper.hall_of_fame) == (False, 0.0, 0)
+    assert (paper.scaled, paper.deduplicated, paper.mutation_share) == (False, False, 0.0)
     assert paper.network == NetworkSettings(embedding=128, hidden=128, latent=128, dropout=0.1)
     assert preset("paper", latent=8).network.latent == 8
     assert preset() == preset("default") == SearchSettings()
@@ -472,12 +474,12 @@ def test_presets():
 
 
 def test_settings_out_of_range_are_refused():
-    with pytest.raises(UserError, match="kept_share is 0"):
-        SearchSettings(kept_share=0)
+    with pytest.raises(UserError, match="elite_share is 0"):
+        SearchSettings(elite_share=0)
     with pytest.raises(UserError, match="patience is 0"):
         SearchSettings(patience=0)
-    with pytest.raises(UserError, match=r"changed_share is 1\.0"):
-        SearchSettings(changed_share=1.0)  # the network would write nothing
+    with pytest.raises(UserError, match=r"mutation_share is 1\.0"):
+        SearchSettings(mutation_share=1.0)  # the network would write nothing
 
 
 def test_the_paper_preset_searches(cache):

@@ -21,7 +21,7 @@ from matbench_segvae.algorithms.pair_laws.selection import (
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.protocol import STD_PER_MAE, AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
-from matbench_segvae.defects import PairTable, pair_table, shortest_distances, sparse_defects
+from matbench_segvae.defects import PairCounts, count_pairs, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.lightning_tools import isolated
@@ -49,7 +49,7 @@ class SEGVAEPairLaw:
 
     def __init__(self, settings: PairLawSettings | None = None) -> None:
         self.settings = settings or PairLawSettings()
-        self._table: PairTable | None = None
+        self._table: PairCounts | None = None
         self._hosts: list[str] = []
         self._law: PairLaw | None = None
         self._found: list[FoundLaw] = []
@@ -65,7 +65,7 @@ class SEGVAEPairLaw:
         """
         _check_task(context)
         cells = [sparse_defects(structure) for structure in inputs]
-        table = pair_table(cells)
+        table = count_pairs(cells)
         if not table.pair_kinds:
             raise UserError(
                 f"segvae on {context.task}, fold {context.fold}: no training structure holds "

@@ -21,7 +21,7 @@ from matbench_segvae.types import Floats
 
 
 @dataclass(frozen=True)
-class PhysicsSettings:
+class ConstraintSettings:
     """Which of the conditions hold.
 
     Attributes:
@@ -34,7 +34,7 @@ class PhysicsSettings:
     smooth: bool = True
 
 
-class PairPhysics:
+class PairConstraints:
     """Says which fitted formulas may be pair laws.
 
     A law is smooth when its total variation over the range of the data, and a little
@@ -55,7 +55,7 @@ class PairPhysics:
     def __init__(
         self,
         problem: AdditiveProblem,
-        settings: PhysicsSettings | None = None,
+        settings: ConstraintSettings | None = None,
         shortest: Sequence[float] = (),
     ) -> None:
         """Lay a grid over the distances of each kind of pair.
@@ -66,7 +66,7 @@ class PairPhysics:
             shortest: Shortest distance on the lattice for each kind of pair, Å; those in the
                 data by default.
         """
-        self._settings = settings or PhysicsSettings()
+        self._settings = settings or ConstraintSettings()
         self._at_data = [problem.points[rows] for rows in problem.members]
         lows = shortest or [points.min() for points in self._at_data]
         self._grids = [

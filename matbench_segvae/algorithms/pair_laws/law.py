@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from matbench_segvae.defects import PairTable, pair_table, sparse_defects
+from matbench_segvae.defects import PairCounts, count_pairs, sparse_defects
 from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.joint_fit import LawFit
@@ -33,7 +33,7 @@ _FACTOR_NODES = 2  # a number and a product: what a factor adds to the complexit
 _THREE_BODY_NODES = 5  # of ``T / (r1 * r2)``
 
 
-def pairs_of(structures: pd.Series, like: PairTable | None = None) -> PairTable:
+def pairs_of(structures: pd.Series, like: PairCounts | None = None) -> PairCounts:
     """Find the defects of structures and count their pairs.
 
     Args:
@@ -43,11 +43,11 @@ def pairs_of(structures: pd.Series, like: PairTable | None = None) -> PairTable:
     Raises:
         UserError: If a structure has no known host or an unknown kind of defect or pair.
     """
-    return pair_table([sparse_defects(structure) for structure in structures], like=like)
+    return count_pairs([sparse_defects(structure) for structure in structures], like=like)
 
 
 def pair_problem(
-    table: PairTable,
+    table: PairCounts,
     energies: NDArray[np.float64],
     formula_of: Sequence[int] | None = None,
     around: Sequence[int] = (),
@@ -62,14 +62,14 @@ def pair_problem(
         around: Numbers of the kinds of defects that have a three-body term around them.
     """
     per_site = 1 / table.n_sites[:, None]
-    base = np.concatenate([table.composition, table.crowding[:, list(around)]], axis=1)
+    linear = np.concatenate([table.composition, table.crowding[:, list(around)]], axis=1)
     numbers = np.arange(len(table.pair_kinds)) if formula_of is None else np.asarray(formula_of)
     return AdditiveProblem(
         points=table.distance[:, None],
         group=numbers[table.kind],
         n_groups=len(set(numbers.tolist())),
-        mixing=table.counts * per_site,
-        base=base * per_site,
+        incidence=table.counts * per_site,
+        linear=linear * per_site,
         target=np.asarray(energies, dtype=np.float64),
         weights=np.ones(len(energies)),
     )
@@ -96,7 +96,7 @@ class PairLaw:
     def from_fit(
         cls,
         fit: LawFit,
-        table: PairTable,
+        table: PairCounts,
         formula_of: Sequence[int] | None = None,
         around: Sequence[int] = (),
     ) -> PairLaw:
@@ -116,7 +116,7 @@ class PairLaw:
         ]
         scales = fit.scales.tolist()
         numbered = list(zip(table.pair_kinds, numbers, strict=True))
-        energies, three_body = np.split(fit.base, [len(table.defect_kinds)])
+        energies, three_body = np.split(fit.linear, [len(table.defect_kinds)])
         crowded = [table.defect_kinds[number] for number in around]
         return cls(
             dict(zip(table.defect_kinds, energies.tolist(), strict=True)),
@@ -158,7 +158,7 @@ class PairLaw:
         """
         return self.pair_scales[kind] * self.pair_formulas[kind]({"r": distances})
 
-    def predict(self, table: PairTable) -> NDArray[np.float64]:
+    def predict(self, table: PairCounts) -> NDArray[np.float64]:
         """Energy per defect site, eV, shape ``(N,)``.
 
         Args:

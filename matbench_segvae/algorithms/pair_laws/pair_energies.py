@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from matbench_segvae.defects import PairTable
+from matbench_segvae.defects import PairCounts
 from matbench_segvae.fitting.robust import least_absolute
 from matbench_segvae.types import Floats
 
@@ -21,26 +21,26 @@ _PULL = 1e-5  # of pair values towards 0, in units of one structure's error; bre
 
 
 @dataclass(frozen=True, eq=False)
-class PairValues:
+class PairEnergies:
     """Fitted energies of defects and pairs.
 
     Attributes:
         table: The training data's kinds, and the distance of every pair value.
         defect_energies: Of every kind of defect, eV, shape ``(P,)``.
-        pair_values: Of every class of pairs, eV, shape ``(R,)``.
+        pair_energies: Of every class of pairs, eV, shape ``(R,)``.
         training_mae: Mean absolute error on the training data, eV per defect site.
         around: Numbers of the kinds of defects around which three-body terms are.
         three_body: Their factors, eV Å², shape ``(len(around),)``.
     """
 
-    table: PairTable
+    table: PairCounts
     defect_energies: Floats
-    pair_values: Floats
+    pair_energies: Floats
     training_mae: float
     around: tuple[int, ...] = ()
     three_body: Floats = field(default_factory=lambda: np.zeros(0))
 
-    def predict(self, table: PairTable) -> Floats:
+    def predict(self, table: PairCounts) -> Floats:
         """Energy per defect site, eV, shape ``(N,)``.
 
         Args:
@@ -53,13 +53,15 @@ class PairValues:
         for kind in range(len(table.pair_kinds)):
             new, known = table.kind == kind, self.table.kind == kind
             distances = self.table.distance[known]
-            values[new] = np.interp(table.distance[new], distances, self.pair_values[known])
+            values[new] = np.interp(table.distance[new], distances, self.pair_energies[known])
         total = table.composition @ self.defect_energies + table.counts @ values
         total = total + table.crowding[:, list(self.around)] @ self.three_body
         return np.asarray(total / table.n_sites, dtype=np.float64)
 
 
-def fit_pair_values(table: PairTable, energies: Floats, around: Sequence[int] = ()) -> PairValues:
+def fit_pair_energies(
+    table: PairCounts, energies: Floats, around: Sequence[int] = ()
+) -> PairEnergies:
     """Fit a table under absolute error per defect site.
 
     Some values may be left open by the data: which part of an energy that is common to
@@ -94,4 +96,4 @@ def fit_pair_values(table: PairTable, energies: Floats, around: Sequence[int] = 
     composition = table.composition.astype(np.float64)
     offsets = np.linalg.lstsq(composition, composition @ values[:n_kinds], rcond=None)[0]
     free, three_body = values[n_kinds:n_values], values[n_values:]
-    return PairValues(table, np.asarray(level + offsets), free, mae, tuple(around), three_body)
+    return PairEnergies(table, np.asarray(level + offsets), free, mae, tuple(around), three_body)

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from matbench_segvae.algorithms.pair_laws.law import pairs_of
-from matbench_segvae.algorithms.pair_laws.pair_energies import PairValues, fit_pair_values
+from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats
 
 
-class PairValueTable:
+class PairTable:
     """Fits a free value for every kind and distance of pairs.
 
     No law that is a sum over defects and pairs has a smaller mean absolute error on the
@@ -50,7 +50,7 @@ class PairValueTable:
     )
 
     def __init__(self) -> None:
-        self._values: PairValues | None = None
+        self._values: PairEnergies | None = None
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Fit the table to the training part of a fold.
@@ -69,10 +69,10 @@ class PairValueTable:
                 f"defects and a regression target, this task has a {context.input_type} and is "
                 f"a {context.task_type}"
             )
-        self._values = fit_pair_values(pairs_of(inputs), targets.to_numpy(dtype=np.float64))
+        self._values = fit_pair_energies(pairs_of(inputs), targets.to_numpy(dtype=np.float64))
 
     def predict(self, inputs: pd.Series) -> Floats:
-        """Energies per defect site, eV; see :meth:`PairValues.predict`.
+        """Energies per defect site, eV; see :meth:`PairEnergies.predict`.
 
         Args:
             inputs: Structures, indexed by sample id.
@@ -88,7 +88,7 @@ class PairValueTable:
         """The table: kind, distance (Å) and value (eV) of every pair, and the rest."""
         fitted = self._fitted()
         table = fitted.table
-        n_numbers = len(fitted.defect_energies) + len(fitted.pair_values)
+        n_numbers = len(fitted.defect_energies) + len(fitted.pair_energies)
         return {
             "defect_energies_eV": dict(
                 zip(table.defect_kinds, fitted.defect_energies.tolist(), strict=True)
@@ -98,7 +98,7 @@ class PairValueTable:
                 for kind, distance, value in zip(
                     table.kind.tolist(),
                     table.distance.round(3).tolist(),
-                    fitted.pair_values.tolist(),
+                    fitted.pair_energies.tolist(),
                     strict=True,
                 )
             ],
@@ -107,7 +107,7 @@ class PairValueTable:
             "training_mae": fitted.training_mae,
         }
 
-    def _fitted(self) -> PairValues:
+    def _fitted(self) -> PairEnergies:
         if self._values is None:
             raise RuntimeError("fit has to be called before predict or describe")
         return self._values

@@ -39,7 +39,7 @@ from numpy.typing import NDArray
 from matbench_segvae.algorithms.pair_laws.law import pairs_of
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV
-from matbench_segvae.defects import PairTable
+from matbench_segvae.defects import PairCounts
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression, parse
 
@@ -119,7 +119,7 @@ _FAMILIES = MappingProxyType(
 )
 
 
-def published_energies(table: PairTable, ids: pd.Index) -> NDArray[np.float64]:
+def published_energies(table: PairCounts, ids: pd.Index) -> NDArray[np.float64]:
     """Evaluate the published formulas.
 
     Args:
@@ -148,7 +148,7 @@ def published_energies(table: PairTable, ids: pd.Index) -> NDArray[np.float64]:
     return energies
 
 
-def _no_formula(table: PairTable, row: int, ids: pd.Index) -> UserError:
+def _no_formula(table: PairCounts, row: int, ids: pd.Index) -> UserError:
     """Say which structure the paper has no formula for."""
     found = zip(table.composition[row].tolist(), table.defect_kinds, strict=True)
     defects = ", ".join(f"{count} {kind}" for count, kind in found if count)

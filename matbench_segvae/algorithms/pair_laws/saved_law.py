@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw, pairs_of
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_values
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.protocol import STD_PER_MAE
-from matbench_segvae.defects import HOSTS, DefectiveCell, PairTable, pair_table, sparse_defects
+from matbench_segvae.defects import HOSTS, DefectiveCell, PairCounts, count_pairs, sparse_defects
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats
 
@@ -48,7 +48,7 @@ class Prediction:
 
 
 @dataclass(frozen=True, eq=False)
-class StoredLaw:
+class SavedLaw:
     """A law with what was recorded about it.
 
     Attributes:
@@ -69,7 +69,7 @@ class StoredLaw:
     validation_mae: float
 
     @classmethod
-    def from_description(cls, told: Mapping[str, Any]) -> StoredLaw:
+    def from_description(cls, told: Mapping[str, Any]) -> SavedLaw:
         """Take back what :meth:`SEGVAEPairLaw.describe` told, after a way through JSON.
 
         Raises:
@@ -97,12 +97,12 @@ class StoredLaw:
         return stored
 
     @property
-    def kinds(self) -> PairTable:
+    def kinds(self) -> PairCounts:
         """A table without structures, with the kinds of defects and pairs the law knows."""
         defects, pairs = tuple(self.law.defect_energies), tuple(self.law.pair_formulas)
         none = np.zeros(0)
         no_counts = np.zeros((0, len(defects)), dtype=np.int64)
-        return PairTable(
+        return PairCounts(
             defect_kinds=defects,
             composition=no_counts,
             pair_kinds=pairs,
@@ -137,7 +137,7 @@ class StoredLaw:
         """
         cell = sparse_defects(structure)
         self._check(cell)
-        table = pair_table([cell], like=self.kinds)
+        table = count_pairs([cell], like=self.kinds)
         energy = float(self.law.predict(table)[0])
         if not np.isfinite(energy):
             raise UserError("the law has no value at one of its pair distances")
@@ -163,7 +163,7 @@ class StoredLaw:
                 f"{', '.join(self.law.defect_energies)}"
             )
 
-    def _extrapolates(self, table: PairTable) -> bool:
+    def _extrapolates(self, table: PairCounts) -> bool:
         low, high = np.array([self.ranges[kind] for kind in table.pair_kinds]).reshape(-1, 2).T
         below = table.distance < low[table.kind] - _RANGE_TOLERANCE
         above = table.distance > high[table.kind] + _RANGE_TOLERANCE
@@ -198,14 +198,14 @@ def _kinds(law: PairLaw) -> tuple[frozenset[str], ...]:
     return tuple(frozenset(part) for part in parts)
 
 
-def _composition(table: PairTable) -> str:
+def _composition(table: PairCounts) -> str:
     """The defects of the first structure of a table, such as ``"V_Mo + 2 V_S"``."""
     numbers = zip(table.composition[0].tolist(), table.defect_kinds, strict=True)
     return " + ".join(f"{n} {kind}" if n > 1 else kind for n, kind in numbers if n)
 
 
 @dataclass(frozen=True, eq=False)
-class PairEnergies:
+class ObservedPairEnergies:
     """Energies of pairs of one kind as the data have them, without any formula.
 
     Attributes:
@@ -229,11 +229,11 @@ class LawEvidence:
             single defect.
     """
 
-    pairs: Mapping[str, PairEnergies]
+    pairs: Mapping[str, ObservedPairEnergies]
     tightest: pd.Series
 
 
-def law_evidence(stored: StoredLaw, structures: pd.Series, energies: pd.Series) -> LawEvidence:
+def law_evidence(stored: SavedLaw, structures: pd.Series, energies: pd.Series) -> LawEvidence:
     """Find the pair energies of data, so that they can be compared with a law's.
 
     A free value for every kind and distance of pairs is fitted to the data under absolute
@@ -254,14 +254,14 @@ def law_evidence(stored: StoredLaw, structures: pd.Series, energies: pd.Series) 
     """
     table = pairs_of(structures, like=stored.kinds)
     rest = energies.to_numpy(dtype=np.float64) - stored.law.predict(table)
-    corrections = fit_pair_values(table, rest).pair_values
+    corrections = fit_pair_energies(table, rest).pair_energies
     n_structures = (table.counts > 0).sum(axis=0)
     pairs = {}
     for number, kind in enumerate(table.pair_kinds):
         rows = table.kind == number
         distances = table.distance[rows]
         values = stored.law.values(kind, distances) + corrections[rows]
-        pairs[kind] = PairEnergies(distances, values, n_structures[rows])
+        pairs[kind] = ObservedPairEnergies(distances, values, n_structures[rows])
     reach = np.where(table.counts > 0, table.distance, np.inf).min(axis=1, initial=np.inf)
     tightest = pd.Series(reach, index=structures.index.map(str)).replace(np.inf, np.nan)
     return LawEvidence(pairs, tightest)

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
-from matbench_segvae.algorithms.pair_laws.constraints import PairPhysics
+from matbench_segvae.algorithms.pair_laws.constraints import PairConstraints
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES, nodes_of
 from matbench_segvae.algorithms.pair_laws.settings import PAIR_GRAMMAR, PairLawSettings
 from matbench_segvae.expressions import pareto_front
@@ -85,7 +85,7 @@ class LawDrafts:
                 any case.
             n_drafts: How many to judge.
         """
-        n_linear = self._problem.base.shape[1] + len(self._formulas)
+        n_linear = self._problem.linear.shape[1] + len(self._formulas)
         squares = _over_all([_squares(self._problem, k, c) for k, c in enumerate(self._formulas)])
         nodes = _over_all([[nodes_of([s.tokens], 0) for s in c] for c in self._formulas])
         nodes += self._nodes_beside
@@ -107,8 +107,8 @@ class LawDrafts:
         return Draft(law, nodes, self._mae(np.stack(columns, axis=1)))
 
     def _mae(self, columns: Floats) -> float:
-        """Least absolute error over the coefficients of the base and the columns."""
-        design = np.concatenate([self._problem.base, columns], axis=1)
+        """Least absolute error over the coefficients of the linear part and the columns."""
+        design = np.concatenate([self._problem.linear, columns], axis=1)
         design = design / np.maximum(np.linalg.norm(design, axis=0), np.finfo(float).tiny)
         target, weights = self._problem.target, self._problem.weights
         residuals = target
@@ -125,15 +125,15 @@ def _column(
     problem: AdditiveProblem, kind: int, scored: Scored, variables: Sequence[str]
 ) -> Floats:
     """What a formula adds to each structure, shape ``(N,)``, its factor left out."""
-    assert problem.mixing is not None
+    assert problem.incidence is not None
     rows = problem.members[kind]
     program = Program.compile([scored.tokens], variables)
     values = program.values(problem.points[rows], scored.constants.reshape(1, -1))[0]
-    return np.asarray(problem.mixing[:, rows] @ values)
+    return np.asarray(problem.incidence[:, rows] @ values)
 
 
 def _squares(problem: AdditiveProblem, kind: int, choice: Sequence[Scored]) -> list[float]:
-    """Condensed sums of squares that formulas leave of what their kind of pair is asked for."""
+    """Reduced sums of squares that formulas leave of what their kind of pair is asked for."""
     return [len(problem.members[kind]) * scored.loss**2 for scored in choice]
 
 
@@ -171,7 +171,7 @@ class Candidate:
     def parameters(self) -> int:
         """Number of fitted numbers: energies of defects, factors, constants of formulas."""
         constants = sum(values.size for values in self.fit.constants)
-        return self.fit.base.size + self.fit.scales.size + constants
+        return self.fit.linear.size + self.fit.scales.size + constants
 
 
 class PairSearch:
@@ -196,10 +196,10 @@ class PairSearch:
         self._problem = problem.reweighted(robust_weights(problem))
         self._settings = settings
         self._seed = seed
-        self._physics = PairPhysics(problem, settings.physics, shortest)
+        self._physics = PairConstraints(problem, settings.physics, shortest)
         self._compared = self._drawn(settings.rows_compared)
         self._by_kind = self._problem.one_by_one()
-        n_kinds = problem.base.shape[1] - n_three_body
+        n_kinds = problem.linear.shape[1] - n_three_body
         self._beside = nodes_of([], n_kinds, n_three_body)
 
     def _drawn(self, most: int) -> AdditiveProblem:
@@ -268,7 +268,7 @@ class PairSearch:
         few = len(problem.points) <= PAIR_GRAMMAR.max_fitted
         how = replace(settings.search, target_loss=settings.exact) if few else settings.search
         found = search(PAIR_GRAMMAR, objective, module, how, seed, report)
-        every = [*found.front(), *found.shelves(settings.formulas_each)]
+        every = [*found.front(), *found.best_per_complexity(settings.formulas_each)]
         return _united(every)
 
     def _combined(self, formulas: Sequence[Sequence[Scored]]) -> list[Law]:

@@ -23,7 +23,7 @@ from matbench_segvae.algorithms.pair_laws.law import PairLaw, pair_problem
 from matbench_segvae.algorithms.pair_laws.search import Candidate, PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.three_body import three_body_terms
-from matbench_segvae.defects import PairTable, same_defects
+from matbench_segvae.defects import PairCounts, same_defects
 from matbench_segvae.fitting.joint_fit import LawFit
 
 
@@ -42,7 +42,7 @@ class FoundLaw:
     candidate: Candidate
     search: PairSearch
     formula_of: tuple[int, ...]
-    table: PairTable
+    table: PairCounts
     around: tuple[int, ...]
 
     def named(self, fit: LawFit | None = None) -> PairLaw:
@@ -52,7 +52,7 @@ class FoundLaw:
 
 
 def search_laws(
-    table: PairTable,
+    table: PairCounts,
     energies: NDArray[np.float64],
     shortest: Sequence[float],
     settings: PairLawSettings,
@@ -83,7 +83,7 @@ def search_laws(
 
 
 def _three_body(
-    table: PairTable, energies: NDArray[np.float64], settings: PairLawSettings, seed: int
+    table: PairCounts, energies: NDArray[np.float64], settings: PairLawSettings, seed: int
 ) -> tuple[int, ...]:
     if not settings.three_body:
         return ()
@@ -123,7 +123,7 @@ def _clearly_better(one: Candidate, other: Candidate) -> bool:
     return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
-def _ways(table: PairTable, n_rows: int, rows_per_distance: float) -> list[tuple[int, ...]]:
+def _ways(table: PairCounts, n_rows: int, rows_per_distance: float) -> list[tuple[int, ...]]:
     """Numbers of the formulas of the kinds of pairs, in every way worth a search."""
     own = tuple(range(len(table.pair_kinds)))
     shared = same_defects(table.pair_kinds)

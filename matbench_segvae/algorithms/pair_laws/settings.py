@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from matbench_segvae.algorithms.pair_laws.constraints import PhysicsSettings
+from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar, no_free_factor
 from matbench_segvae.segvae import FitSettings, SearchSettings
@@ -69,7 +69,7 @@ class PairLawSettings:
             decay=1e-9,
         )
     )
-    physics: PhysicsSettings = field(default_factory=PhysicsSettings)
+    physics: ConstraintSettings = field(default_factory=ConstraintSettings)
     most_nodes: int = 40
     rows_per_node: float = 1.0
     rows_per_number: float = 3.0

@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from scipy.stats import wilcoxon
 from sklearn.model_selection import KFold
 
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_values
-from matbench_segvae.defects import PairTable
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
+from matbench_segvae.defects import PairCounts
 from matbench_segvae.seeding import derived_short_seed, drawn_rows
 from matbench_segvae.types import Floats
 
@@ -29,7 +29,7 @@ _CHANCE = 0.01  # of a term that does nothing to pass
 
 
 def three_body_terms(
-    table: PairTable,
+    table: PairCounts,
     energies: Floats,
     most_rows: int,
     n_folds: int,
@@ -83,18 +83,18 @@ def _smaller(errors: Floats, others: Floats) -> bool:
 
 
 def _held_out(
-    table: PairTable, energies: Floats, around: tuple[int, ...], n_folds: int, seed: int
+    table: PairCounts, energies: Floats, around: tuple[int, ...], n_folds: int, seed: int
 ) -> Floats:
     """Absolute errors of all structures, each left out of the fit of free pair values."""
     errors = np.empty(len(energies))
     splitter = KFold(min(n_folds, len(energies)), shuffle=True, random_state=seed)
     for rest, held in splitter.split(errors):
-        values = fit_pair_values(_present(_subset(table, rest)), energies[rest], around)
+        values = fit_pair_energies(_present(_subset(table, rest)), energies[rest], around)
         errors[held] = np.abs(values.predict(_subset(table, held)) - energies[held])
     return errors
 
 
-def _subset(table: PairTable, rows: NDArray[np.int64]) -> PairTable:
+def _subset(table: PairCounts, rows: NDArray[np.int64]) -> PairCounts:
     """The same classes, some of the structures."""
     return replace(
         table,
@@ -104,7 +104,7 @@ def _subset(table: PairTable, rows: NDArray[np.int64]) -> PairTable:
     )
 
 
-def _present(table: PairTable) -> PairTable:
+def _present(table: PairCounts) -> PairCounts:
     """Without the classes that no structure has: values there are interpolated."""
     there = (table.counts > 0).any(axis=0)
     return replace(

@@ -11,7 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matbench_segvae.algorithms.pair_laws.saved_law import PairEnergies, StoredLaw, law_evidence
+from matbench_segvae.algorithms.pair_laws.saved_law import (
+    ObservedPairEnergies,
+    SavedLaw,
+    law_evidence,
+)
 from matbench_segvae.benchmark import load_task, make_task
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
@@ -95,7 +99,7 @@ def _figure(result: LawResult, structures: pd.Series, energies: pd.Series) -> Fi
     return figure
 
 
-def _law_panel(axis: Axes, stored: StoredLaw, kind: str, data: PairEnergies) -> None:
+def _law_panel(axis: Axes, stored: SavedLaw, kind: str, data: ObservedPairEnergies) -> None:
     """One kind of pair: the law, its refits and the data's own values."""
     low, high = stored.ranges[kind]
     inside = data.distances[(data.distances >= low) & (data.distances <= high)]

@@ -11,7 +11,7 @@ from quick import PAIR_LAWS
 
 from matbench_segvae.algorithms import FoldContext, create_algorithm
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
-from matbench_segvae.algorithms.pair_laws.constraints import PairPhysics, PhysicsSettings
+from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings, PairConstraints
 from matbench_segvae.algorithms.pair_laws.law import PairLaw, pair_problem, pairs_of
 from matbench_segvae.algorithms.segvae import SEGVAE
 from matbench_segvae.benchmark import make_task
@@ -125,7 +125,7 @@ def test_energies_are_sums_over_defects_and_pairs():
 def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
     inputs, energies = task.get_train_and_val_data(1)
     problem = pair_problem(pairs_of(inputs), energies.to_numpy())
-    smooth = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    smooth = PairConstraints(problem, ConstraintSettings(vanishes=False))
     between = np.sort(problem.points[problem.members[0], 0])[:2].mean()
     formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
     program = Program.compile(formulas, ("r",))
@@ -168,7 +168,7 @@ def test_the_default_is_found_by_its_name():
 def test_a_peak_on_a_lattice_distance_is_not_smooth(task):
     inputs, energies = task.get_train_and_val_data(1)
     problem = pair_problem(pairs_of(inputs), energies.to_numpy())
-    physics = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    physics = PairConstraints(problem, ConstraintSettings(vanishes=False))
     # Narrower than an even grid would see, but on a distance of the data.
     peak = problem.points[problem.members[0], 0].min() + 1e-4
     program = Program.compile([("square", "inv", "sub", "r", "c")], ("r",))
@@ -181,8 +181,8 @@ def test_a_law_has_to_vanish_far_away_unless_told_otherwise(task):
     formulas = [("exp", "mul", "c", "r"), ("div", "r", "add", "c", "r"), ("inv", "r")]
     program = Program.compile(formulas, ("r",))
     constants = np.array([[-1.0], [1.0], [0.0]])
-    assert PairPhysics(problem)(program, constants, 0).tolist() == [True, False, True]
-    free = PairPhysics(problem, PhysicsSettings(vanishes=False))
+    assert PairConstraints(problem)(program, constants, 0).tolist() == [True, False, True]
+    free = PairConstraints(problem, ConstraintSettings(vanishes=False))
     assert free(program, constants, 0).all()
 
 
@@ -192,11 +192,11 @@ def test_each_kind_of_pair_gets_back_the_formula_it_was_made_of():
     distance = np.linspace(2.5, 12, 10)
     points = np.concatenate([distance, distance])[:, None]
     group = np.repeat([0, 1], 10)
-    mixing = rng.multinomial(3, np.full(20, 0.05), size=120).astype(float)
+    incidence = rng.multinomial(3, np.full(20, 0.05), size=120).astype(float)
     truth = np.concatenate([3 * np.exp(-0.5 * distance), -2 / distance])
-    target = 1.5 + mixing @ truth
+    target = 1.5 + incidence @ truth
     target[:5] += 4
-    problem = AdditiveProblem(points, group, 2, mixing, np.ones((120, 1)), target, np.ones(120))
+    problem = AdditiveProblem(points, group, 2, incidence, np.ones((120, 1)), target, np.ones(120))
     start = [np.array([-0.8]), np.array([])]
     fit = fit_law(problem, [("exp", "mul", "c", "r"), ("inv", "r")], ("r",), start)
     assert fit.constants[0][0] == pytest.approx(-0.5, abs=1e-3)

@@ -10,8 +10,8 @@ import pytest
 
 from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
 from matbench_segvae.algorithms.pair_laws.law import pairs_of
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_values
-from matbench_segvae.algorithms.pair_laws.pair_table import PairValueTable
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.pair_table import PairTable
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
@@ -27,7 +27,7 @@ def context(tmp_path, **changes):
 
 
 def fitted(inputs, targets, tmp_path):
-    algorithm = PairValueTable()
+    algorithm = PairTable()
     algorithm.fit(inputs, targets, context(tmp_path))
     return algorithm
 
@@ -46,7 +46,7 @@ def xtb():
 
 def test_is_found_by_its_name():
     algorithm = create_algorithm("pair_table")
-    assert isinstance(algorithm, Algorithm) and isinstance(algorithm, PairValueTable)
+    assert isinstance(algorithm, Algorithm) and isinstance(algorithm, PairTable)
 
 
 def test_energies_that_are_sums_over_pairs_are_described_without_error(xtb, tmp_path):
@@ -62,14 +62,14 @@ def test_energies_that_are_sums_over_pairs_are_described_without_error(xtb, tmp_
 def test_no_other_table_has_a_smaller_error_in_training(xtb):
     inputs, targets = xtb.get_train_and_val_data(0)
     table, energies = pairs_of(inputs), targets.to_numpy()
-    best = fit_pair_values(table, energies)
+    best = fit_pair_energies(table, energies)
     assert best.training_mae == pytest.approx(np.abs(best.predict(table) - energies).mean())
     rng = np.random.default_rng(0)
     for size in np.geomspace(1e-6, 1e-1, 200):
         other = replace(
             best,
             defect_energies=best.defect_energies + size * rng.normal(size=2),
-            pair_values=best.pair_values + size * rng.normal(size=len(best.pair_values)),
+            pair_energies=best.pair_energies + size * rng.normal(size=len(best.pair_energies)),
         )
         error = np.abs(other.predict(table) - energies).mean()
         assert error >= best.training_mae - 1e-7
@@ -163,9 +163,9 @@ def test_what_it_cannot_read_is_refused_in_one_line(tmp_path):
     with pytest.raises(
         UserError, match=r"pair_table cannot run on matbench_steels: .* composition"
     ):
-        PairValueTable().fit(pd.Series(["Fe"]), pd.Series([1.0]), steel)
+        PairTable().fit(pd.Series(["Fe"]), pd.Series([1.0]), steel)
     with pytest.raises(RuntimeError, match="fit"):
-        PairValueTable().predict(cells([0]))
+        PairTable().predict(cells([0]))
 
 
 def test_transfer_is_superposition(dft_data, tmp_path):
@@ -193,6 +193,6 @@ def test_few_structures_are_described_whole(dft_data, name, tmp_path):
 
 def test_triples_come_out_as_well_as_least_absolute_shells_can(dft_data, v3_table):
     table = pairs_of(v3_table["structure"])
-    values = fit_pair_values(table, v3_table["formation_energy_per_site"].to_numpy())
-    assert len(values.pair_values) == 33
+    values = fit_pair_energies(table, v3_table["formation_energy_per_site"].to_numpy())
+    assert len(values.pair_energies) == 33
     assert 0.004 < values.training_mae < 0.0056

@@ -15,7 +15,7 @@ from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import (
     HOSTS,
     DefectiveCell,
-    pair_table,
+    count_pairs,
     same_defects,
     shortest_distances,
     vacancies,
@@ -37,7 +37,7 @@ def sulfur_pairs(n):
     for other in sites[1:]:
         defects = vacancies(MOS2, N, N, [int(sites[0]), int(other)])
         cell = DefectiveCell("MoS2", (N, N, 1), lattice, defects)
-        table = pair_table([cell])
+        table = count_pairs([cell])
         found.setdefault((table.pair_kinds[0], round(float(table.distance[0]), 3)), cell)
     return [found[key] for key in sorted(found, key=lambda key: key[1])][:n]
 
@@ -53,7 +53,7 @@ def search(table, energies, settings=QUICK):
 
 
 def test_a_law_that_both_kinds_follow_is_found_once_where_data_are_few():
-    table = pair_table(sulfur_pairs(16))
+    table = count_pairs(sulfur_pairs(16))
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2
     found = search(table, energies)
     assert {law.formula_of for law in found} == {(0, 1), (0, 0)}
@@ -67,7 +67,7 @@ def test_a_law_that_both_kinds_follow_is_found_once_where_data_are_few():
 
 
 def test_formulas_of_their_own_have_to_be_clearly_better():
-    table = pair_table(sulfur_pairs(16))
+    table = count_pairs(sulfur_pairs(16))
     other = np.where(table.kind == 0, 1.0, -1.0)
     energies = (6.0 + table.counts @ (other * 2 * np.exp(-table.distance / 2))) / 2
     assert best_law(search(table, energies), 0.0).formula_of == (0, 1)
@@ -77,7 +77,7 @@ def test_formulas_of_their_own_have_to_be_clearly_better():
 
 def test_many_structures_keep_a_formula_for_each_kind():
     cells = sulfur_pairs(16) * 4
-    table = pair_table(cells)
+    table = count_pairs(cells)
     energies = 3.0 + np.random.default_rng(0).normal(0, 0.01, len(cells))
     assert {law.formula_of for law in search(table, energies)} == {(0, 1)}
 
@@ -108,7 +108,7 @@ def test_a_second_search_of_the_worst_kind_leaves_no_more_to_explain():
 
 def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end():
     cells = sulfur_pairs(16) * 4
-    table = pair_table(cells)
+    table = count_pairs(cells)
     noise = np.random.default_rng(0).normal(0, 0.01, len(cells))
     problem = pair_problem(table, (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise)
     few = PairLawSettings(QUICK.search, candidates=3, combinations=5, rows_compared=30)
@@ -128,7 +128,7 @@ def test_scaling_times_the_same_search_on_more_structures():
 
 def test_a_few_structures_are_divided_in_several_ways_to_judge_a_law():
     """How the errors of one law hang on the division: less so, the more of them there are."""
-    table = pair_table(sulfur_pairs(16))
+    table = count_pairs(sulfur_pairs(16))
     noise = np.random.default_rng(0).normal(0, 0.1, 16)
     problem = pair_problem(table, (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise)
 

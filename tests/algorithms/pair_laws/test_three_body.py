@@ -9,13 +9,13 @@ import pytest
 from quick import PAIR_LAWS
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_values
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
 from matbench_segvae.algorithms.pair_laws.three_body import three_body_terms
 from matbench_segvae.defects import (
     HOSTS,
+    count_pairs,
     defective_structure,
-    pair_table,
     shortest_distances,
     sparse_defects,
     vacancies,
@@ -35,7 +35,7 @@ def cell(sites, n):
 def triples():
     """All inequivalent ways to remove one Mo and two S from a 6x6 cell."""
     sets = vacancy_orbits(MOS2, 6, 6, (1, 2)).representatives
-    return pair_table([cell(sites, 6) for sites in sets])
+    return count_pairs([cell(sites, 6) for sites in sets])
 
 
 def energies_of(table, three_body=(0.0, 0.0), noise=0.0):
@@ -50,7 +50,7 @@ def energies_of(table, three_body=(0.0, 0.0), noise=0.0):
 def test_crowding_sums_over_any_two_others_around_each_defect():
     sites = [0, 40, 75, 77, 100]
     structure = cell(sites, 6)
-    table = pair_table([structure])
+    table = count_pairs([structure])
     pristine = MOS2.supercell(6, 6)
     kinds = [defect.kind for defect in structure.defects]
     removed = [defect.site for defect in structure.defects]
@@ -62,13 +62,13 @@ def test_crowding_sums_over_any_two_others_around_each_defect():
             for a, b in combinations([site for site in removed if site != here], 2)
         )
         assert table.crowding[0, number] == pytest.approx(expected)
-    assert (pair_table([cell(sites[:2], 6)]).crowding == 0).all()
+    assert (count_pairs([cell(sites[:2], 6)]).crowding == 0).all()
 
 
 def test_a_term_that_is_there_is_found_around_the_right_defect(triples):
     there = energies_of(triples, (FACTOR, 0.0), noise=0.002)
     assert three_body_terms(triples, there, 2000, 5, 3, seed=0) == (0,)
-    values = fit_pair_values(triples, there, (0,))
+    values = fit_pair_energies(triples, there, (0,))
     assert values.three_body == pytest.approx([FACTOR], rel=0.2)
     both = energies_of(triples, (FACTOR, FACTOR), noise=0.002)
     assert three_body_terms(triples, both, 2000, 5, 3, seed=0) == (0, 1)
@@ -81,7 +81,7 @@ def test_noise_and_outliers_are_no_term(triples):
 
 
 def test_structures_without_three_defects_have_no_say():
-    table = pair_table(
+    table = count_pairs(
         [cell(sites, 6) for sites in vacancy_orbits(MOS2, 6, 6, (1, 1)).representatives]
     )
     energies = energies_of(table, noise=0.002)
