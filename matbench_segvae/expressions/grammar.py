@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.expressions.expression import arity, subtree_starts
+from matbench_segvae.expressions.expression import arity, subtree_end, subtree_starts
 from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERATORS
 
 END = "<end>"
@@ -22,20 +22,18 @@ Predicate = Callable[[Sequence[str]], bool]
 """A priori knowledge: says of the tokens of a formula whether it may be kept."""
 
 
-_TRIGONOMETRIC = frozenset({"sin", "cos"})
-
-
-# A logarithm inside an exponential is a power, so the two may meet.
-_EXPONENTIAL = frozenset({"exp", "tanh"})
-
-
-_LOGARITHMIC = frozenset({"log"})
-
-
 # f(g(x)) = x, or an operator that undoes or repeats its own argument's work.
 _POINTLESS = frozenset(
-    {("exp", "log"), ("log", "exp"), ("neg", "neg"), ("inv", "inv"), ("square", "sqrt")}
-    | {("sqrt", "square"), ("square", "neg"), ("cos", "neg"), ("neg", "sub"), ("inv", "div")}
+    (row.name, inner)
+    for row in OPERATORS.values()
+    for inner in (*row.pointless_around, *(("neg",) if row.even else ()))
+)
+_CANCELLING = frozenset(row.name for row in OPERATORS.values() if row.cancels)
+# A factor of either sign inside of these comes out as a power of itself.
+_POWERS = frozenset(
+    row.name
+    for row in OPERATORS.values()
+    if row.factor_out is not None and row.factor_out(-1.0) is not None
 )
 
 
@@ -80,11 +78,11 @@ def no_pointless_pair(tokens: Sequence[str]) -> bool:
 
 def no_self_cancelling(tokens: Sequence[str]) -> bool:
     """Predicate: neither ``x - x`` nor ``x / x``, whatever ``x`` is."""
-    if not {"sub", "div"} & set(tokens):
+    if not _CANCELLING & set(tokens):
         return True
     starts = subtree_starts(tokens)
     for position, token in enumerate(tokens):
-        if token in ("sub", "div"):
+        if token in _CANCELLING:
             left, right = starts[position]
             first = tuple(tokens[left:right])
             if FITTED not in first and first == tuple(tokens[right : right + len(first)]):
@@ -103,24 +101,66 @@ def no_free_factor(tokens: Sequence[str]) -> bool:
             break
         elif token in ("mul", "div"):
             factors += 1
-        elif token in ("square", "cube", "inv"):
-            continue  # a factor inside comes out as its power
         elif token in (FITTED, "neg"):
             return False
+        elif token in _POWERS:
+            continue
         else:
             factors -= 1
             inner = arity(token)
     return True
 
 
+def no_free_term(tokens: Sequence[str]) -> bool:
+    """Predicate: no constant added to the whole, for where its offset is free."""
+    if tokens[0] not in ("add", "sub"):
+        return True
+    end = subtree_end(tokens, 1)
+    return not any(
+        len(side) == 1 and _is_constant(side[0]) for side in (tokens[1:end], tokens[end:])
+    )
+
+
+def no_free_multiple(tokens: Sequence[str]) -> bool:
+    """Predicate: no whole number as a factor of the whole, for where its scale is free."""
+    # Arguments stand in canonical order, the shorter one first.
+    return tokens[0] != "mul" or not _is_constant(tokens[1])
+
+
+def _is_constant(token: str) -> bool:
+    return token == FITTED or token in NAMED_CONSTANTS
+
+
+_NO_NESTING: Mapping[str, Predicate] = {
+    f"no_nested_{group}": no_nesting_of(
+        row.name for row in OPERATORS.values() if row.nesting == group
+    )
+    for group in ("trigonometric", "exponential", "logarithm")
+}
+
+PREDICATES: Mapping[str, Predicate] = {
+    "no_constant_subtree": no_constant_subtree,
+    "no_pointless_pair": no_pointless_pair,
+    **_NO_NESTING,
+    "no_self_cancelling": no_self_cancelling,
+    "no_free_factor": no_free_factor,
+}
+"""A priori knowledge by name."""
+
 DEFAULT_PREDICATES: tuple[Predicate, ...] = (
     no_constant_subtree,
     no_pointless_pair,
-    no_nesting_of(_TRIGONOMETRIC),
-    no_nesting_of(_EXPONENTIAL),
-    no_nesting_of(_LOGARITHMIC),
+    *_NO_NESTING.values(),
     no_self_cancelling,
 )
+"""What rules out senseless formulas."""
+
+LINEAR_SCALING_PREDICATES: tuple[Predicate, ...] = (
+    no_free_factor,
+    no_free_multiple,
+    no_free_term,
+)
+"""What rules out formulas that say again what linear scaling fits: a factor and an offset."""
 
 
 @dataclass(frozen=True)
@@ -221,41 +261,3 @@ class Grammar:
         if not any(variable in tokens for variable in self.variables):
             return False
         return all(predicate(tokens) for predicate in self.predicates)
-
-
-PREDICATES: Mapping[str, Predicate] = {
-    "no_constant_subtree": no_constant_subtree,
-    "no_pointless_pair": no_pointless_pair,
-    "no_self_cancelling": no_self_cancelling,
-    "no_nested_trigonometric": no_nesting_of(("sin", "cos")),
-    "no_nested_exponential": no_nesting_of(("exp", "tanh")),
-    "no_nested_logarithm": no_nesting_of(("log",)),
-    "no_free_factor": no_free_factor,
-}
-"""A priori knowledge by name."""
-
-
-def no_free_term(tokens: Sequence[str]) -> bool:
-    """Predicate: no constant added to the whole, for where its offset is free."""
-    if tokens[0] not in ("add", "sub"):
-        return True
-    missing, end = 1, 1
-    while missing:  # to the end of the first argument
-        missing += arity(tokens[end]) - 1
-        end += 1
-    return not any(
-        len(side) == 1 and _is_constant(side[0]) for side in (tokens[1:end], tokens[end:])
-    )
-
-
-def _is_constant(token: str) -> bool:
-    return token == FITTED or token in NAMED_CONSTANTS
-
-
-def no_free_multiple(tokens: Sequence[str]) -> bool:
-    """Predicate: no whole number as a factor of the whole, for where its scale is free."""
-    # Arguments stand in canonical order, the shorter one first.
-    return tokens[0] != "mul" or not _is_constant(tokens[1])
-
-
-_FREE: tuple[Predicate, ...] = (no_free_factor, no_free_multiple, no_free_term)

@@ -1,9 +1,11 @@
 """The operators of the formula language: one frozen row each.
 
-A row says what an operator means once, in terms of an array namespace ``xp`` that is
+A row defines an operator for arrays once, in terms of an array namespace ``xp`` that is
 ``numpy`` or ``torch``; the two therefore cannot disagree. One domain rule holds for
 both: outside an operator's domain, and wherever the value is not finite, the result is
-NaN.
+NaN. Beside it stands the kernel that the compiled engine runs, and what grammar, rewriting
+and units need to know. A new operator is a new row here; tests hold its parts against
+each other.
 """
 
 from __future__ import annotations
@@ -26,15 +28,32 @@ def _everywhere(*_: Array) -> bool:
 
 
 @dataclass(frozen=True)
+class Kernel:
+    """An operator on single numbers, in Python that numba can compile.
+
+    Division by zero, overflow and arguments outside the domain have to give a value that is
+    not finite, as they do under numba's ``error_model="numpy"``.
+
+    Attributes:
+        value: ``value(a)`` or ``value(a, b)``.
+        slope: Of one argument ``slope(value, a)``, the derivative; of two arguments
+            ``slope(a, b, da, db)``, the derivative by something that changes the arguments
+            by ``da`` and ``db``.
+    """
+
+    value: Callable[..., float]
+    slope: Callable[..., float]
+
+
+@dataclass(frozen=True)
 class Operator:
-    """One operator of the formula language.
+    """One operator of the formula language, with all that grammar, rewriting and engine need.
 
     Attributes:
         name: Token of the operator in a prefix sequence.
         arity: Number of arguments, 1 or 2.
         function: ``function(xp, *arguments)``: its value in an array namespace.
-        partials: ``partials(xp, value, *arguments)``: its derivative with respect to
-            each argument, in terms of the value already computed.
+        kernel: The same on numbers, and its derivative, for the compiled engine.
         symbolic: Its meaning in sympy.
         template: How it is printed, with ``{0}`` and ``{1}`` for its arguments.
         precedence: How tightly it binds when printed: 1 for sums, 2 for products, 3 for
@@ -42,29 +61,38 @@ class Operator:
         domain: ``domain(*arguments)``: where it is defined, as a boolean array.
         commutative: Whether the order of its two arguments is irrelevant.
         complexity: What it adds to the complexity of a formula.
+        even: Whether the sign of its argument is irrelevant.
+        nesting: Group of operators that senseless formulas nest inside each other, such as
+            ``"trigonometric"``; empty for none.
+        pointless_around: Operators that it undoes or whose work it repeats if it stands
+            directly around them.
+        cancels: Whether it is a constant if its two arguments are the same.
+        factor_out: ``g`` with ``f(k*x) == g(k)*f(x)``; ``None``, or a value of ``None``, if
+            a factor ``k`` cannot be taken out of the argument.
+
+    Raises:
+        ValueError: If the arity is neither 1 nor 2.
     """
 
     name: str
     arity: int
     function: Callable[..., Array]
-    partials: Callable[..., tuple[Array, ...]]
+    kernel: Kernel
     symbolic: Callable[..., sp.Expr]
     template: str
     precedence: int = 4
     domain: Callable[..., Array] = _everywhere
     commutative: bool = False
     complexity: int = 1
+    even: bool = False
+    nesting: str = ""
+    pointless_around: tuple[str, ...] = ()
+    cancels: bool = False
+    factor_out: Callable[[float], float | None] | None = None
 
-
-def _row(
-    name: str,
-    function: Callable[..., Array],
-    partials: Callable[..., tuple[Array, ...]],
-    symbolic: Callable[..., sp.Expr],
-    domain: Callable[..., Array] = _everywhere,
-) -> Operator:
-    """A function of one argument, printed as ``name(argument)``."""
-    return Operator(name, 1, function, partials, symbolic, name + "({0})", domain=domain)
+    def __post_init__(self) -> None:
+        if self.arity not in (1, 2):
+            raise ValueError(f"operator '{self.name}' has arity {self.arity}: 1 or 2 are possible")
 
 
 _ROWS = (
@@ -72,7 +100,7 @@ _ROWS = (
         "add",
         2,
         lambda xp, a, b: a + b,
-        lambda xp, out, a, b: (xp.ones_like(a), xp.ones_like(b)),
+        Kernel(lambda a, b: a + b, lambda a, b, da, db: da + db),
         lambda a, b: a + b,
         "{0} + {1}",
         precedence=1,
@@ -82,16 +110,17 @@ _ROWS = (
         "sub",
         2,
         lambda xp, a, b: a - b,
-        lambda xp, out, a, b: (xp.ones_like(a), -xp.ones_like(b)),
+        Kernel(lambda a, b: a - b, lambda a, b, da, db: da - db),
         lambda a, b: a - b,
         "{0} - {1}",
         precedence=1,
+        cancels=True,
     ),
     Operator(
         "mul",
         2,
         lambda xp, a, b: a * b,
-        lambda xp, out, a, b: (b, a),
+        Kernel(lambda a, b: a * b, lambda a, b, da, db: da * b + a * db),
         lambda a, b: a * b,
         "{0}*{1}",
         precedence=2,
@@ -101,58 +130,118 @@ _ROWS = (
         "div",
         2,
         lambda xp, a, b: a / b,
-        lambda xp, out, a, b: (1 / b, -out / b),
+        Kernel(lambda a, b: a / b, lambda a, b, da, db: (da - a / b * db) / b),
         lambda a, b: a / b,
         "{0}/{1}",
         precedence=2,
         domain=lambda a, b: b != 0,
+        cancels=True,
     ),
-    _row("neg", lambda xp, a: -a, lambda xp, out, a: (-xp.ones_like(a),), lambda a: -a),
-    _row(
+    Operator(
+        "neg",
+        1,
+        lambda xp, a: -a,
+        Kernel(lambda a: -a, lambda value, a: -1.0),
+        lambda a: -a,
+        "neg({0})",
+        pointless_around=("neg", "sub"),
+        factor_out=lambda k: k,
+    ),
+    Operator(
         "inv",
+        1,
         lambda xp, a: 1 / a,
-        lambda xp, out, a: (-out * out,),
+        Kernel(lambda a: 1 / a, lambda value, a: -1 / (a * a)),
         lambda a: 1 / a,
+        "inv({0})",
         domain=lambda a: a != 0,
+        pointless_around=("inv", "div"),
+        factor_out=lambda k: 1 / k,
     ),
-    _row("exp", lambda xp, a: xp.exp(a), lambda xp, out, a: (out,), sp.exp),
-    _row(
+    Operator(
+        "exp",
+        1,
+        lambda xp, a: xp.exp(a),
+        Kernel(lambda a: np.exp(a), lambda value, a: value),
+        sp.exp,
+        "exp({0})",
+        nesting="exponential",
+        pointless_around=("log",),
+    ),
+    Operator(
         "log",
+        1,
         lambda xp, a: xp.log(a),
-        lambda xp, out, a: (1 / a,),
+        Kernel(lambda a: np.log(a), lambda value, a: 1 / a),
         sp.log,
+        "log({0})",
         domain=lambda a: a > 0,
+        # A logarithm inside an exponential is a power, so the two may meet.
+        nesting="logarithm",
+        pointless_around=("exp",),
     ),
-    _row(
+    Operator(
         "sqrt",
+        1,
         lambda xp, a: xp.sqrt(a),
-        lambda xp, out, a: (0.5 / out,),
+        Kernel(lambda a: np.sqrt(a), lambda value, a: 0.5 / value),
         sp.sqrt,
+        "sqrt({0})",
         domain=lambda a: a >= 0,
+        pointless_around=("square",),
+        factor_out=lambda k: k**0.5 if k > 0 else None,
     ),
-    _row("sin", lambda xp, a: xp.sin(a), lambda xp, out, a: (xp.cos(a),), sp.sin),
-    _row("cos", lambda xp, a: xp.cos(a), lambda xp, out, a: (-xp.sin(a),), sp.cos),
-    _row("tanh", lambda xp, a: xp.tanh(a), lambda xp, out, a: (1 - out * out,), sp.tanh),
+    Operator(
+        "sin",
+        1,
+        lambda xp, a: xp.sin(a),
+        Kernel(lambda a: np.sin(a), lambda value, a: np.cos(a)),
+        sp.sin,
+        "sin({0})",
+        nesting="trigonometric",
+    ),
+    Operator(
+        "cos",
+        1,
+        lambda xp, a: xp.cos(a),
+        Kernel(lambda a: np.cos(a), lambda value, a: -np.sin(a)),
+        sp.cos,
+        "cos({0})",
+        even=True,
+        nesting="trigonometric",
+    ),
+    Operator(
+        "tanh",
+        1,
+        lambda xp, a: xp.tanh(a),
+        Kernel(lambda a: np.tanh(a), lambda value, a: 1 - value * value),
+        sp.tanh,
+        "tanh({0})",
+        nesting="exponential",
+    ),
     Operator(
         "square",
         1,
         lambda xp, a: a * a,
-        lambda xp, out, a: (2 * a,),
+        Kernel(lambda a: a * a, lambda value, a: 2 * a),
         lambda a: a**2,
         "{0}**2",
         precedence=3,
+        even=True,
+        pointless_around=("sqrt",),
+        factor_out=lambda k: k**2,
     ),
     Operator(
         "cube",
         1,
         lambda xp, a: a * a * a,
-        lambda xp, out, a: (3 * a * a,),
+        Kernel(lambda a: a * a * a, lambda value, a: 3 * a * a),
         lambda a: a**3,
         "{0}**3",
         precedence=3,
+        factor_out=lambda k: k**3,
     ),
 )
-
 
 OPERATORS: Mapping[str, Operator] = MappingProxyType({row.name: row for row in _ROWS})
 """All operators by name."""

@@ -11,12 +11,13 @@ from matbench_segvae.expressions.operators import FITTED, INTEGERS, NAMED_CONSTA
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
 
-
-_POWERS = {2: "square", 3: "cube"}
-
-
+# Powers that are operators, such as 2 for square, which is printed as {0}**2.
+_POWERS = {
+    int(row.template.partition("**")[2]): row.name
+    for row in OPERATORS.values()
+    if "**" in row.template
+}
 _MAX_CHARACTERS = 10_000
-
 
 # Prefix tokens and, in the same order, the values of the constants among them.
 _Parts = tuple[list[str], list[float]]

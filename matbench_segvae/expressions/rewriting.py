@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from matbench_segvae.expressions import FITTED, Expression
 from matbench_segvae.expressions.expression import subtree_starts
-from matbench_segvae.expressions.operators import INTEGERS, NAMED_CONSTANTS
+from matbench_segvae.expressions.operators import INTEGERS, NAMED_CONSTANTS, OPERATORS
 from matbench_segvae.types import Tokens
 
 _Formula = tuple[Tokens, tuple[float, ...]]
@@ -183,7 +183,7 @@ def _join(token: str, parts: list[_Part]) -> _Part:
         token, parts = _signed_sum(token, parts)
     elif token in ("mul", "div") and _is_negative(parts[1]) and parts[0][0][0] == FITTED:
         parts = [_negated(part) for part in parts]
-    elif token in ("square", "cos") and _is_negative(parts[0]):
+    elif OPERATORS[token].even and _is_negative(parts[0]):
         parts = [_negated(parts[0])]
     return (
         (token, *(t for part in parts for t in part[0])),

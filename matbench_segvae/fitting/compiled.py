@@ -5,23 +5,26 @@ formula is a row of codes in prefix order, read from its end: leaves push a row 
 operators replace their arguments. Beside each value stands its derivative by every
 constant that occurs below it.
 
-The operators mean here what their rows in :mod:`~matbench_segvae.expressions.operators`
-say; a test holds the two against each other. Outside an operator's domain, and only
-there or on overflow, its value is not finite, so that one check serves as domain rule.
+The operators are the kernels of their rows in :mod:`~matbench_segvae.expressions.operators`.
+Outside an operator's domain, and only there or on overflow, its value is not finite, so that
+one check serves as domain rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numba import njit, prange
 
-from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERATORS
+from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERATORS, Kernel
 from matbench_segvae.types import Booleans, Floats, Ints
 
-# Ints from 0 on are operators in the order of OPERATORS, variables count down from -3.
+# Codes from 0 on are operators, those of two arguments first; variables count down from -3.
 _CONSTANT = -1
 
 
@@ -31,10 +34,10 @@ _NUMBER = -2
 _FIRST_VARIABLE = -3
 
 
-_CODES = {name: code for code, name in enumerate(OPERATORS)}
-
-
-_N_BINARY = 4  # add, sub, mul and div come first
+_BINARY = [row for row in OPERATORS.values() if row.arity == 2]
+_UNARY = [row for row in OPERATORS.values() if row.arity == 1]
+_CODES = {row.name: code for code, row in enumerate([*_BINARY, *_UNARY])}
+_N_BINARY = len(_BINARY)
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,70 +149,112 @@ def _contiguous(values: Floats) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64)
 
 
-@njit(cache=True, error_model="numpy", inline="always")
-def _unary(code: int, a: float) -> tuple[float, float]:
-    """Value and derivative of an operator of one argument."""
-    if code == 4:  # neg
-        return -a, -1.0
-    if code == 5:  # inv
-        return 1 / a, -1 / (a * a)
-    if code == 6:  # exp
-        value = np.exp(a)
-        return value, value
-    if code == 7:  # log
-        return np.log(a), 1 / a
-    if code == 8:  # sqrt
-        value = np.sqrt(a)
-        return value, 0.5 / value
-    if code == 9:  # sin
-        return np.sin(a), np.cos(a)
-    if code == 10:  # cos
-        return np.cos(a), -np.sin(a)
-    if code == 11:  # tanh
-        value = np.tanh(a)
-        return value, 1 - value * value
-    if code == 12:  # square
-        return a * a, 2 * a
-    return a * a * a, 3 * a * a  # cube
+def _compiled(function: Callable[..., float]) -> Any:  # noqa: ANN401 - a numba dispatcher
+    return njit(error_model="numpy")(function)
 
 
-@njit(cache=True, error_model="numpy")
-def _apply_binary(code: int, a: Floats, b: Floats, out: Floats) -> None:
-    """Values of an operator of two arguments, row by row."""
-    if code == 0:
-        for i in range(len(out)):
-            out[i] = a[i] + b[i]
-    elif code == 1:
-        for i in range(len(out)):
-            out[i] = a[i] - b[i]
-    elif code == 2:
-        for i in range(len(out)):
-            out[i] = a[i] * b[i]
-    else:
-        for i in range(len(out)):
-            out[i] = a[i] / b[i]
+def _add_unary(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
+    """Let compiled code run one more operator of one argument, with the others behind it."""
+    value, slope = _compiled(kernel.value), _compiled(kernel.slope)
+
+    @njit(error_model="numpy")
+    def apply(wanted: int, row: Floats, slopes: Floats) -> None:
+        """Replace a row by the operator's values, with the derivatives beside them."""
+        if wanted != code:
+            others(wanted, row, slopes)
+            return
+        for i in range(len(row)):
+            argument = row[i]
+            result = value(argument)
+            slopes[i] = slope(result, argument)
+            row[i] = result
+
+    return apply
 
 
-@njit(cache=True, error_model="numpy")
-def _binary_slope(
-    code: int, a: Floats, b: Floats, da: Floats, db: Floats, has_a: bool, has_b: bool, out: Floats
+def _add_binary(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
+    """The same for the values of an operator of two arguments."""
+    value = _compiled(kernel.value)
+
+    @njit(error_model="numpy")
+    def apply(wanted: int, a: Floats, b: Floats, out: Floats) -> None:
+        if wanted != code:
+            others(wanted, a, b, out)
+            return
+        for i in range(len(out)):
+            out[i] = value(a[i], b[i])
+
+    return apply
+
+
+def _add_binary_slope(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
+    """The same for the chain rule; ``a`` and ``b`` are the values of the arguments."""
+    slope = _compiled(kernel.slope)
+
+    @njit(error_model="numpy")
+    def apply(
+        wanted: int, a: Floats, b: Floats, da: Floats, db: Floats, has: tuple[bool, bool],
+        out: Floats,
+    ) -> None:  # fmt: skip
+        if wanted != code:
+            others(wanted, a, b, da, db, has, out)
+            return
+        for i in range(len(out)):
+            u = da[i] if has[0] else 0.0
+            v = db[i] if has[1] else 0.0
+            out[i] = slope(a[i], b[i], u, v)
+
+    return apply
+
+
+@njit(error_model="numpy")
+def _unknown_unary(wanted: int, row: Floats, slopes: Floats) -> None:
+    """No operator has this code: nothing is defined."""
+    row[:] = np.nan
+
+
+@njit(error_model="numpy")
+def _unknown_binary(wanted: int, a: Floats, b: Floats, out: Floats) -> None:
+    out[:] = np.nan
+
+
+@njit(error_model="numpy")
+def _unknown_slope(
+    wanted: int, a: Floats, b: Floats, da: Floats, db: Floats, has: tuple[bool, bool], out: Floats
 ) -> None:
-    """Chain rule for an operator of two arguments; ``a`` and ``b`` are their values."""
-    for i in range(len(out)):
-        u = da[i] if has_a else 0.0
-        v = db[i] if has_b else 0.0
-        if code == 0:
-            out[i] = u + v
-        elif code == 1:
-            out[i] = u - v
-        elif code == 2:
-            out[i] = u * b[i] + a[i] * v
-        else:
-            out[i] = (u - a[i] / b[i] * v) / b[i]
+    out[:] = np.nan
 
 
-@njit(cache=True, error_model="numpy")
-def _run(
+_apply_unary, _apply_binary, _binary_slope = _unknown_unary, _unknown_binary, _unknown_slope
+for _row in reversed([*_BINARY, *_UNARY]):
+    if _row.arity == 1:
+        _apply_unary = _add_unary(_CODES[_row.name], _row.kernel, _apply_unary)
+    else:
+        _apply_binary = _add_binary(_CODES[_row.name], _row.kernel, _apply_binary)
+        _binary_slope = _add_binary_slope(_CODES[_row.name], _row.kernel, _binary_slope)
+
+
+def _digest() -> str:
+    """Sha256 of this file and of all kernels.
+
+    numba keeps compiled code on disk and finds it by the time stamp of the file of the
+    function and by the values that the function closes over. A function that closes over
+    this digest is compiled anew when a kernel changes, which stands in another file.
+    """
+    sha = hashlib.sha256(Path(__file__).read_bytes())
+    for name, code in _CODES.items():
+        kernel = OPERATORS[name].kernel
+        for part in (kernel.value.__code__, kernel.slope.__code__):
+            sha.update(f"{code} {part.co_consts} {part.co_names}".encode() + part.co_code)
+    return sha.hexdigest()
+
+
+ENGINE = _digest()
+"""Changes when the compiled engine or one of its kernels does."""
+
+
+@njit(error_model="numpy")
+def run(
     codes: Ints,
     numbers: Floats,
     length: int,
@@ -271,15 +316,13 @@ def _run(
                     if has[top, j] or has[top - 1, j]:
                         _binary_slope(
                             code, a, b, slopes[top, j], slopes[top - 1, j],
-                            has[top, j], has[top - 1, j], slopes[top - 1, j],
+                            (has[top, j], has[top - 1, j]), slopes[top - 1, j],
                         )  # fmt: skip
                         has[top - 1, j] = True
             _apply_binary(code, a, b, b)
             top -= 1
         else:
-            row = stack[top]
-            for i in range(n_rows):
-                row[i], scratch[i] = _unary(code, row[i])
+            _apply_unary(code, stack[top], scratch)
             if with_slopes:
                 for j in range(n_constants):
                     if has[top, j]:
@@ -296,39 +339,48 @@ def _run(
     return defined
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def _values(
-    codes: Ints, numbers: Floats, lengths: Ints, points: Floats, constants: Floats
-) -> Floats:
-    n_rows = points.shape[1]
-    depth = codes.shape[1] // 2 + 2
-    result = np.empty((len(codes), n_rows))
-    for b in prange(len(codes)):
-        stack = np.empty((depth, n_rows))
-        nothing = np.empty((1, 1, 1))
-        _run(
-            codes[b], numbers[b], lengths[b], points, constants[b], stack, nothing,
-            np.empty((1, 1), dtype=np.bool_), np.empty(n_rows), False,
-        )  # fmt: skip
-        result[b] = stack[0]
-    return result
+def _entry_points(engine: str) -> tuple[Any, Any]:
+    """What Python calls, kept on disk for as long as the engine stays the same."""
+
+    @njit(cache=True, parallel=True, error_model="numpy")
+    def values(
+        codes: Ints, numbers: Floats, lengths: Ints, points: Floats, constants: Floats
+    ) -> Floats:
+        assert engine  # has to be closed over, see _digest
+        n_rows = points.shape[1]
+        depth = codes.shape[1] // 2 + 2
+        result = np.empty((len(codes), n_rows))
+        for b in prange(len(codes)):
+            stack = np.empty((depth, n_rows))
+            nothing = np.empty((1, 1, 1))
+            run(
+                codes[b], numbers[b], lengths[b], points, constants[b], stack, nothing,
+                np.empty((1, 1), dtype=np.bool_), np.empty(n_rows), False,
+            )  # fmt: skip
+            result[b] = stack[0]
+        return result
+
+    @njit(cache=True, parallel=True, error_model="numpy")
+    def derivatives(
+        codes: Ints, numbers: Floats, lengths: Ints, points: Floats, constants: Floats
+    ) -> Floats:
+        assert engine
+        n_rows = points.shape[1]
+        n_constants = constants.shape[1]
+        depth = codes.shape[1] // 2 + 2
+        result = np.empty((len(codes), n_constants, n_rows))
+        for b in prange(len(codes)):
+            stack = np.empty((depth, n_rows))
+            slopes = np.empty((depth, n_constants, n_rows))
+            has = np.empty((depth, n_constants), dtype=np.bool_)
+            run(
+                codes[b], numbers[b], lengths[b], points, constants[b], stack, slopes,
+                has, np.empty(n_rows), True,
+            )  # fmt: skip
+            result[b] = slopes[0]
+        return result
+
+    return values, derivatives
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def _derivatives(
-    codes: Ints, numbers: Floats, lengths: Ints, points: Floats, constants: Floats
-) -> Floats:
-    n_rows = points.shape[1]
-    n_constants = constants.shape[1]
-    depth = codes.shape[1] // 2 + 2
-    result = np.empty((len(codes), n_constants, n_rows))
-    for b in prange(len(codes)):
-        stack = np.empty((depth, n_rows))
-        slopes = np.empty((depth, n_constants, n_rows))
-        has = np.empty((depth, n_constants), dtype=np.bool_)
-        _run(
-            codes[b], numbers[b], lengths[b], points, constants[b], stack, slopes,
-            has, np.empty(n_rows), True,
-        )  # fmt: skip
-        result[b] = slopes[0]
-    return result
+_values, _derivatives = _entry_points(ENGINE)

@@ -7,10 +7,12 @@ derivative of the residual by a constant is the part of it that the scales canno
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, prange
 
-from matbench_segvae.fitting.compiled import _run
+from matbench_segvae.fitting.compiled import ENGINE, run
 from matbench_segvae.types import Floats, Ints
 
 _RIDGE = 1e-12  # keeps normal equations solvable when a formula vanishes on a group
@@ -121,7 +123,7 @@ def _scales(columns: Floats, rest: Floats, gram: Floats, right: Floats, residual
     return float(np.dot(residual, residual))
 
 
-@njit(cache=True, error_model="numpy")
+@njit(error_model="numpy")
 def _fit_one(
     codes: Ints,
     numbers: Floats,
@@ -180,7 +182,7 @@ def _fit_one(
     for k in range(n_groups):
         for j in range(used):
             squares += constants[k, j] * constants[k, j]
-        if not _run(
+        if not run(
             codes, numbers, length, points[k], constants[k, :used],
             stack, slopes, has, scratch, False,
         ):  # fmt: skip
@@ -196,7 +198,7 @@ def _fit_one(
             # Linearise at the constants that were accepted last.
             _scales(columns, rest, gram, right, residual)
             for k in range(n_groups):
-                _run(
+                run(
                     codes, numbers, length, points[k], constants[k, :used],
                     stack, slopes, has, scratch, True,
                 )  # fmt: skip
@@ -235,7 +237,7 @@ def _fit_one(
             squares += value * value
         defined = np.isfinite(squares)
         for k in range(n_groups):
-            defined = defined and _run(
+            defined = defined and run(
                 codes, numbers, length, points[k], trial[k, :used],
                 stack, slopes, has, scratch, False,
             )  # fmt: skip
@@ -263,35 +265,44 @@ def _fit_one(
     return error, loss
 
 
-@njit(cache=True, parallel=True, error_model="numpy")
-def fit_batch(
-    codes: Ints,
-    numbers: Floats,
-    lengths: Ints,
-    n_constants: Ints,
-    points: Floats,
-    matrix: Floats,
-    root: Floats,
-    rest: Floats,
-    constants: Floats,
-    n_steps: int,
-    penalty: float,
-) -> tuple[Floats, Floats, Floats]:
-    """Fit every formula of a batch; ``constants``, shape ``(B, K, C)``, is overwritten.
+def _entry_point(engine: str) -> Any:  # noqa: ANN401 - a numba dispatcher
+    """What Python calls, kept on disk for as long as the engine stays the same."""
 
-    Roots of weights, shape ``(B, W)``, and reduced targets, shape ``(B, r)``, have a row for
-    each formula, or one for all.
+    @njit(cache=True, parallel=True, error_model="numpy")
+    def fit_batch(
+        codes: Ints,
+        numbers: Floats,
+        lengths: Ints,
+        n_constants: Ints,
+        points: Floats,
+        matrix: Floats,
+        root: Floats,
+        rest: Floats,
+        constants: Floats,
+        n_steps: int,
+        penalty: float,
+    ) -> tuple[Floats, Floats, Floats]:
+        """Fit every formula of a batch; ``constants``, shape ``(B, K, C)``, is overwritten.
 
-    Returns:
-        Scales of shape ``(B, K)``, errors and losses of shape ``(B,)``.
-    """
-    n_formulas = len(codes)
-    scales = np.zeros((n_formulas, len(points)))
-    errors = np.empty(n_formulas)
-    losses = np.empty(n_formulas)
-    for b in prange(n_formulas):
-        errors[b], losses[b] = _fit_one(
-            codes[b], numbers[b], lengths[b], n_constants[b], points, matrix,
-            root[b % len(root)], rest[b % len(rest)], constants[b], scales[b], n_steps, penalty,
-        )  # fmt: skip
-    return scales, errors, losses
+        Roots of weights, shape ``(B, W)``, and reduced targets, shape ``(B, r)``, have a row for
+        each formula, or one for all.
+
+        Returns:
+            Scales of shape ``(B, K)``, errors and losses of shape ``(B,)``.
+        """
+        assert engine
+        n_formulas = len(codes)
+        scales = np.zeros((n_formulas, len(points)))
+        errors = np.empty(n_formulas)
+        losses = np.empty(n_formulas)
+        for b in prange(n_formulas):
+            errors[b], losses[b] = _fit_one(
+                codes[b], numbers[b], lengths[b], n_constants[b], points, matrix,
+                root[b % len(root)], rest[b % len(rest)], constants[b], scales[b], n_steps, penalty,
+            )  # fmt: skip
+        return scales, errors, losses
+
+    return fit_batch
+
+
+fit_batch = _entry_point(ENGINE)

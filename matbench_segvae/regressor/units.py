@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from matbench_segvae.expressions import FITTED, Expression
-from matbench_segvae.expressions.operators import NAMED_CONSTANTS
+from matbench_segvae.expressions.operators import NAMED_CONSTANTS, OPERATORS
 
 
 @dataclass(frozen=True)
@@ -60,23 +60,16 @@ def in_original_units(expression: Expression, scales: Mapping[str, float]) -> _P
 
 def _join(token: str, parts: list[_Part]) -> _Part:
     """Pull the factors out of an operator's arguments as far as it lets them."""
-    factors = [part.factor for part in parts]
     match token:
         case "mul" | "div":
             return _product(token, parts)
         case "add" | "sub":
             return _sum(token, parts)
-        case "neg":
-            return _node(token, parts, factors[0])
-        case "inv":
-            return _node(token, parts, 1 / factors[0])
-        case "square":
-            return _node(token, parts, factors[0] ** 2)
-        case "cube":
-            return _node(token, parts, factors[0] ** 3)
-        case "sqrt" if factors[0] > 0:
-            return _node(token, parts, factors[0] ** 0.5)
-    return _node(token, [_whole(part) for part in parts], 1.0)
+    factor_out = OPERATORS[token].factor_out
+    factor = factor_out(parts[0].factor) if factor_out else None
+    if factor is None:
+        return _node(token, [_whole(part) for part in parts], 1.0)
+    return _node(token, parts, factor)
 
 
 def _node(token: str, parts: Sequence[_Part], factor: float) -> _Part:

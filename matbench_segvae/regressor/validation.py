@@ -12,7 +12,7 @@ from typing import Any
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
 from matbench_segvae.expressions.grammar import (
-    _FREE,
+    LINEAR_SCALING_PREDICATES,
     PREDICATES,
     Predicate,
 )
@@ -80,7 +80,7 @@ class Language:
             max_fitted=n_fitted,
             predicates=(
                 *(_predicate(g, names) for g in given),
-                *(_FREE if self.scaled else ()),
+                *(LINEAR_SCALING_PREDICATES if self.scaled else ()),
             ),
         )
 

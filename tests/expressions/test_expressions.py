@@ -1,6 +1,12 @@
 """The language of formulas: printing, parsing, evaluating, the grammar."""
 
+import dataclasses
 import math
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import matbench_segvae
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import (
     OPERATORS,
@@ -20,9 +27,11 @@ from matbench_segvae.expressions import (
 )
 from matbench_segvae.expressions.expression import canonical_order, complexity_of
 from matbench_segvae.expressions.grammar import no_constant_subtree, no_free_factor, no_nesting_of
-from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, apply
+from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, Kernel, Operator, apply
+from matbench_segvae.fitting import compiled
 from matbench_segvae.fitting.compiled import Program
 
+PACKAGE = Path(matbench_segvae.__file__).parent
 VARIABLES = ("x", "y")
 CONSTANTS = st.floats(-5, 5).filter(lambda value: abs(value) > 1e-3)
 
@@ -234,3 +243,81 @@ def test_the_pareto_front_holds_only_what_nothing_simpler_beats():
     losses = {1: 3.0, 2: 3.5, 3: 1.0, 4: 0.9999, 5: math.inf, 6: 0.5}
     front = pareto_front(losses, complexity=lambda size: size, loss=losses.__getitem__)
     assert front == [1, 3, 6]
+
+
+NEW_ROW = """
+    Operator(
+        "gauss",
+        1,
+        lambda xp, a: xp.exp(-a * a),
+        Kernel(lambda a: np.exp(-a * a), lambda value, a: -2 * a * value),
+        lambda a: sp.exp(-(a**2)),
+        "gauss({0})",
+        even=True,
+        nesting="exponential",
+    ),
+)
+
+OPERATORS: Mapping"""
+
+USE_OF_IT = """
+import numpy as np
+from matbench_segvae.expressions import Expression, Grammar, parse
+from matbench_segvae.expressions.rewriting import tidy
+from matbench_segvae.fitting.compiled import Program
+
+formula = parse("2.5*gauss(x - 1)")
+program = Program.compile([formula.tokens], ["x"])
+points, constants = np.linspace(-1, 2, 5)[:, None], np.array([[2.5]])
+assert np.allclose(program.values(points, constants)[0], formula({"x": points[:, 0]}))
+slopes = program.derivatives(points, constants)[0, 0]
+assert np.allclose(slopes, np.exp(-((points[:, 0] - 1) ** 2)))
+grammar = Grammar(("x",), operators=("gauss", "neg", "exp", "mul"))
+assert grammar.keeps(("gauss", "x"))
+assert not grammar.keeps(("gauss", "neg", "x"))
+assert not grammar.keeps(("gauss", "exp", "x"))
+assert str(tidy(Expression(("gauss", "mul", "c", "x"), (-3.0,)))) == "gauss(3.0*x)"
+"""
+
+
+def test_a_new_operator_is_one_row_for_engine_grammar_and_rewriting(tmp_path):
+    copy = tmp_path / "matbench_segvae"
+    copy.mkdir()
+    for name in ("__init__.py", "errors.py", "types.py", "seeding.py"):
+        shutil.copy(PACKAGE / name, copy)
+    for room in ("expressions", "fitting"):
+        shutil.copytree(PACKAGE / room, copy / room, ignore=shutil.ignore_patterns("__pycache__"))
+    operators = copy / "expressions" / "operators.py"
+    source = operators.read_text(encoding="utf-8")
+    assert source.count("\n)\n\nOPERATORS: Mapping") == 1
+    operators.write_text(source.replace("\n)\n\nOPERATORS: Mapping", NEW_ROW), encoding="utf-8")
+    # Uncompiled, which takes less time and runs the same code.
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", USE_OF_IT],
+        capture_output=True,
+        text=True,
+        env=environment,
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_operator_without_a_kernel_is_refused():
+    row = OPERATORS["exp"]
+    with pytest.raises(TypeError, match="kernel"):
+        Operator("exp2", 1, row.function, symbolic=row.symbolic, template="exp2({0})")
+
+
+def test_an_operator_has_one_or_two_arguments():
+    with pytest.raises(ValueError, match="'exp' has arity 3: 1 or 2"):
+        dataclasses.replace(OPERATORS["exp"], arity=3)
+
+
+def test_compiled_code_is_made_anew_when_a_kernel_changes(monkeypatch):
+    before = compiled._digest()
+    assert compiled._digest() == before
+    kernel = Kernel(lambda a: a * a, lambda value, a: 3 * a)
+    changed = dataclasses.replace(OPERATORS["square"], kernel=kernel)
+    monkeypatch.setattr(compiled, "OPERATORS", {**OPERATORS, "square": changed})
+    assert compiled._digest() != before

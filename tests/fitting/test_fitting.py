@@ -39,7 +39,7 @@ def test_constants_scales_and_energies_of_a_planted_law_come_back():
     np.testing.assert_allclose(np.abs(fit.constants[0]), np.abs(TRUE_CONSTANTS), rtol=1e-5)
     np.testing.assert_allclose(fit.scale[0], [3.0, -1.5], rtol=1e-5)
     law = fit_law(problem, [SKELETON] * 2, ("r",), fit.constants[0])
-    np.testing.assert_allclose([*law.base, *law.scales], [2.5, 7.0, 3.0, -1.5], rtol=1e-5)
+    np.testing.assert_allclose([*law.linear, *law.scales], [2.5, 7.0, 3.0, -1.5], rtol=1e-5)
     assert law.mae < 1e-6
 
 
