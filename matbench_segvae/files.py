@@ -63,7 +63,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, compressed or not.
 
     Matbench 0.6 writes and reads plain text even under the name ``results.json.gz``, while
-    most of the files in its repository are really compressed, so the name says nothing.
+    most of the files in its repository are really compressed, so the name decides nothing.
 
     Raises:
         ValueError: If there is no JSON object in it.

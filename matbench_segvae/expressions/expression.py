@@ -21,11 +21,7 @@ from matbench_segvae.expressions.operators import (
 )
 
 T = TypeVar("T")
-
-
 _ATOM = 4  # binds as tightly as a name or a function
-
-
 _SIGNED = 0  # a negative number: binds less tightly than anything but on the left
 
 

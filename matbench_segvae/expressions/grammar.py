@@ -1,4 +1,4 @@
-"""The grammar: tokens and their ids, which token may come next, what is known beforehand."""
+"""The grammar: tokens and their ids, which token may come next, a priori knowledge."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ END = "<end>"
 
 
 Predicate = Callable[[Sequence[str]], bool]
-"""A priori knowledge: says of the tokens of a formula whether it may be kept."""
+"""A priori knowledge: whether a formula, given by its tokens, may be kept."""
 
 
 # f(g(x)) = x, or an operator that undoes or repeats its own argument's work.
@@ -160,7 +160,7 @@ LINEAR_SCALING_PREDICATES: tuple[Predicate, ...] = (
     no_free_multiple,
     no_free_term,
 )
-"""What rules out formulas that say again what linear scaling fits: a factor and an offset."""
+"""What rules out a factor and an offset of the whole, which linear scaling fits anyway."""
 
 
 @dataclass(frozen=True)

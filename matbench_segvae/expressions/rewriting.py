@@ -1,4 +1,7 @@
-"""``b + a*f(x)`` as one formula, with no more constants than the data ask for."""
+"""Rewriting formulas: ``b + a*f(x)`` as one formula, and signs where a reader expects them.
+
+The values of a formula never change, only how it is written and how many constants that takes.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +15,11 @@ from matbench_segvae.expressions.expression import subtree_starts
 from matbench_segvae.expressions.operators import INTEGERS, NAMED_CONSTANTS, OPERATORS
 from matbench_segvae.types import Tokens
 
-_Formula = tuple[Tokens, tuple[float, ...]]
-
+# A subtree: prefix tokens, and the values of the fitted constants among them.
+_Subtree = tuple[Tokens, tuple[float, ...]]
 
 _LARGEST_WHOLE = max(map(int, INTEGERS))
+_OPPOSITE = {"add": "sub", "sub": "add"}
 
 
 def linear_forms(
@@ -23,7 +27,7 @@ def linear_forms(
 ) -> Iterator[Expression]:
     """Ways to write ``offset + factor*f``: as fitted, as whole numbers, or left out.
 
-    The last one is exact; which of them is worth its constants is for the data to say.
+    The last one is exact; whether its constants are worth it is decided on the front.
 
     Args:
         tokens: The formula ``f``.
@@ -37,7 +41,7 @@ def linear_forms(
     for a in dict.fromkeys([_Number(math.copysign(1, factor), True), *_spellings(factor)]):
         shift = (factor - a.value) / factor * (mean - offset) if factor else 0.0
         for b in dict.fromkeys([_Number(0.0, True), *_spellings(offset + shift)]):
-            yield tidy(Expression(*_shifted(b, a, formula)))
+            yield signs_moved_out(Expression(*_shifted(b, a, formula)))
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class _Number:
     value: float
     whole: bool = False
 
-    def written(self, sign: float = 1.0) -> _Formula:
+    def written(self, sign: float = 1.0) -> _Subtree:
         """The number, or its negative, as a formula."""
         value = sign * self.value
         return ((str(round(value)),), ()) if self.whole else ((FITTED,), (value,))
@@ -61,20 +65,20 @@ def _spellings(value: float) -> list[_Number]:
     return [_Number(float(round(value)) or math.copysign(1.0, value), True), exact]
 
 
-def _split(formula: _Formula) -> list[_Formula]:
+def _split(formula: _Subtree) -> list[_Subtree]:
     """The arguments of a formula's outermost operator."""
     tokens, constants = formula
     starts = [*subtree_starts(tokens)[0], len(tokens)]
-    parts, used = [], 0
+    subtrees, used = [], 0
     for first, last in pairwise(starts):
-        part = tokens[first:last]
-        n_constants = part.count(FITTED)
-        parts.append((part, constants[used : used + n_constants]))
+        subtree = tokens[first:last]
+        n_constants = subtree.count(FITTED)
+        subtrees.append((subtree, constants[used : used + n_constants]))
         used += n_constants
-    return parts
+    return subtrees
 
 
-def _number(formula: _Formula) -> float | None:
+def _number(formula: _Subtree) -> float | None:
     """The value of a formula that is a constant and nothing else."""
     tokens, constants = formula
     if tokens == (FITTED,):
@@ -82,34 +86,34 @@ def _number(formula: _Formula) -> float | None:
     return NAMED_CONSTANTS.get(tokens[0]) if len(tokens) == 1 else None
 
 
-def _strip(formula: _Formula, offset: float, factor: float) -> tuple[_Formula, float, float]:
+def _strip(formula: _Subtree, offset: float, factor: float) -> tuple[_Subtree, float, float]:
     """Move outermost constants of a formula into the offset and the factor."""
     while formula[0][0] in ("add", "sub", "mul", "neg"):
-        parts = _split(formula)
+        subtrees = _split(formula)
         root = formula[0][0]
         if root == "neg":
-            formula, factor = parts[0], -factor
+            formula, factor = subtrees[0], -factor
             continue
-        left, right = (_number(part) for part in parts)
+        left, right = (_number(subtree) for subtree in subtrees)
         match root:
             case "mul" if left is not None:
-                formula, factor = parts[1], factor * left
+                formula, factor = subtrees[1], factor * left
             case "mul" if right is not None:
-                formula, factor = parts[0], factor * right
+                formula, factor = subtrees[0], factor * right
             case "add" if left is not None:
-                formula, offset = parts[1], offset + factor * left
+                formula, offset = subtrees[1], offset + factor * left
             case "add" if right is not None:
-                formula, offset = parts[0], offset + factor * right
+                formula, offset = subtrees[0], offset + factor * right
             case "sub" if left is not None:
-                formula, offset, factor = parts[1], offset + factor * left, -factor
+                formula, offset, factor = subtrees[1], offset + factor * left, -factor
             case "sub" if right is not None:
-                formula, offset = parts[0], offset - factor * right
+                formula, offset = subtrees[0], offset - factor * right
             case _:
                 break
     return formula, offset, factor
 
 
-def _scaled(factor: _Number, formula: _Formula) -> _Formula:
+def _scaled(factor: _Number, formula: _Subtree) -> _Subtree:
     """``factor*f`` with the constant as far left as it reads best: ``2.5*x/y``."""
     tokens, constants = formula
     number = _number(formula)
@@ -130,7 +134,7 @@ def _scaled(factor: _Number, formula: _Formula) -> _Formula:
     return ("mul", *written[0], *tokens), (*written[1], *constants)
 
 
-def _shifted(offset: _Number, factor: _Number, formula: _Formula) -> _Formula:
+def _shifted(offset: _Number, factor: _Number, formula: _Subtree) -> _Subtree:
     """``offset + factor*f`` without what adds nothing."""
     number = _number(formula)
     if number is not None:
@@ -158,42 +162,36 @@ def _shifted(offset: _Number, factor: _Number, formula: _Formula) -> _Formula:
     return ("add", *first[0], *tokens), (*first[1], *constants)
 
 
-_Part = tuple[tuple[str, ...], tuple[float, ...]]
-
-
-_OPPOSITE = {"add": "sub", "sub": "add"}
-
-
-def tidy(expression: Expression) -> Expression:
-    """Move the signs of constants outwards; values and complexity stay the same.
+def signs_moved_out(expression: Expression) -> Expression:
+    """Write ``a - 2*b`` instead of ``a + -2*b``; values and complexity stay the same.
 
     Args:
         expression: A formula with the values of its constants.
     """
     constants = expression.constants
 
-    def leaf(token: str, index: int) -> _Part:
+    def leaf(token: str, index: int) -> _Subtree:
         return (token,), (constants[index],) if token == FITTED else ()
 
     return Expression(*expression.fold(leaf, _join))
 
 
-def _join(token: str, parts: list[_Part]) -> _Part:
+def _join(token: str, subtrees: list[_Subtree]) -> _Subtree:
     if token in _OPPOSITE:
-        token, parts = _signed_sum(token, parts)
-    elif token in ("mul", "div") and _is_negative(parts[1]) and parts[0][0][0] == FITTED:
-        parts = [_negated(part) for part in parts]
-    elif OPERATORS[token].even and _is_negative(parts[0]):
-        parts = [_negated(parts[0])]
+        token, subtrees = _signed_sum(token, subtrees)
+    elif token in ("mul", "div") and _is_negative(subtrees[1]) and subtrees[0][0][0] == FITTED:
+        subtrees = [_negated(subtree) for subtree in subtrees]
+    elif OPERATORS[token].even and _is_negative(subtrees[0]):
+        subtrees = [_negated(subtrees[0])]
     return (
-        (token, *(t for part in parts for t in part[0])),
-        tuple(c for part in parts for c in part[1]),
+        (token, *(t for subtree in subtrees for t in subtree[0])),
+        tuple(c for subtree in subtrees for c in subtree[1]),
     )
 
 
-def _signed_sum(token: str, parts: list[_Part]) -> tuple[str, list[_Part]]:
+def _signed_sum(token: str, subtrees: list[_Subtree]) -> tuple[str, list[_Subtree]]:
     """``a + -b`` as ``a - b``, ``a - -b`` as ``a + b``, ``-a + b`` as ``b - a``."""
-    left, right = parts
+    left, right = subtrees
     if _is_negative(right):
         token, right = _OPPOSITE[token], _negated(right)
     if token == "add" and _is_negative(left):
@@ -201,27 +199,27 @@ def _signed_sum(token: str, parts: list[_Part]) -> tuple[str, list[_Part]]:
     return token, [left, right]
 
 
-def _sign_at(part: _Part) -> int | None:
-    """Which constant carries the sign of a part: the first factor or divisor of its own."""
-    tokens = part[0]
+def _sign_at(subtree: _Subtree) -> int | None:
+    """Which constant carries the sign of a subtree: the first factor or divisor of its own."""
+    tokens = subtree[0]
     position = 0
     while tokens[position] in ("mul", "div"):
         position += 1
     if tokens[position] == FITTED:
         return 0
     if position == 1 and tokens[-1] == FITTED and len(tokens) == 3:
-        return len(part[1]) - 1  # x*c or x/c
+        return len(subtree[1]) - 1  # x*c or x/c
     return None
 
 
-def _is_negative(part: _Part) -> bool:
-    place = _sign_at(part)
-    return place is not None and part[1][place] < 0
+def _is_negative(subtree: _Subtree) -> bool:
+    place = _sign_at(subtree)
+    return place is not None and subtree[1][place] < 0
 
 
-def _negated(part: _Part) -> _Part:
-    place = _sign_at(part)
+def _negated(subtree: _Subtree) -> _Subtree:
+    place = _sign_at(subtree)
     assert place is not None
-    constants = list(part[1])
+    constants = list(subtree[1])
     constants[place] = -constants[place]
-    return part[0], tuple(constants)
+    return subtree[0], tuple(constants)

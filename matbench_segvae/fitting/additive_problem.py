@@ -100,7 +100,7 @@ class AdditiveProblem:
 
     @property
     def reduced_target(self) -> Floats:
-        """Reduced target, shape ``(r,)``: what a formula is asked for."""
+        """Reduced target, shape ``(r,)``: what a formula is fitted to."""
         return self._reduced[1]
 
     @cached_property
@@ -122,15 +122,15 @@ class AdditiveProblem:
     def one_by_one(self) -> list[AdditiveProblem]:
         """A problem for each group alone, as if the others were described without error.
 
-        Free values at the points are fitted first; each group's part of them is then
-        what its formula is asked for, in the metric of its block of the normal matrix.
+        Free values at the points are fitted first; each group's share of them is then
+        the target of its formula, in the metric of its block of the normal matrix.
         Good starts for the joint fit can so be found group by group.
         """
         if self.n_groups == 1:
             return [self]
-        matrix, rest = self._reduced
+        matrix, target = self._reduced
         normal = matrix.T @ matrix
-        free = np.linalg.pinv(normal, rcond=1e-8, hermitian=True) @ (matrix.T @ rest)
+        free = np.linalg.pinv(normal, rcond=1e-8, hermitian=True) @ (matrix.T @ target)
         problems = []
         for rows in self.members:
             values, vectors = np.linalg.eigh(normal[np.ix_(rows, rows)])
@@ -236,7 +236,7 @@ def fit_constants(
         The best constants met by each formula, with scales and loss.
     """
     points, matrices = problem.padded
-    rest = problem.reduced_target
+    target = problem.reduced_target
     # A last column of zeros spares the compiled code the case of no constants.
     constants = np.zeros((len(program), problem.n_groups, max(program.width, 1)))
     constants[:, :, : program.width] = start
@@ -248,10 +248,10 @@ def fit_constants(
         points,
         matrices,
         np.sqrt(problem.weights)[None],
-        rest[None],
+        target[None],
         constants,
         n_steps,
-        decay * float(rest @ rest),
+        decay * float(target @ target),
     )
     return Fit(constants[:, :, : program.width], scale, error, loss)
 

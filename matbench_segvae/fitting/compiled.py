@@ -26,14 +26,8 @@ from matbench_segvae.types import Booleans, Floats, Ints
 
 # Codes from 0 on are operators, those of two arguments first; variables count down from -3.
 _CONSTANT = -1
-
-
 _NUMBER = -2
-
-
 _FIRST_VARIABLE = -3
-
-
 _BINARY = [row for row in OPERATORS.values() if row.arity == 2]
 _UNARY = [row for row in OPERATORS.values() if row.arity == 1]
 _CODES = {row.name: code for code, row in enumerate([*_BINARY, *_UNARY])}

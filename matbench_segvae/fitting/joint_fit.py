@@ -20,11 +20,7 @@ from matbench_segvae.fitting.robust import absolute_weights
 from matbench_segvae.types import Floats, Tokens
 
 _SETTLED = 1e-5  # relative gain in the absolute error at which to stop
-
-
 _FIRST_ROUNDS = 3  # these only bring the weights into line with the formulas
-
-
 _UNDEFINED = 1e3  # residual, in sizes of the target, where a formula has no value
 
 
@@ -47,7 +43,7 @@ class LawFit:
     mae: float
 
     def predict(self, problem: AdditiveProblem, variables: Sequence[str]) -> Floats:
-        """What the law says of a problem's observations, shape ``(N,)``.
+        """Predictions of a problem's observations, shape ``(N,)``.
 
         Args:
             problem: Gives points, incidence and linear part; its target is not looked at.
@@ -151,8 +147,8 @@ class _Model:
     def residuals(self, parameters: Floats) -> Floats:
         """Target less law, shape ``(N,)``; not finite where a formula is undefined."""
         linear, scales, constants = self.split(parameters)
-        rest = self._problem.target - self._problem.linear @ linear
-        return np.asarray(rest - self.columns(constants) @ scales)
+        residuals = self._problem.target - self._problem.linear @ linear
+        return np.asarray(residuals - self.columns(constants) @ scales)
 
     def with_linear_part(self, constants: Sequence[Floats], weights: Floats) -> Floats:
         """All parameters, linear part and scales by weighted least squares."""
@@ -177,10 +173,10 @@ class _Model:
         to_zero[:, n_linear:] = penalty * np.eye(n_constants)
 
         def residuals(x: Floats) -> Floats:
-            rest = root * self.residuals(x)
-            if not np.isfinite(rest).all():
-                rest = np.full(len(rest), _UNDEFINED * size)
-            return np.concatenate([rest, penalty * x[n_linear:]])
+            weighted = root * self.residuals(x)
+            if not np.isfinite(weighted).all():
+                weighted = np.full(len(weighted), _UNDEFINED * size)
+            return np.concatenate([weighted, penalty * x[n_linear:]])
 
         def slopes(x: Floats) -> Floats:
             return np.concatenate([-root[:, None] * self._slopes(x), to_zero])

@@ -16,20 +16,10 @@ from matbench_segvae.fitting.compiled import ENGINE, run
 from matbench_segvae.types import Floats, Ints
 
 _RIDGE = 1e-12  # keeps normal equations solvable when a formula vanishes on a group
-
-
 _TINY = 1e-150
-
-
 _DAMPING = 1e-2  # at the start; divided by 4 after a step that helps, else times 3
-
-
 _LARGEST_DAMPING = 1e9
-
-
 _LARGEST_STEP = 1e6
-
-
 _SETTLED = 1e-7  # relative gain in loss below which a fit is done
 
 
@@ -76,7 +66,7 @@ def _solve(matrix: Floats, right: Floats, n: int) -> None:
 
 @njit(cache=True, error_model="numpy")
 def _project(matrix: Floats, root: Floats, values: Floats, out: Floats) -> None:
-    """Condense values at a group's points: by the matrix, or by taking out their mean.
+    """Reduce values at a group's points: by the matrix, or by taking out their mean.
 
     Args:
         matrix: Shape ``(r, W)``, or ``(0, W)`` for a table, whose observations are its
@@ -101,23 +91,25 @@ def _project(matrix: Floats, root: Floats, values: Floats, out: Floats) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _scales(columns: Floats, rest: Floats, gram: Floats, right: Floats, residual: Floats) -> float:
+def _scales(
+    columns: Floats, target: Floats, gram: Floats, right: Floats, residual: Floats
+) -> float:
     """Solve for the scales and leave the residual; return its sum of squares.
 
     Args:
         columns: Reduced sums of each group, shape ``(K, r)``.
-        rest: Reduced target, shape ``(r,)``.
+        target: Reduced target, shape ``(r,)``.
         gram: Room for normal equations, shape ``(K, K)``; holds their factor afterwards.
         right: Room for the scales, shape ``(1, K)``.
         residual: Room for the residual, shape ``(r,)``.
     """
     n_groups = len(columns)
     for k in range(n_groups):
-        right[0, k] = np.dot(columns[k], rest)
+        right[0, k] = np.dot(columns[k], target)
         for m in range(k + 1):
             gram[k, m] = np.dot(columns[k], columns[m])
     _solve(gram, right, n_groups)
-    residual[:] = rest
+    residual[:] = target
     for k in range(n_groups):
         residual -= right[0, k] * columns[k]
     return float(np.dot(residual, residual))
@@ -132,7 +124,7 @@ def _fit_one(
     points: Floats,
     matrix: Floats,
     root: Floats,
-    rest: Floats,
+    target: Floats,
     constants: Floats,
     scale: Floats,
     n_steps: int,
@@ -148,7 +140,7 @@ def _fit_one(
         points: Points of each group, shape ``(K, V, W)``.
         matrix: Reduced incidence matrices of the groups, shape ``(K, r, W)``.
         root: Square roots of a table's weights, see :func:`_project`.
-        rest: Reduced target, shape ``(r,)``.
+        target: Reduced target, shape ``(r,)``.
         constants: Shape ``(K, C)``; where to start, overwritten by the best.
         scale: Shape ``(K,)``, overwritten.
         n_steps: Number of steps.
@@ -158,7 +150,7 @@ def _fit_one(
         Sum of squared errors, and the same with the penalty; infinite if undefined.
     """
     n_groups, _, width = points.shape
-    size = len(rest)
+    size = len(target)
     depth = len(codes) // 2 + 2
     stack = np.empty((depth, width))
     slopes = np.empty((depth, max(used, 1), width))
@@ -188,7 +180,7 @@ def _fit_one(
         ):  # fmt: skip
             return np.inf, np.inf
         _project(matrix[k], root, stack[0], columns[k])
-    error = _scales(columns, rest, gram, right, residual)
+    error = _scales(columns, target, gram, right, residual)
     loss = error + penalty * squares
     scale[:] = right[0]
     damping = _DAMPING
@@ -196,7 +188,7 @@ def _fit_one(
     for _ in range(n_steps if used else 0):
         if not fresh:
             # Linearise at the constants that were accepted last.
-            _scales(columns, rest, gram, right, residual)
+            _scales(columns, target, gram, right, residual)
             for k in range(n_groups):
                 run(
                     codes, numbers, length, points[k], constants[k, :used],
@@ -246,7 +238,7 @@ def _fit_one(
             _project(matrix[k], root, stack[0], trial_columns[k])
         trial_loss = np.inf
         if defined:
-            trial_error = _scales(trial_columns, rest, gram, right, residual)
+            trial_error = _scales(trial_columns, target, gram, right, residual)
             trial_loss = trial_error + penalty * squares
         if trial_loss < loss:
             gain = loss - trial_loss
@@ -277,7 +269,7 @@ def _entry_point(engine: str) -> Any:  # noqa: ANN401 - a numba dispatcher
         points: Floats,
         matrix: Floats,
         root: Floats,
-        rest: Floats,
+        target: Floats,
         constants: Floats,
         n_steps: int,
         penalty: float,
@@ -298,7 +290,7 @@ def _entry_point(engine: str) -> Any:  # noqa: ANN401 - a numba dispatcher
         for b in prange(n_formulas):
             errors[b], losses[b] = _fit_one(
                 codes[b], numbers[b], lengths[b], n_constants[b], points, matrix,
-                root[b % len(root)], rest[b % len(rest)], constants[b], scales[b], n_steps, penalty,
+                root[b % len(root)], target[b % len(target)], constants[b], scales[b], n_steps, penalty,
             )  # fmt: skip
         return scales, errors, losses
 

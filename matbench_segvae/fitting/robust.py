@@ -19,20 +19,10 @@ from matbench_segvae.fitting.marquardt import fit_batch
 from matbench_segvae.types import Floats
 
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
-
-
 _ROUNDING = 1e-9  # the same as a share of the largest residual
-
-
 _TABLE_ROUNDS = 6  # of reweighting, in the fit of many formulas to a table
-
-
 _AT_ONCE = 4_000_000  # residuals of many formulas on many rows
-
-
 _TOLERANCE = 1e-9  # of the linear program; has to be far below any pull
-
-
 _COARSE_FLOOR = 1.0  # the same where residuals are still to move by about as much
 
 

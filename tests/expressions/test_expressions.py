@@ -263,7 +263,7 @@ OPERATORS: Mapping"""
 USE_OF_IT = """
 import numpy as np
 from matbench_segvae.expressions import Expression, Grammar, parse
-from matbench_segvae.expressions.rewriting import tidy
+from matbench_segvae.expressions.rewriting import signs_moved_out
 from matbench_segvae.fitting.compiled import Program
 
 formula = parse("2.5*gauss(x - 1)")
@@ -276,7 +276,7 @@ grammar = Grammar(("x",), operators=("gauss", "neg", "exp", "mul"))
 assert grammar.keeps(("gauss", "x"))
 assert not grammar.keeps(("gauss", "neg", "x"))
 assert not grammar.keeps(("gauss", "exp", "x"))
-assert str(tidy(Expression(("gauss", "mul", "c", "x"), (-3.0,)))) == "gauss(3.0*x)"
+assert str(signs_moved_out(Expression(("gauss", "mul", "c", "x"), (-3.0,)))) == "gauss(3.0*x)"
 """
 
 
