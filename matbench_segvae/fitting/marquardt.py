@@ -290,7 +290,8 @@ def _entry_point(engine: str) -> Any:  # noqa: ANN401 - a numba dispatcher
         for b in prange(n_formulas):
             errors[b], losses[b] = _fit_one(
                 codes[b], numbers[b], lengths[b], n_constants[b], points, matrix,
-                root[b % len(root)], target[b % len(target)], constants[b], scales[b], n_steps, penalty,
+                root[b % len(root)], target[b % len(target)], constants[b], scales[b],
+                n_steps, penalty,
             )  # fmt: skip
         return scales, errors, losses
 
