@@ -58,11 +58,11 @@ def signature(sites: Sequence[int]) -> tuple[float, ...]:
     distances, heights = rounded_distances()
     metals = [site for site in sites if site < REPEATS**2]
     others = [site for site in sites if site >= REPEATS**2]
-    signature = sorted(float(distances[metal, other]) for metal in metals for other in others)
+    lengths = sorted(float(distances[metal, other]) for metal in metals for other in others)
     if len(others) == 2:
         one, two = others
-        signature += [float(distances[one, two]), float(heights[one, two])]
-    return tuple(signature)
+        lengths += [float(distances[one, two]), float(heights[one, two])]
+    return tuple(lengths)
 
 
 def match_rows(rows: Floats, counts: tuple[int, int]) -> list[Sites]:

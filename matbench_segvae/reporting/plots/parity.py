@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.console import display_unit
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
 from matbench_segvae.reporting.plots.style import check_format, save_figure
-from matbench_segvae.running import quiet_matbench
 
 _PANEL = 2.9  # inches
 

@@ -17,12 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.benchmark import make_benchmark
+from matbench_segvae.benchmark import make_benchmark, quiet_matbench
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
-from matbench_segvae.running import quiet_matbench
 
 NAME_LENGTH = (5, 15)
 """Fewest and most characters of an algorithm's short name (page)."""

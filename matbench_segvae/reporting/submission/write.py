@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from matbench_segvae.algorithms.registry import algorithm_class
-from matbench_segvae.benchmark import make_benchmark
-from matbench_segvae.benchmark._matbench import quiet_matbench
+from matbench_segvae.benchmark import make_benchmark, quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, stored_seeds, write_seeds
