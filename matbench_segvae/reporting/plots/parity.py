@@ -1,4 +1,4 @@
-"""Predictions against truth, the algorithms of a task side by side."""
+"""Parity plots: predictions against truth, one panel for each algorithm of a task."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _PANEL = 2.9  # inches
 def draw_parity(scores: Sequence[FoldScore], path: Path) -> Path:
     """Draw a row of panels per task, one for each algorithm, best first.
 
-    The formula of the best algorithm that has one stands below its row.
+    The formula of the best algorithm that has one is printed below its row.
 
     Args:
         scores: Fold scores with predictions; classifications are left out.
-        path: Where to save the picture; its ending says in which format.
+        path: Where to save the picture; the suffix sets the format.
 
     Returns:
         The path.
