@@ -196,9 +196,7 @@ def test_the_folder_has_to_be_named_after_its_benchmark(folder):
     (line,) = lines(folder.rename(folder.with_name("dummy")))
     assert "name has to be defects2d_v0.1_<algorithm> or matbench_v0.1_<algorithm>" in line
     (line,) = lines(folder.with_name("dummy").rename(folder.with_name("matbench_v0.1_dummy")))
-    assert (
-        "its benchmark is defects2d_v0.1, but the folder is named for matbench_v0.1" in line
-    )
+    assert "its benchmark is defects2d_v0.1, but the folder is named for matbench_v0.1" in line
 
 
 def test_a_name_can_be_taken_once(folder):
