@@ -188,7 +188,7 @@ def read_pickle_verified(name: str) -> pd.DataFrame:
         The data frame in it.
 
     Raises:
-        UserError: As :func:`fetch`, or if the bytes changed since.
+        UserError: As :func:`fetch`, or if the bytes were modified since.
     """
     file = lookup(name)
     path = fetch(name)

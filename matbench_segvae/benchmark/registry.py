@@ -136,7 +136,7 @@ def make_task(name: str) -> MatbenchTask:
         name: Task name.
 
     Returns:
-        A :class:`DefectTask`, or a stock MatbenchTask.
+        A :class:`DefectTask`, or Matbench's own MatbenchTask.
 
     Raises:
         UserError: If there is no such task.
@@ -154,7 +154,7 @@ def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> 
         subset: Names of its tasks; all of them by default.
 
     Returns:
-        A :class:`DefectBenchmark`, or a stock MatbenchBenchmark.
+        A :class:`DefectBenchmark`, or Matbench's own MatbenchBenchmark.
 
     Raises:
         UserError: If there is no such benchmark, or a task is of another one.

@@ -120,7 +120,7 @@ def _only_id(index: pd.Index, fragment: str) -> str:
 
 
 def _samples(rows: Sequence[Sites], energies: pd.Series, n: int = REPEATS) -> pd.DataFrame:
-    """Build the structures and put the energies beside them."""
+    """A data frame of structures and their energies."""
     host: Host = HOSTS["MoS2"]
     structures = [defective_structure(host, n, n, vacancies(host, n, n, sites)) for sites in rows]
     index = pd.Index([str(label) for label in energies.index], name="source_id")

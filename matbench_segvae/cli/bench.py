@@ -160,8 +160,8 @@ def _pair_ablation(
     title = f"formulas for pairs of {task_name}, at most {rounds} rounds"
     table = Table(title=title, box=SIMPLE_HEAD)
     lengths = {"15 tokens": lambda trial: trial.short, "any length": lambda trial: trial.any_length}
-    beside = [header for length in lengths for header in (length, "less", "more")]
-    for header in ("variant", "searches", *beside, "s"):
+    headers = [header for length in lengths for header in (length, "less", "more")]
+    for header in ("variant", "searches", *headers, "s"):
         table.add_column(header, justify="left" if header == "variant" else "right")
     found = {
         name: search_pairs(

@@ -90,7 +90,7 @@ def run_command(
             ]
     except KeyboardInterrupt:
         print(
-            f"interrupted: finished folds are kept in '{out}', the same command goes on from there",
+            f"interrupted: finished folds are kept in '{out}', the same command resumes the run",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None

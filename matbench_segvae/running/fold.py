@@ -63,10 +63,19 @@ def run_fold(
     _check(predictions, len(test_inputs), "predictions", algorithm_name, context)
     if stds is not None:
         _check(stds, len(test_inputs), _STDS, algorithm_name, context)
+    circumstances = {
+        "seconds_fit": fitted - start,
+        "seconds_predict": predicted - fitted,
+        "seed": seed,
+        "versions": versions(algorithm.card.packages),
+        "hardware": hardware(),
+        "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "n_train": len(inputs),
+        "n_test": len(test_inputs),
+    }
     ids = list(map(str, test_inputs.index))
     values = predictions.tolist()
     scores = score_array(truth, values, context.task_type)
-    seconds = {"seconds_fit": fitted - start, "seconds_predict": predicted - fitted}
     return FoldResult(
         benchmark=context.benchmark,
         task=context.task,
@@ -76,15 +85,7 @@ def run_fold(
         unit=context.unit,
         predictions=dict(zip(ids, values, strict=True)),
         scores={name: float(score) for name, score in scores.items()},
-        params=to_json_types(
-            {
-                **algorithm.describe(),
-                **seconds,
-                **_circumstances(algorithm, seed),
-                "n_train": len(inputs),
-                "n_test": len(test_inputs),
-            }
-        ),
+        params=to_json_types({**algorithm.describe(), **circumstances}),
         stds=None if stds is None else dict(zip(ids, stds.tolist(), strict=True)),
     )
 
@@ -109,15 +110,6 @@ def _context(
         scratch=scratch,
         report=report,
     )
-
-
-def _circumstances(algorithm: Algorithm, seed: int) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "versions": versions(algorithm.card.packages),
-        "hardware": hardware(),
-        "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
 
 
 def _stds(algorithm: Algorithm, test_inputs: pd.Series, context: FoldContext) -> Floats | None:

@@ -13,7 +13,7 @@ from typing import Any
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 
-# Raised when the meaning of a stored file changes; older files are then run again.
+# Increased when the meaning of a stored file is modified; older files are then run again.
 FORMAT = 1
 
 
@@ -32,7 +32,7 @@ class FoldResult:
         scores: Matbench's scores of the fold, such as ``mae`` or ``rocauc``.
         params: What the algorithm reports about itself, and seconds, seed, versions, hardware.
         stds: Standard deviation of each prediction, in the unit of the target, with the same
-            keys; ``None`` if the algorithm gives none.
+            keys; ``None`` if the algorithm has none.
     """
 
     benchmark: str

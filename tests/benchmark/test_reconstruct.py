@@ -107,7 +107,7 @@ def test_single_vacancies(dft_data):
 
 
 def test_far_pairs_approach_two_single_vacancies(dft_data):
-    """An independent check that V1 and X1 are what they are said to be."""
+    """An independent check that V1 and X1 are what the samples claim."""
     v1, x1 = samples.single_vacancy_samples()["formation_energy_per_site"]
     v2 = samples.v2_samples()["formation_energy_per_site"]
     assert abs(2 * v2.max() - v1 - x1) < 0.05

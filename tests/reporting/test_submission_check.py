@@ -209,14 +209,14 @@ def test_a_name_can_be_taken_once(folder):
     assert lines(folder) == []
 
 
-def test_the_command_says_everything_and_fails(folder, capsys):
+def test_the_command_lists_every_violation_and_fails(folder, capsys):
     change_info(folder, authors="", notes=...)
     (folder / "run.py").unlink()
     missing = folder.with_name("nowhere")
     assert main(["submission", "check", str(folder), str(missing)]) == 2
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == 4
-    assert said[-1].startswith(f"{missing}: there is no such folder")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4
+    assert printed[-1].startswith(f"{missing}: there is no such folder")
 
 
 def the_checker(benchmarks):

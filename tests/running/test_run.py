@@ -178,12 +178,12 @@ def test_a_broken_fold_file_is_run_again_with_a_warning(third_party, tmp_path, d
         path.write_text(json.dumps(content | {"format": 0}))
     else:
         path.write_text(json.dumps(content | {"predictions": {"somebody": 1.0}}))
-    heard = Listening()
-    report = run([TASK], ["counting"], RunOptions([0, 1]), out=tmp_path, observer=heard)
+    notified = Listening()
+    report = run([TASK], ["counting"], RunOptions([0, 1]), out=tmp_path, observer=notified)
     assert folds_run() == [0, 1, 0]
     assert len(report.results) == 2
-    assert heard.lines[0].startswith(f"warning {path.name}")
-    assert heard.lines[1:] == ["start 0", "half way", "new 0", "old 1"]
+    assert notified.lines[0].startswith(f"warning {path.name}")
+    assert notified.lines[1:] == ["start 0", "half way", "new 0", "old 1"]
     assert json.loads(path.read_text())["predictions"] == content["predictions"]
 
 
