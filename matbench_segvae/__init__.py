@@ -1,6 +1,6 @@
 """Readable formulas beside graph networks on Matbench.
 
-Importing the package is light: torch and matbench are loaded by the parts that need
+Importing the package is light: torch and matbench are loaded by the subpackages that need
 them, :mod:`matbench_segvae.segvae` and :mod:`matbench_segvae.benchmark`, and by the first
 use of :class:`SEGVAERegressor`.
 """
@@ -20,7 +20,7 @@ __version__ = version("matbench_segvae")
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    """Load the estimator, and torch with it, when it is first asked for."""
+    """Load the estimator, and torch with it, when it is first used."""
     if name == "SEGVAERegressor":
         from matbench_segvae.regressor.regressor import SEGVAERegressor
 
@@ -29,5 +29,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
 
 
 def __dir__() -> list[str]:
-    """The public names, the one not yet loaded among them."""
+    """The public names, including the one that is not yet loaded."""
     return sorted({*globals(), *__all__})

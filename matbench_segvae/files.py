@@ -1,4 +1,4 @@
-"""The cache folder, files that are written whole or not at all, and JSON that may be compressed."""
+"""The cache folder, files written whole or not at all, and JSON that may be compressed."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ CACHE_VARIABLE = "MATBENCH_SEGVAE_CACHE"
 """Names the folder that is used instead of the user's cache folder."""
 
 
+_GZIP_MAGIC = b"\x1f\x8b"  # the first bytes of every file in gzip's format
+
+
 def cache_folder() -> Path:
-    """Say where downloads, networks and features are kept; the folder need not exist yet."""
+    """Where downloads, networks and features are kept; the folder need not exist yet."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(user_cache_dir("matbench_segvae"))
-
-
-_GZIP_MAGIC = b"\x1f\x8b"
 
 
 @contextmanager
@@ -59,11 +59,21 @@ def write_text(path: Path, text: str) -> None:
         file.write(text.encode("utf-8"))
 
 
+def is_compressed(path: Path) -> bool:
+    """Whether a file is in gzip's format, whatever its name.
+
+    Raises:
+        OSError: If it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, compressed or not.
 
     Matbench 0.6 writes and reads plain text even under the name ``results.json.gz``, while
-    most of the files in its repository are really compressed, so the name decides nothing.
+    most of the files in its repository are really compressed, so the content decides.
 
     Raises:
         ValueError: If there is no JSON object in it.

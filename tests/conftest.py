@@ -50,9 +50,9 @@ def dft_data():
 @pytest.fixture(scope="session")
 def v3_table(dft_data):
     """The 743 rebuilt structures and their energies, by 2DMD id."""
-    from matbench_segvae.benchmark.dft_tables import v3_table
+    from matbench_segvae.benchmark.samples import v3_samples
 
-    return v3_table()
+    return v3_samples()
 
 
 @pytest.fixture

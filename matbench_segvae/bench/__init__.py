@@ -1,4 +1,4 @@
-"""Trials of the engine: does it find known formulas, and how fast is it."""
+"""Benchmarks of the engine: recovery of known formulas, ablation, throughput and scaling."""
 
 from matbench_segvae.bench.nguyen import NGUYEN, RecoveryProblem
 from matbench_segvae.bench.recovery import Attempt, attempt, rounded

@@ -1,4 +1,4 @@
-"""What each choice of the default settings is worth: searches without it, one at a time."""
+"""Ablation: searches with one choice of the default settings left out at a time."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ _ALL_CONSTANTS = tuple(NAMED_CONSTANTS)
 
 @dataclass(frozen=True)
 class Variant:
-    """Mutations to the default settings.
+    """Differences from the default settings.
 
     Attributes:
-        search: To :class:`~matbench_segvae.segvae.settings.SearchSettings`.
-        fitting: To :class:`~matbench_segvae.segvae.settings.FitSettings`.
+        search: In :class:`~matbench_segvae.segvae.settings.SearchSettings`.
+        fitting: In :class:`~matbench_segvae.segvae.settings.FitSettings`.
         estimator: Further arguments of the estimator.
     """
 
@@ -29,7 +29,7 @@ class Variant:
     estimator: Mapping[str, Any] = field(default_factory=dict)
 
     def arguments(self, rounds: int) -> dict[str, Any]:
-        """Arguments of the estimator for searches of so many rounds."""
+        """Arguments of the estimator for searches of at most `rounds` rounds."""
         return {
             "search_settings": SearchSettings(**{**self.search, "epochs": rounds}),
             "fit_settings": FitSettings(**self.fitting),
@@ -59,7 +59,7 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "huber-loss": Variant(estimator={"loss": "huber"}),
     }
 )
-"""The default, each of its choices left out, what it leaves out, and losses for outliers."""
+"""The default; each of its choices left out; options it does not use; losses for outliers."""
 
 
 def variant(name: str) -> Variant:

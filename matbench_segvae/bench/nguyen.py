@@ -1,4 +1,4 @@
-"""The Nguyen suite: twelve formulas to be found from 20 points each.
+"""The Nguyen suite: twelve formulas to be recovered from 20 points each.
 
 Uy, Hoai, O'Neill, McKay and Galván-López, Genet. Program. Evolvable Mach. 12, 91 (2011),
 in the form used by Petersen et al., ICLR 2021, for Nguyen-1 to 12.
@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.expressions import parse
+from matbench_segvae.types import Floats
 
 N_POINTS = 20
 
@@ -34,11 +34,11 @@ class RecoveryProblem:
     low: float
     high: float
 
-    def points(self, rng: np.random.Generator, n_points: int = N_POINTS) -> NDArray[np.float64]:
+    def points(self, rng: np.random.Generator, n_points: int = N_POINTS) -> Floats:
         """Draw points uniformly in the range, shape ``(n_points, V)``."""
         return rng.uniform(self.low, self.high, (n_points, len(self.variables)))
 
-    def values(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    def values(self, points: Floats) -> Floats:
         """Evaluate the truth without noise, shape ``(n_points,)``."""
         return parse(self.truth, self.variables)(dict(zip(self.variables, points.T, strict=True)))
 
@@ -62,7 +62,7 @@ NGUYEN: tuple[RecoveryProblem, ...] = (
     _one(8, "sqrt(x)", 0, 4),
     _two(9, "sin(x) + sin(y**2)"),
     _two(10, "2*sin(x)*cos(y)"),
-    # x**y, which the language of formulas writes with exp and log.
+    # x**y, expressed with the exp and log of the grammar.
     _two(11, "exp(y*log(x))"),
     _two(12, "x**3*x - x**3 + y**2/2 - y"),
 )

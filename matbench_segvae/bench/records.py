@@ -1,4 +1,4 @@
-"""Finished searches, a JSON line each, in a file that the same command goes on with."""
+"""Finished searches, a JSON line each, in a file from which the same command resumes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def stored(store: Path, record: type[R]) -> list[R]:
 
 
 def append(store: Path, record: Any) -> None:  # noqa: ANN401
-    """Write a record, a dataclass of plain values, behind those in a file.
+    """Append a record, a dataclass of JSON values, to a file.
 
     Raises:
         UserError: If the file cannot be written.

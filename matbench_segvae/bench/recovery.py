@@ -1,4 +1,4 @@
-"""Whether a search found the truth, under two published rules.
+"""Recovery: whether a search finds the true formula, under two published rules.
 
 *Strict*: the selected formula has a normalised squared error below 1e-12 against the
 noiseless truth on fresh points; under noise after constants within 1e-3 of a simple number
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.bench.nguyen import NGUYEN, RecoveryProblem
 from matbench_segvae.bench.records import append, stored
@@ -27,6 +26,7 @@ from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.lightning_tools import use_one_core
 from matbench_segvae.regressor.regressor import SEGVAERegressor
+from matbench_segvae.types import Floats
 
 _STRICT = 1e-12
 
@@ -46,12 +46,34 @@ _LARGEST_DENOMINATOR = 4
 _FRESH_POINTS = 1000
 
 
-# Given points (N, V), values (N,), names of the variables and a seed, gives the selected
-# formula and all formulas of the front.
+SUITES: dict[str, tuple[RecoveryProblem, ...]] = {"nguyen": NGUYEN}
+"""Recovery suites by name."""
+
+
 Finder = Callable[
-    [NDArray[np.float64], NDArray[np.float64], tuple[str, ...], int],
+    [Floats, Floats, tuple[str, ...], int],
     tuple[Expression, Iterable[Expression]],
 ]
+"""Given points (N, V), values (N,), names of the variables and a seed, returns the selected
+formula and all formulas of the front."""
+
+
+@dataclass(frozen=True)
+class RecoverySettings:
+    """The data of the problems, and how often each is searched for.
+
+    Attributes:
+        noise: Standard deviation of Gaussian noise in units of the values' root mean square.
+        outliers: How many of a problem's values are off by three times the root mean square.
+        seeds: Number of seeds, from 0.
+        workers: Searches at a time, each in a process of its own on one core; with 1, they
+            take place in this process and on all cores.
+    """
+
+    noise: float = 0.0
+    outliers: int = 0
+    seeds: int = 10
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +88,7 @@ class Attempt:
         front: Whether a formula of the front is the truth.
         seconds: Time of the search.
         formula: The selected formula.
-        outliers: How many of the values were far off.
+        outliers: How many of the values were outliers.
     """
 
     problem: str
@@ -77,78 +99,6 @@ class Attempt:
     seconds: float
     formula: str
     outliers: int = 0
-
-
-def rounded(expression: Expression) -> Expression:
-    """The formula with constants next to a simple number set to that number.
-
-    Simple are fractions with a denominator up to 4, pi and e.
-    """
-
-    def simple(value: float) -> float:
-        for number in (Fraction(value).limit_denominator(_LARGEST_DENOMINATOR), np.pi, np.e):
-            for sign in (1, -1):
-                if abs(value - sign * float(number)) < _NEAR:
-                    return sign * float(number)
-        return value
-
-    return expression.with_constants([simple(value) for value in expression.constants])
-
-
-def attempt(
-    problem: RecoveryProblem, find: Finder, noise: float, seed: int, outliers: int = 0
-) -> Attempt:
-    """Sample a known formula, search for it and judge what was found.
-
-    Args:
-        problem: The formula and its range.
-        find: The search.
-        noise: Standard deviation of Gaussian noise in units of the values' root mean square.
-        seed: Seed of the points, the noise and the search.
-        outliers: How many values are off by three times the values' root mean square.
-    """
-    rng = np.random.default_rng(seed)
-    points = problem.points(rng)
-    truth = problem.values(points)
-    size = np.sqrt(np.mean(truth**2))
-    values = truth + noise * size * rng.normal(size=len(truth))
-    values += _OUTLIER * size * _signs_of_outliers(len(truth), outliers, seed)
-    start = time.perf_counter()
-    selected, front = find(points, values, problem.variables, seed)
-    seconds = time.perf_counter() - start
-    fresh = problem.points(rng, _FRESH_POINTS)
-    judged = rounded(selected) if noise else selected
-    return Attempt(
-        problem=problem.name,
-        seed=seed,
-        noise=noise,
-        strict=_error(judged, problem, fresh) < _STRICT * float(np.var(problem.values(fresh))),
-        front=any(_error(expression, problem, points) < _FRONT for expression in front),
-        seconds=seconds,
-        formula=str(selected),
-        outliers=outliers,
-    )
-
-
-def _signs_of_outliers(n_rows: int, outliers: int, seed: int) -> NDArray[np.float64]:
-    """1 or -1 for the rows that are outliers, 0 for all others."""
-    # A generator of its own: points and noise are the same with and without outliers.
-    rng = np.random.default_rng([seed, outliers])
-    signs = np.zeros(n_rows)
-    rows = rng.choice(n_rows, outliers, replace=False)
-    signs[rows] = rng.choice([-1.0, 1.0], outliers)
-    return signs
-
-
-def _error(expression: Expression, problem: RecoveryProblem, points: NDArray[np.float64]) -> float:
-    """Mean squared error against the truth; infinite where the formula is undefined."""
-    values = expression(dict(zip(problem.variables, points.T, strict=True)))
-    error = float(np.mean((values - problem.values(points)) ** 2))
-    return error if np.isfinite(error) else float("inf")
-
-
-SUITES: dict[str, tuple[RecoveryProblem, ...]] = {"nguyen": NGUYEN}
-"""Recovery suites by name."""
 
 
 @dataclass(frozen=True)
@@ -172,7 +122,7 @@ class Recovery:
 
 @dataclass(frozen=True)
 class EstimatorFinder:
-    """A search with the estimator; one that other processes can be told of.
+    """A search with the estimator; it can be pickled, and so run in other processes.
 
     Attributes:
         arguments: Of :class:`~matbench_segvae.SEGVAERegressor`, ``random_state`` left out.
@@ -182,12 +132,12 @@ class EstimatorFinder:
 
     def __call__(
         self,
-        points: NDArray[np.float64],
-        values: NDArray[np.float64],
+        points: Floats,
+        values: Floats,
         variables: tuple[str, ...],
         seed: int,
     ) -> tuple[Expression, Iterable[Expression]]:
-        """Search; give the selected formula and all formulas of the fronts."""
+        """Search; return the selected formula and all formulas of the fronts."""
         import pandas as pd
 
         model = SEGVAERegressor(**self.arguments, random_state=seed)
@@ -199,25 +149,18 @@ class EstimatorFinder:
 def run_suite(
     suite: str,
     find: Finder,
-    noise: float,
-    seeds: int,
+    settings: RecoverySettings,
     store: Path,
     report: Callable[[Attempt], None] = lambda _: None,
-    workers: int = 1,
-    outliers: int = 0,
 ) -> list[Attempt]:
-    """Run every problem of a suite with every seed; what is stored is not run again.
+    """Run every problem of a suite with every seed; stored searches are not run again.
 
     Args:
         suite: Name of the suite.
         find: The search.
-        noise: Standard deviation of the noise in units of the values' root mean square.
-        seeds: Number of seeds, from 0.
-        store: File that gets a JSON line per finished search; the same file goes on.
-        report: Hears of each search that finishes.
-        workers: Searches at a time, each in a process of its own on one core; with 1, they
-            take place here and on all cores.
-        outliers: How many of a problem's values are far off.
+        settings: Noise, outliers, seeds and processes.
+        store: File to which every finished search is appended as a JSON line.
+        report: Called with each search that finishes.
 
     Returns:
         The searches, by problem and seed.
@@ -227,32 +170,101 @@ def run_suite(
     """
     if suite not in SUITES:
         raise UserError(f"unknown suite '{suite}': choose from {', '.join(SUITES)}")
-    alike = (a for a in stored(store, Attempt) if (a.noise, a.outliers) == (noise, outliers))
-    done = {(a.problem, a.seed): a for a in alike}
-    wanted = [(problem, seed) for seed in range(seeds) for problem in SUITES[suite]]
-    missing = [(p, seed) for p, seed in wanted if (p.name, seed) not in done]
-    for result in _attempts(missing, find, noise, outliers, workers):
+    data = settings.noise, settings.outliers
+    done = {(a.problem, a.seed): a for a in stored(store, Attempt) if (a.noise, a.outliers) == data}
+    missing = [
+        (problem, seed)
+        for seed in range(settings.seeds)
+        for problem in SUITES[suite]
+        if (problem.name, seed) not in done
+    ]
+    for result in _attempts(missing, find, settings):
         append(store, result)
         done[result.problem, result.seed] = result
         report(result)
-    return [done[problem.name, seed] for problem in SUITES[suite] for seed in range(seeds)]
+    return [done[problem.name, seed] for problem in SUITES[suite] for seed in range(settings.seeds)]
 
 
 def _attempts(
-    wanted: Sequence[tuple[RecoveryProblem, int]],
-    find: Finder,
-    noise: float,
-    outliers: int,
-    workers: int,
+    missing: Sequence[tuple[RecoveryProblem, int]], find: Finder, settings: RecoverySettings
 ) -> Iterator[Attempt]:
     """Searches as they finish."""
-    if workers == 1:
-        yield from (attempt(problem, find, noise, seed, outliers) for problem, seed in wanted)
+    jobs = [(problem, find, settings.noise, seed, settings.outliers) for problem, seed in missing]
+    if settings.workers == 1:
+        yield from (attempt(*job) for job in jobs)
         return
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=use_one_core) as pool:
-        running = [pool.submit(attempt, p, find, noise, seed, outliers) for p, seed in wanted]
+    with ProcessPoolExecutor(settings.workers, context, initializer=use_one_core) as pool:
+        running = [pool.submit(attempt, *job) for job in jobs]
         yield from (future.result() for future in as_completed(running))
+
+
+def attempt(
+    problem: RecoveryProblem, find: Finder, noise: float, seed: int, outliers: int = 0
+) -> Attempt:
+    """Sample a known formula, search for it and compare what was found with it.
+
+    Args:
+        problem: The formula and its range.
+        find: The search.
+        noise: Standard deviation of Gaussian noise in units of the values' root mean square.
+        seed: Seed of the points, the noise and the search.
+        outliers: How many values are off by three times the values' root mean square.
+    """
+    rng = np.random.default_rng(seed)
+    points = problem.points(rng)
+    truth = problem.values(points)
+    size = np.sqrt(np.mean(truth**2))
+    values = truth + noise * size * rng.normal(size=len(truth))
+    values += _OUTLIER * size * _signs_of_outliers(len(truth), outliers, seed)
+    start = time.perf_counter()
+    selected, front = find(points, values, problem.variables, seed)
+    seconds = time.perf_counter() - start
+    fresh = problem.points(rng, _FRESH_POINTS)
+    compared = rounded(selected) if noise else selected
+    return Attempt(
+        problem=problem.name,
+        seed=seed,
+        noise=noise,
+        strict=_error(compared, problem, fresh) < _STRICT * float(np.var(problem.values(fresh))),
+        front=any(_error(expression, problem, points) < _FRONT for expression in front),
+        seconds=seconds,
+        formula=str(selected),
+        outliers=outliers,
+    )
+
+
+def _signs_of_outliers(n_rows: int, outliers: int, seed: int) -> Floats:
+    """1 or -1 for the rows that are outliers, 0 for all others."""
+    # A generator of its own: points and noise are the same with and without outliers.
+    rng = np.random.default_rng([seed, outliers])
+    signs = np.zeros(n_rows)
+    rows = rng.choice(n_rows, outliers, replace=False)
+    signs[rows] = rng.choice([-1.0, 1.0], outliers)
+    return signs
+
+
+def _error(expression: Expression, problem: RecoveryProblem, points: Floats) -> float:
+    """Mean squared error against the truth; infinite where the formula is undefined."""
+    values = expression(dict(zip(problem.variables, points.T, strict=True)))
+    error = float(np.mean((values - problem.values(points)) ** 2))
+    return error if np.isfinite(error) else float("inf")
+
+
+def rounded(expression: Expression) -> Expression:
+    """The formula with every constant close to a simple number set to that number.
+
+    Simple are fractions with a denominator up to 4, pi and e.
+    """
+
+    def simple(value: float) -> float:
+        for number in (Fraction(value).limit_denominator(_LARGEST_DENOMINATOR), np.pi, np.e):
+            for sign in (1, -1):
+                if abs(value - sign * float(number)) < _NEAR:
+                    return sign * float(number)
+        return value
+
+    return expression.with_constants([simple(value) for value in expression.constants])
 
 
 def summarise(attempts: Sequence[Attempt]) -> list[Recovery]:

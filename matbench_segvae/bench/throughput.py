@@ -1,4 +1,4 @@
-"""How many formulas a second a search samples, keeps and fits, and where its time goes."""
+"""Throughput: formulas sampled, kept and fitted per second, and where the time goes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _ROWS, _FEATURES = 743, 4
 
 @dataclass(frozen=True)
 class Throughput:
-    """What a search did in how much time, its pretraining not counted.
+    """What a search did and how long it took, pretraining not counted.
 
     Attributes:
         rows: Rows of the table.
@@ -41,8 +41,8 @@ class Throughput:
         sampling_share: Share of the time that went into sampling.
         scoring_share: Share that went into fitting constants and scoring.
         peak_megabytes: Largest memory of the process so far, in units of 1e6 bytes.
-        library_megabytes: The same before the search: what Python, torch, Lightning and the
-            others take by being loaded.
+        library_megabytes: The same before the search: Python, torch, Lightning and other
+            libraries as loaded.
     """
 
     rows: int
@@ -73,7 +73,7 @@ class Throughput:
 
     @property
     def training_share(self) -> float:
-        """Share of the time that went into training the network, and all else."""
+        """Share of the time that went into training the network and everything else."""
         return 1 - self.sampling_share - self.scoring_share
 
 
@@ -96,7 +96,7 @@ def measure_throughput(
     seed: int = 0,
     rounds: int = 8,
 ) -> Throughput:
-    """Search on a made-up table of 743 rows and 4 features and see how fast it goes.
+    """Time a search on an artificial table of 743 rows and 4 features.
 
     Args:
         settings: Those of the search; its number of rounds is replaced.
@@ -162,7 +162,7 @@ def _table(seed: int) -> tuple[Floats, Floats]:
 def _objective(
     points: Floats, values: Floats, grammar: Grammar, settings: SearchSettings, seed: int
 ) -> Objective:
-    """What formulas are asked for: with constants, or as they stand."""
+    """The objective of the search: formulas with constants fitted, or as they are."""
     weights = np.ones(len(values))
     if not settings.scaled:
         return DirectObjective(points, values, weights, grammar.variables)
@@ -173,7 +173,7 @@ def _objective(
 
 
 def _peak_megabytes() -> float:
-    """Largest resident memory of this process so far; NaN where the system does not tell."""
+    """Largest resident memory of this process so far; NaN where the system does not report it."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,6 +1,6 @@
 """Tasks with folds and scores, on matbench's own classes.
 
-Names are looked up when they are first used: finding data files needs no matbench.
+A public name is imported on first use: finding data files needs no matbench.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matbench_segvae.benchmark._matbench import quiet_matbench
     from matbench_segvae.benchmark.benchmark import DefectBenchmark
     from matbench_segvae.benchmark.catalogue import CATALOGUE, DataFile
     from matbench_segvae.benchmark.datasets import DataStatus, fetch, status, verify
@@ -26,8 +27,8 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BENCHMARK_NAME": "folds",
-    "CATALOGUE": "datasets",
-    "DataFile": "datasets",
+    "CATALOGUE": "catalogue",
+    "DataFile": "catalogue",
     "DataStatus": "datasets",
     "DefectBenchmark": "benchmark",
     "DefectTask": "tasks",
@@ -37,6 +38,7 @@ _HOMES = {
     "load_task": "registry",
     "make_benchmark": "registry",
     "make_task": "registry",
+    "quiet_matbench": "_matbench",
     "status": "datasets",
     "task_names": "registry",
     "task_summary": "registry",
@@ -57,6 +59,7 @@ __all__ = [
     "load_task",
     "make_benchmark",
     "make_task",
+    "quiet_matbench",
     "status",
     "task_names",
     "task_summary",

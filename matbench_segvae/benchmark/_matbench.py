@@ -13,14 +13,14 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Self
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import read_json
 
 
 class MatbenchMissingError(UserError, ImportError):
-    """matbench is not installed, although a plain pip install succeeded."""
+    """matbench is not installed, although installing this package succeeded."""
 
 
 _imported_before = "matbench.bench" in sys.modules
@@ -37,7 +37,7 @@ try:
     )
     from matbench.metadata import mbv01_metadata
     from matbench.task import MatbenchTask
-    from matbench.util import RecursiveDotDict
+    from matbench.util import MSONable2File, RecursiveDotDict
 except ImportError as error:
     if (error.name or "").partition(".")[0] != "matbench":
         raise
@@ -47,8 +47,8 @@ except ImportError as error:
 
 
 if not _imported_before:
-    # matbench logs to standard output from INFO on, which would mix with what the
-    # command line prints there. Whoever imported it first has chosen a level.
+    # matbench logs to standard output from INFO on, which would be printed between the
+    # lines of the command line. A program that imported matbench earlier chose a level.
     logging.getLogger("matbench").setLevel(logging.WARNING)
 
 
@@ -61,6 +61,7 @@ __all__ = [
     "MatbenchBenchmark",
     "MatbenchMissingError",
     "MatbenchTask",
+    "ReadBack",
     "RecursiveDotDict",
     "mbv01_metadata",
 ]
@@ -99,26 +100,58 @@ def dotted(value: Mapping[str, Any]) -> Any:  # noqa: ANN401
     return RecursiveDotDict(plain(value))
 
 
-@contextmanager
-def one_line(what: str) -> Iterator[None]:
-    """Turn matbench's complaints about a file into one line for the user."""
-    try:
-        yield
-    except UserError:
-        raise
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
-        reason = " ".join(str(error.args[0] if error.args else error).split())
-        raise UserError(f"{what}: {reason}") from error
+class ReadBack(MSONable2File):
+    """Reads what a Matbench class wrote, and raises its errors as one line for the user.
 
-
-def read_object(filename: str | Path) -> dict[str, Any]:
-    """Read what a Matbench class wrote.
-
-    Raises:
-        UserError: If the file cannot be read or is something else.
+    A base class to be named before the one of Matbench.
     """
-    try:
-        return read_json(Path(filename))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserError(f"cannot read results from {filename}: {reason}") from error
+
+    _NAMED_BY: ClassVar[tuple[str, str]]
+    """What the class stands for, and the key of its name in a file."""
+
+    @classmethod
+    def from_dict(cls, d: Mapping[str, Any]) -> Self:
+        """Make an object from what ``as_dict`` returned.
+
+        Matbench warns if another version of matbench wrote it.
+
+        Args:
+            d: Ordinary dictionary.
+
+        Returns:
+            An object with results and without data.
+
+        Raises:
+            UserError: If it belongs to another benchmark, was edited or is not valid.
+        """
+        what, key = cls._NAMED_BY
+        try:
+            # Matbench takes the hash out of the dictionary it is given.
+            read: Self = super().from_dict(dict(d))
+        except UserError:
+            raise
+        except (KeyError, ValueError, TypeError, AttributeError) as error:
+            reason = " ".join(str(error.args[0] if error.args else error).split())
+            raise UserError(f"results of {what} {d.get(key)!r} refused: {reason}") from error
+        return read
+
+    @classmethod
+    def from_file(cls, filename: str | Path) -> Self:
+        """Read a file written by ``to_file``, compressed or not.
+
+        Args:
+            filename: The file.
+
+        Returns:
+            An object with results and without data.
+
+        Raises:
+            UserError: If it cannot be read, belongs to another benchmark, was edited or is
+                not valid.
+        """
+        try:
+            content = read_json(Path(filename))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise UserError(f"cannot read results from {filename}: {reason}") from error
+        return cls.from_dict(content)

@@ -1,10 +1,9 @@
-"""Our benchmark, on matbench's own class: the tasks of ``defects2d_v0.1`` together."""
+"""The benchmark ``defects2d_v0.1``, all tasks of defects together, on matbench's own class."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from matbench_segvae.benchmark._matbench import (
     CLF_KEY,
@@ -12,11 +11,10 @@ from matbench_segvae.benchmark._matbench import (
     REG_KEY,
     STRUCTURE_KEY,
     MatbenchBenchmark,
+    ReadBack,
     RecursiveDotDict,
     dotted,
-    one_line,
     plain,
-    read_object,
 )
 from matbench_segvae.benchmark.folds import (
     BENCHMARK_NAME,
@@ -28,7 +26,7 @@ from matbench_segvae.benchmark.tasks import DefectTask
 from matbench_segvae.errors import UserError
 
 
-class DefectBenchmark(MatbenchBenchmark):
+class DefectBenchmark(ReadBack, MatbenchBenchmark):
     """The benchmark ``defects2d_v0.1``; see :class:`matbench.bench.MatbenchBenchmark`.
 
     Attributes:
@@ -38,13 +36,15 @@ class DefectBenchmark(MatbenchBenchmark):
         tasks_map: Task name to :class:`DefectTask`.
     """
 
+    _NAMED_BY: ClassVar = ("benchmark", MatbenchBenchmark._BENCHMARK_KEY)
+
     def __init__(
         self,
         benchmark: str = BENCHMARK_NAME,
         autoload: bool = False,
         subset: Sequence[str] | None = None,
     ) -> None:
-        """Set tasks up.
+        """Set up the tasks.
 
         Args:
             benchmark: Name of the benchmark; there is one.
@@ -75,7 +75,7 @@ class DefectBenchmark(MatbenchBenchmark):
     def from_preset(
         cls, benchmark: str = BENCHMARK_NAME, preset_name: str = "all", autoload: bool = False
     ) -> Self:
-        """Choose tasks by what they have in common; see Matbench.
+        """Choose tasks by input, kind of target or level of theory; see Matbench.
 
         Args:
             benchmark: Name of the benchmark; there is one.
@@ -116,55 +116,18 @@ class DefectBenchmark(MatbenchBenchmark):
         return cls(benchmark, autoload=autoload, subset=chosen)
 
     @classmethod
-    def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        """Make a benchmark from what :meth:`as_dict` gave.
-
-        Matbench warns if another version of matbench wrote it.
-
-        Args:
-            d: Plain dictionary.
-
-        Returns:
-            A benchmark with results and without data.
-
-        Raises:
-            UserError: If it belongs to another benchmark, was edited or is not valid.
-        """
-        name = d.get(cls._BENCHMARK_KEY)
-        with one_line(f"results of benchmark {name!r} refused"):
-            # Matbench takes the hash out of the dictionary it is given.
-            bench: Self = super().from_dict(dict(d))
-            return bench
-
-    @classmethod
     def _from_args(
         cls, benchmark_name: str, tasks_dict: Mapping[str, Any], user_metadata: dict[str, Any]
     ) -> Self:
-        """Make a benchmark from parts that Matbench has checked."""
+        """Make a benchmark from arguments that Matbench has checked."""
         bench = cls(benchmark_name, subset=list(tasks_dict))
         for name, task in tasks_dict.items():
             bench.tasks_map[name] = DefectTask.from_dict(task)
         bench.user_metadata = user_metadata
         return bench
 
-    @classmethod
-    def from_file(cls, filename: str | Path) -> Self:
-        """Read a benchmark written by :meth:`to_file`, gzipped or not.
-
-        Args:
-            filename: The file.
-
-        Returns:
-            A benchmark with results and without data.
-
-        Raises:
-            UserError: If it cannot be read, belongs to another benchmark, was edited or is
-                not valid.
-        """
-        return cls.from_dict(read_object(filename))
-
     def __getstate__(self) -> dict[str, Any]:
-        """Give the state without matbench's dotted dictionaries, which cannot be pickled."""
+        """The state without matbench's dotted dictionaries, which cannot be pickled."""
         state = {key: plain(value) for key, value in self.__dict__.items()}
         return {**state, "tasks_map": dict(self.tasks_map)}
 

@@ -41,7 +41,7 @@ class DataStatus:
     """Where a file is now.
 
     Attributes:
-        file: Its row in the catalogue.
+        file: Its entry in the catalogue.
         place: In the mirror, in the cache, or nowhere on this machine.
         path: The file itself, or None if it is nowhere.
         intact: Whether its sha256 is the catalogue's; None if it is nowhere.
@@ -52,24 +52,9 @@ class DataStatus:
     path: Path | None
     intact: bool | None
 
-    def as_row(self) -> dict[str, str]:
-        """Give what fits in a line of a table on a terminal.
-
-        Returns:
-            Column heading to text.
-        """
-        state = {True: "intact", False: "WRONG SHA256", None: "-"}[self.intact]
-        return {
-            "file": self.file.name,
-            "where": self.place,
-            "state": state,
-            "licence": self.file.licence,
-            "content": self.file.description,
-        }
-
 
 def mirror_folder() -> Path | None:
-    """Say which mirror is looked at first.
+    """The mirror that is searched first, if any.
 
     Returns:
         The folder, or None if ``MATBENCH_SEGVAE_DATA`` is not set.
@@ -93,16 +78,16 @@ def mirror_folder() -> Path | None:
 
 
 def lookup(name: str) -> DataFile:
-    """Find a file's row in the catalogue.
+    """The entry of a file in the catalogue.
 
     Args:
         name: Its name there.
 
     Returns:
-        The row.
+        The entry.
 
     Raises:
-        UserError: If there is no such row.
+        UserError: If there is no such entry.
     """
     if name not in CATALOGUE:
         near = difflib.get_close_matches(name, CATALOGUE, n=1)
@@ -112,10 +97,10 @@ def lookup(name: str) -> DataFile:
 
 
 def address(file: DataFile) -> str:
-    """Say where a file would be downloaded from.
+    """The address that a file would be downloaded from.
 
     Args:
-        file: Its row in the catalogue.
+        file: Its entry in the catalogue.
 
     Returns:
         The pinned address, or that on the server named by ``MATBENCH_SEGVAE_URL``.
@@ -166,32 +151,32 @@ def verify(name: str) -> Path:
 
 
 def status(names: Iterable[str] | None = None) -> list[DataStatus]:
-    """Say where files are, downloading nothing.
+    """Where files are, downloading nothing.
 
     Args:
         names: Names in the catalogue; all of it by default.
 
     Returns:
-        One row per file.
+        One status per file, in the order of the names.
 
     Raises:
         UserError: If a name is unknown or the mirror is unusable.
     """
-    rows = []
+    statuses = []
     for file in map(lookup, CATALOGUE if names is None else names):
         place: Literal["mirror", "cache", "absent"] = "mirror"
         found = _in_mirror(file)
         if found is None:
             place, found = "cache", _in_cache(file)
         if found is None:
-            rows.append(DataStatus(file, "absent", None, None))
+            statuses.append(DataStatus(file, "absent", None, None))
         else:
-            rows.append(DataStatus(file, place, found, _digest(found) == file.sha256))
-    return rows
+            statuses.append(DataStatus(file, place, found, _digest(found) == file.sha256))
+    return statuses
 
 
 def read_pickle_verified(name: str) -> pd.DataFrame:
-    """Unpickle a table after checking its bytes.
+    """Unpickle a data frame after checking its bytes.
 
     A pickle runs code when it is read. This is the only place that does so, and only with
     bytes that have just been found to be those of the catalogue.
@@ -200,17 +185,17 @@ def read_pickle_verified(name: str) -> pd.DataFrame:
         name: Name of a pickle in the catalogue.
 
     Returns:
-        The table in it.
+        The data frame in it.
 
     Raises:
-        UserError: As :func:`fetch`, or if the bytes changed since.
+        UserError: As :func:`fetch`, or if the bytes were modified since.
     """
     file = lookup(name)
     path = fetch(name)
     content = _read(path)
     _check(file, path, hashlib.sha256(content).hexdigest())
-    table: pd.DataFrame = pd.read_pickle(io.BytesIO(content), compression=None)  # noqa: S301
-    return table
+    frame: pd.DataFrame = pd.read_pickle(io.BytesIO(content), compression=None)  # noqa: S301
+    return frame
 
 
 def _in_mirror(file: DataFile) -> Path | None:
@@ -266,7 +251,7 @@ def _download(file: DataFile) -> Path:
             f"network, or set {MIRROR_VARIABLE} to a folder that has {file.path}"
         ) from error
     except ValueError as error:
-        # pooch has thrown the bytes away before it complains.
+        # pooch removes the bytes before it raises.
         raise UserError(
             f"{url} gave other bytes than the catalogue's sha256 {file.sha256[:12]}…: try again, "
             f"or set {MIRROR_VARIABLE} to a folder that has {file.path}"

@@ -1,4 +1,4 @@
-"""Sample ids, folds and metadata of our tasks: committed, and how they were made.
+"""Sample ids, folds and metadata of the tasks of this package: committed, and how they were made.
 
 Folds are made as Matbench made its own (Dunn et al., npj Comput. Mater. 6, 138 (2020),
 doi 10.1038/s41524-020-00406-3): five, shuffled, with one fixed random state.
@@ -17,8 +17,9 @@ from typing import Any
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from matbench_segvae.benchmark.dft_tables import INPUT, TABLES, TARGET
+from matbench_segvae.benchmark.samples import INPUT, SAMPLES, TARGET
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import write_text
 
 _HUANG = """@article{Huang2023,
   author = {Huang, Pengru and Lukin, Ruslan and Faleev, Maxim and Kazeev, Nikita and
@@ -109,7 +110,7 @@ DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
 
 
 BENCHMARK_NAME = "defects2d_v0.1"
-"""What files with results of our tasks call their benchmark."""
+"""The benchmark's name in files with results."""
 
 
 RANDOM_STATE = 18012019
@@ -119,7 +120,7 @@ N_FOLDS = 5
 
 
 N_TRANSFER_TRAIN = 36
-"""Rows of the transfer task, its first, that are for training: V1, X1, V2 and X2."""
+"""Rows of the transfer task, its first, that are trained on: V1, X1, V2 and X2."""
 
 
 _DATA = Path(__file__).parent / "data"
@@ -196,7 +197,8 @@ def committed_metadata() -> Mapping[str, dict[str, Any]]:
 def write_committed(folder: Path = _DATA) -> None:
     """Make both committed files again; needs all data.
 
-    Fold files never change within a version of the benchmark, so this is for a new one.
+    For maintainers, and for the test that compares the committed files with fresh ones: folds
+    never change within a version of the benchmark, so the files are written for a new one only.
 
     Args:
         folder: Where to write them.
@@ -204,8 +206,8 @@ def write_committed(folder: Path = _DATA) -> None:
     Raises:
         UserError: If a data file cannot be had.
     """
-    tables = {task: make() for task, make in TABLES.items()}
-    splits = {task: make_splits(task, len(table)) for task, table in tables.items()}
+    samples = {task: make() for task, make in SAMPLES.items()}
+    splits = {task: make_splits(task, len(frame)) for task, frame in samples.items()}
     head = {
         "benchmark": BENCHMARK_NAME,
         "method": "sklearn.model_selection.KFold",
@@ -214,22 +216,22 @@ def write_committed(folder: Path = _DATA) -> None:
         "random_state": RANDOM_STATE,
         "transfer": f"one fold, trained on the first {N_TRANSFER_TRAIN} samples",
     }
-    metadata = {task: {**_facts(table), **DESCRIPTIONS[task]} for task, table in tables.items()}
+    metadata = {task: {**_facts(frame), **DESCRIPTIONS[task]} for task, frame in samples.items()}
     validation = json.dumps({"metadata": head, "splits": splits}, separators=(",", ":"))
-    (folder / VALIDATION_FILE.name).write_text(validation + "\n")
-    (folder / METADATA_FILE.name).write_text(json.dumps(metadata, indent=1) + "\n")
+    write_text(folder / VALIDATION_FILE.name, validation + "\n")
+    write_text(folder / METADATA_FILE.name, json.dumps(metadata, indent=1) + "\n")
 
 
-def _facts(table: pd.DataFrame) -> dict[str, Any]:
-    """Work out what Matbench keeps about a data set."""
-    target = table[TARGET]
+def _facts(samples: pd.DataFrame) -> dict[str, Any]:
+    """What Matbench keeps about a data set."""
+    target = samples[TARGET]
     return {
         "input_type": INPUT,
         "task_type": "regression",
         "target": TARGET,
         "unit": "eV",
-        "n_samples": len(table),
-        "num_entries": len(table),
+        "n_samples": len(samples),
+        "num_entries": len(samples),
         "mad": round(float((target - target.mean()).abs().mean()), 12),
         "columns": {
             INPUT: "Pymatgen Structure of the whole unrelaxed supercell with its defects.",
@@ -249,7 +251,7 @@ def _read(path: Path) -> Any:  # noqa: ANN401
 
 
 def check_benchmark(name: str) -> None:
-    """Refuse other benchmarks than ours."""
+    """Raise UserError for another benchmark than this one."""
     if name != BENCHMARK_NAME:
         raise UserError(
             f"benchmark {name!r} is not {BENCHMARK_NAME!r}: use matbench.bench.MatbenchBenchmark "
@@ -258,7 +260,7 @@ def check_benchmark(name: str) -> None:
 
 
 def check_tasks(names: Sequence[str]) -> None:
-    """Refuse tasks that our benchmark does not have."""
+    """Raise UserError for tasks that the benchmark does not have."""
     known = committed_metadata()
     unknown = [name for name in names if name not in known]
     if not names:

@@ -1,11 +1,11 @@
-"""What others have published on the tasks, to stand beside our results and never among them.
+"""Published results on the tasks, listed below the results of this package, never among them.
 
 On tasks of defects these are the predictions that came with the DFT data, scored again on the
 tasks' structures. The networks behind them were trained by the data's authors (Kazeev et al.,
 npj Comput. Mater. 9, 113 (2023), doi 10.1038/s41524-023-01062-z; Huang et al., npj 2D Mater.
 Appl. 7, 6 (2023), doi 10.1038/s41699-023-00369-1), on other splits of a larger data set. Their
-errors say what such networks reach on these structures, and cannot be ranked among those of our
-folds.
+errors show what such networks reach on these structures, and cannot be ranked among those of
+our folds.
 
 On two tasks of Matbench v0.1 they are mean scores over the official folds, as Matbench's
 leaderboards show them (https://matbench.materialsproject.org, pages "matbench_jdft2d" and
@@ -21,7 +21,7 @@ from types import MappingProxyType
 import numpy as np
 
 from matbench_segvae.benchmark.datasets import read_pickle_verified
-from matbench_segvae.benchmark.dft_tables import TARGET
+from matbench_segvae.benchmark.samples import TARGET
 
 _PREDICTIONS = "dft-table"
 
@@ -43,7 +43,7 @@ _MODELS: Mapping[str, str] = MappingProxyType(
 )
 
 
-# The table that lists the structures of a task's test parts.
+# The file that lists the structures of a task's test sets.
 _STRUCTURES: Mapping[str, str] = MappingProxyType(
     {
         "defects2d_mos2_v3": "v3-table",
@@ -93,7 +93,7 @@ class PublishedScore:
         task: Task name.
         model: Name of the model.
         mae: Mean absolute error in the unit of the target; over all structures of the task's
-            test parts, or the mean over the official folds.
+            test sets, or the mean over the official folds.
         standing: How it compares with our folds, in words.
         max_error: Largest absolute error in the unit of the target, if known.
         structures: Number of structures scored here; none where the score is as published.
@@ -108,13 +108,13 @@ class PublishedScore:
 
 
 def published_scores(task: str) -> list[PublishedScore]:
-    """What has been published on a task.
+    """Published scores on a task.
 
     Args:
         task: Task name.
 
     Returns:
-        One score per model, best first; none for tasks that nothing is known of.
+        One score per model, best first; none for tasks without published results.
 
     Raises:
         UserError: If a data file cannot be had.
@@ -130,11 +130,11 @@ def published_scores(task: str) -> list[PublishedScore]:
 def _scored_again(task: str) -> list[PublishedScore]:
     """Score the published predictions on a task's structures, in eV per defect site."""
     ids = read_pickle_verified(_STRUCTURES[task]).index
-    table = read_pickle_verified(_PREDICTIONS).loc[ids]
-    truth = table[_TRUTH].to_numpy(dtype=float)
+    predictions = read_pickle_verified(_PREDICTIONS).loc[ids]
+    truth = predictions[_TRUTH].to_numpy(dtype=float)
     scores = []
     for column, model in _MODELS.items():
-        errors = np.abs(table[column, TARGET].to_numpy(dtype=float) - truth)
+        errors = np.abs(predictions[column, TARGET].to_numpy(dtype=float) - truth)
         mae, worst = float(errors.mean()), float(errors.max())
         scores.append(PublishedScore(task, model, mae, ELSEWHERE, worst, len(errors)))
     return scores

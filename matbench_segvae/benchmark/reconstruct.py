@@ -1,4 +1,4 @@
-"""Giving the 2DMD vacancy structures back from published tables of their distances.
+"""The 2DMD vacancy structures, rebuilt from published tables of their distances.
 
 The tables hold distances between vacancies, computed from the fractional coordinates of
 the 8 x 8 MoS2 supercell rounded to three decimals. Up to symmetry there are exactly as
@@ -16,6 +16,7 @@ import numpy as np
 
 from matbench_segvae.defects import HOSTS, plane_distances, vacancy_orbits
 from matbench_segvae.errors import UserError
+from matbench_segvae.types import Floats
 
 REPEATS = 8
 """MoS2 cells along each in-plane axis of the 2DMD supercells."""
@@ -27,18 +28,18 @@ _HOST = HOSTS["MoS2"]
 _DECIMALS = 3  # of the fractional coordinates behind the tables
 
 
-_TOLERANCE = 1e-5  # Å; the nearest distinct distances are 1e-3 Å apart
+_TOLERANCE = 1e-5  # Å; the nearest distinct distances are 1e-3 Å from each other
 
 
 Sites = tuple[int, ...]
 
 
 @lru_cache(maxsize=1)
-def rounded_distances() -> tuple[np.ndarray, np.ndarray]:
-    """Compute site distances the way the tables did.
+def rounded_distances() -> tuple[Floats, Floats]:
+    """Site distances, computed as for the published tables.
 
     Returns:
-        Distances and their parts out of the plane, Å, both of shape ``(192, 192)``.
+        Distances and their components out of the plane, Å, both of shape ``(192, 192)``.
     """
     coords = np.round(_HOST.site_coords(REPEATS, REPEATS), _DECIMALS)
     return plane_distances(coords, _HOST.lattice(REPEATS, REPEATS).matrix)
@@ -57,14 +58,14 @@ def signature(sites: Sequence[int]) -> tuple[float, ...]:
     distances, heights = rounded_distances()
     metals = [site for site in sites if site < REPEATS**2]
     others = [site for site in sites if site >= REPEATS**2]
-    parts = sorted(float(distances[metal, other]) for metal in metals for other in others)
+    lengths = sorted(float(distances[metal, other]) for metal in metals for other in others)
     if len(others) == 2:
         one, two = others
-        parts += [float(distances[one, two]), float(heights[one, two])]
-    return tuple(parts)
+        lengths += [float(distances[one, two]), float(heights[one, two])]
+    return tuple(lengths)
 
 
-def match_rows(rows: np.ndarray, counts: tuple[int, int]) -> list[Sites]:
+def match_rows(rows: Floats, counts: tuple[int, int]) -> list[Sites]:
     """Find the vacancy configuration behind every row of a table.
 
     Args:
@@ -93,7 +94,7 @@ def match_rows(rows: np.ndarray, counts: tuple[int, int]) -> list[Sites]:
 
 
 def assign(candidates: Sequence[Sequence[int]]) -> list[int]:
-    """Give every row one of its candidates, none to two rows.
+    """Assign one candidate to every row, none to two rows.
 
     Rows with a single candidate left come first; then, among rows that have a choice, the
     first row gets its first candidate. The same input always gives the same result.

@@ -1,4 +1,4 @@
-"""Every task there is by name: ours first, then those of Matbench v0.1."""
+"""All tasks by name: those of this package first, then those of Matbench v0.1."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class TaskSummary:
     description: str
 
     def as_row(self) -> dict[str, str]:
-        """Give what fits in a line of a table on a terminal.
+        """One row of the list of tasks on a terminal.
 
         Returns:
             Column heading to text.
@@ -67,16 +67,16 @@ class TaskSummary:
 
 
 def task_names() -> list[str]:
-    """List every task.
+    """Names of all tasks.
 
     Returns:
-        Names, ours first, then Matbench's.
+        Those of this package first, then Matbench's.
     """
     return [*committed_metadata(), *mbv01_metadata]
 
 
 def benchmark_name_of(task: str) -> str:
-    """Say which benchmark a task belongs to.
+    """The benchmark that a task belongs to.
 
     Args:
         task: Task name.
@@ -89,7 +89,7 @@ def benchmark_name_of(task: str) -> str:
     """
     if task in committed_metadata():
         return BENCHMARK_NAME
-    # Reading a key of matbench's dictionaries would create it, so ask first.
+    # Reading a key of matbench's dictionaries would create it, hence the test.
     if task in mbv01_metadata:
         return str(MBV01_KEY)
     near = difflib.get_close_matches(task, task_names(), n=3)
@@ -101,13 +101,13 @@ def benchmark_name_of(task: str) -> str:
 
 
 def task_summary(name: str) -> TaskSummary:
-    """Tell what a task is about without loading it.
+    """Describe a task without loading it.
 
     Args:
         name: Task name.
 
     Returns:
-        Facts for a list.
+        What a list of tasks shows.
 
     Raises:
         UserError: If there is no such task.
@@ -130,13 +130,13 @@ def task_summary(name: str) -> TaskSummary:
 
 
 def make_task(name: str) -> MatbenchTask:
-    """Set a task up without loading its data; see :func:`load_task`.
+    """Set up a task without loading its data; see :func:`load_task`.
 
     Args:
         name: Task name.
 
     Returns:
-        A :class:`DefectTask`, or a stock MatbenchTask.
+        A :class:`DefectTask`, or Matbench's own MatbenchTask.
 
     Raises:
         UserError: If there is no such task.
@@ -147,14 +147,14 @@ def make_task(name: str) -> MatbenchTask:
 
 
 def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> MatbenchBenchmark:
-    """Set a benchmark up without loading its data.
+    """Set up a benchmark without loading its data.
 
     Args:
         benchmark_name: ``"defects2d_v0.1"`` or ``"matbench_v0.1"``.
         subset: Names of its tasks; all of them by default.
 
     Returns:
-        A :class:`DefectBenchmark`, or a stock MatbenchBenchmark.
+        A :class:`DefectBenchmark`, or Matbench's own MatbenchBenchmark.
 
     Raises:
         UserError: If there is no such benchmark, or a task is of another one.
@@ -201,7 +201,7 @@ def load_task(task: MatbenchTask) -> None:
 
 @contextmanager
 def _matminer_folder() -> Iterator[str]:
-    """Say where matminer keeps its data while a data set is loaded."""
+    """The folder that matminer reads from while a data set is loaded."""
     chosen = os.environ.get(MATMINER_VARIABLE)
     if chosen:
         yield chosen

@@ -1,27 +1,24 @@
-"""Our tasks, on matbench's own class.
+"""The tasks of ``defects2d_v0.1``, on matbench's own class.
 
-Everything a user of Matbench knows works the same. What differs is where folds,
-metadata and data come from, and that instances can be pickled and copied.
+The methods are those of Matbench. Folds, metadata and data come from this package, and
+instances can be pickled and copied.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
 
 from matbench_segvae.benchmark._matbench import (
     MatbenchTask,
+    ReadBack,
     RecursiveDotDict,
     dotted,
-    one_line,
     plain,
-    read_object,
 )
-from matbench_segvae.benchmark.dft_tables import TABLES
 from matbench_segvae.benchmark.folds import (
     BENCHMARK_NAME,
     check_benchmark,
@@ -30,10 +27,11 @@ from matbench_segvae.benchmark.folds import (
     committed_splits,
     sample_ids,
 )
+from matbench_segvae.benchmark.samples import SAMPLES
 from matbench_segvae.errors import UserError
 
 
-class DefectTask(MatbenchTask):
+class DefectTask(ReadBack, MatbenchTask):
     """One task of ``defects2d_v0.1``; see :class:`matbench.task.MatbenchTask`.
 
     Attributes:
@@ -47,10 +45,12 @@ class DefectTask(MatbenchTask):
         results: What was recorded, by fold key.
     """
 
+    _NAMED_BY: ClassVar = ("task", MatbenchTask._DATASET_KEY)
+
     def __init__(
         self, dataset_name: str, autoload: bool = True, benchmark: str = BENCHMARK_NAME
     ) -> None:
-        """Set a task up.
+        """Set up a task.
 
         Args:
             dataset_name: Name of the task.
@@ -83,20 +83,20 @@ class DefectTask(MatbenchTask):
             UserError: If the data cannot be had.
         """
         if self.df is None:
-            table = TABLES[self.dataset_name]()
-            table.index = sample_ids(self.dataset_name, len(table))
-            table.index.name = "mbid"
-            self.df = table
+            samples = SAMPLES[self.dataset_name]()
+            samples.index = sample_ids(self.dataset_name, len(samples))
+            samples.index.name = "mbid"
+            self.df = samples
 
     def get_train_and_val_data(self, fold_number: int, as_type: str = "tuple") -> Any:  # noqa: ANN401
-        """Get what an algorithm may learn from; see Matbench.
+        """Inputs and targets to train on; see Matbench.
 
         Args:
             fold_number: Number of the fold.
-            as_type: ``"tuple"`` for inputs and outputs, ``"df"`` for one table.
+            as_type: ``"tuple"`` for inputs and targets, ``"df"`` for one data frame.
 
         Returns:
-            Two series, or a table, indexed by sample id.
+            Two series, or a data frame, indexed by sample id.
 
         Raises:
             UserError: If there is no such fold.
@@ -107,15 +107,15 @@ class DefectTask(MatbenchTask):
     def get_test_data(
         self, fold_number: int, as_type: str = "tuple", include_target: bool = False
     ) -> Any:  # noqa: ANN401
-        """Get what an algorithm is to predict; see Matbench.
+        """Inputs to predict the targets of; see Matbench.
 
         Args:
             fold_number: Number of the fold.
             as_type: ``"tuple"`` or ``"df"``.
-            include_target: Give the outputs too.
+            include_target: Return the targets too.
 
         Returns:
-            A series or a table, indexed by sample id.
+            A series or a data frame, indexed by sample id.
 
         Raises:
             UserError: If there is no such fold.
@@ -162,11 +162,11 @@ class DefectTask(MatbenchTask):
         super().record(fold_number, values.tolist(), ci=ci, std=std, params=params)
 
     def validate(self) -> None:
-        """Check that everything is recorded as it should be; see Matbench.
+        """Check that every fold is recorded in full; see Matbench.
 
         Raises:
             ValueError: If folds or samples are missing or too many.
-            KeyError: If parts of the results are missing or too many.
+            KeyError: If keys of the results are missing or too many.
             TypeError: If predictions or scores are no floats.
         """
         # Matbench's check adds every key it looks for to the results.
@@ -177,47 +177,15 @@ class DefectTask(MatbenchTask):
             self.results = dotted(before)
 
     def as_dict(self) -> dict[str, Any]:
-        """Give what belongs into a file.
+        """The content of a file of results.
 
         Returns:
-            Plain dictionary, independent of this task.
+            Ordinary dictionary, independent of this task.
         """
         return dict(plain(super().as_dict()))
 
-    @classmethod
-    def from_dict(cls, d: Mapping[str, Any]) -> Self:
-        """Make a task from what :meth:`as_dict` gave.
-
-        Args:
-            d: Plain dictionary.
-
-        Returns:
-            A task with results and without data.
-
-        Raises:
-            UserError: If it belongs to another benchmark or is not valid.
-        """
-        with one_line(f"results of task {d.get(cls._DATASET_KEY)!r} refused"):
-            task: Self = super().from_dict(dict(d))
-            return task
-
-    @classmethod
-    def from_file(cls, filename: str | Path) -> Self:
-        """Read a task written by :meth:`to_file`, gzipped or not.
-
-        Args:
-            filename: The file.
-
-        Returns:
-            A task with results and without data.
-
-        Raises:
-            UserError: If it cannot be read, belongs to another benchmark or is not valid.
-        """
-        return cls.from_dict(read_object(filename))
-
     def __getstate__(self) -> dict[str, Any]:
-        """Give the state without matbench's dotted dictionaries, which cannot be pickled."""
+        """The state without matbench's dotted dictionaries, which cannot be pickled."""
         return {key: plain(value) for key, value in self.__dict__.items()}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:

@@ -26,6 +26,7 @@ from matbench_segvae.benchmark.xtb_method import (
 )
 from matbench_segvae.defects import vacancy_orbits
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import write_text
 from matbench_segvae.types import Report
 
 FAMILIES: Mapping[str, tuple[int, int]] = {
@@ -39,7 +40,7 @@ FAMILIES: Mapping[str, tuple[int, int]] = {
 
 
 def configurations(settings: XtbSettings | None = None) -> list[tuple[str, Sites]]:
-    """List every inequivalent configuration in the order of the data set.
+    """Every inequivalent configuration in the order of the data set.
 
     Args:
         settings: Settings of the calculation, of which ``repeats`` matters.
@@ -60,7 +61,7 @@ def build(
     report: Report = lambda line: None,
     settings: XtbSettings | None = None,
 ) -> Path:
-    """Compute the data set, or what is left of it, and write it into one file.
+    """Compute what is not yet finished of the data set, and write all of it into one file.
 
     Args:
         out: Folder that keeps one file per finished configuration; made if missing.
@@ -76,18 +77,20 @@ def build(
         RuntimeError: If a self-consistent cycle does not converge.
     """
     settings = settings or XtbSettings()
-    shelf = _Shelf(out, _facts(settings), report)
+    finished = _FinishedResults(out, _facts(settings), report)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        references = _references(shelf, settings)
+        references = _references(finished, settings)
         todo = configurations(settings)
         entries = []
         for number, (kind, sites) in enumerate(todo, start=1):
             label = f"{number}/{len(todo)} "
-            found = shelf.point(f"{kind}_{'-'.join(map(str, sites))}", sites, settings, label)
+            found = finished.single_point(
+                f"{kind}_{'-'.join(map(str, sites))}", sites, settings, label
+            )
             entries.append(_entry(kind, sites, found, references))
         target = out / "xtb_mos2.json.gz"
-        write_xtb_file(XtbDataset(shelf.facts, references, tuple(entries)), target)
+        write_xtb_file(XtbDataset(finished.facts, references, tuple(entries)), target)
     except OSError as error:
         raise UserError(
             f"cannot write to {out}: {error.strerror}; choose another folder"
@@ -96,12 +99,12 @@ def build(
 
 
 @dataclass(frozen=True)
-class _Shelf:
-    """Finished results, one file each, so that a build that was cut off can go on.
+class _FinishedResults:
+    """Finished results, one file each, so that an interrupted build can continue.
 
     Attributes:
         folder: Where the files are.
-        facts: How results come about; those of files that say otherwise are not used.
+        facts: Settings and versions; results computed with others are not used.
         report: Takes one line per result that had to be computed.
     """
 
@@ -109,37 +112,35 @@ class _Shelf:
     facts: Mapping[str, Any]
     report: Report
 
-    def point(
+    def single_point(
         self, name: str, sites: Sites, settings: XtbSettings, label: str = ""
     ) -> dict[str, Any]:
-        """Take or compute energy and gap of a supercell."""
+        """Energy and gap of a supercell, read or computed, eV."""
 
         def compute() -> dict[str, Any]:
             return dict(zip(("energy", "gap"), single_point(sites, settings), strict=True))
 
-        return self.take(name, compute, label)
+        return self.get(name, compute, label)
 
-    def take(
+    def get(
         self, name: str, compute: Callable[[], dict[str, Any]], label: str = ""
     ) -> dict[str, Any]:
-        """Take a finished result from its file, or compute and keep it."""
+        """A finished result from its file; computed and kept if there is none."""
         path = self.folder / f"{name}.json"
         try:
             saved = json.loads(path.read_text())
             if saved["settings"] == self.facts:
                 return dict(saved["result"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):
-            pass  # not there, or cut off while it was written: compute it again
+            pass  # missing or incomplete: compute it again
         result = compute()
-        partial = path.with_name(path.name + ".part")
-        partial.write_text(json.dumps({"settings": self.facts, "result": result}))
-        partial.replace(path)
+        write_text(path, json.dumps({"settings": self.facts, "result": result}))
         self.report(f"{label}{name}: {result['energy']:.4f} eV")
         return result
 
 
 def _facts(settings: XtbSettings) -> dict[str, Any]:
-    """Say how the numbers come about, in JSON's own types."""
+    """Settings, versions and method, in JSON's own types."""
     chemistry()
     return {
         **asdict(settings),
@@ -153,14 +154,14 @@ def _facts(settings: XtbSettings) -> dict[str, Any]:
     }
 
 
-def _references(shelf: _Shelf, settings: XtbSettings) -> dict[str, Any]:
+def _references(finished: _FinishedResults, settings: XtbSettings) -> dict[str, Any]:
     """Compute S8 and the pristine cell, and the sulfur-rich chemical potentials, eV."""
 
     def molecule() -> dict[str, Any]:
         return dict(zip(("energy", "positions"), relaxed_s8(settings), strict=True))
 
-    s8 = shelf.take("S8", molecule)
-    pristine = shelf.point("pristine", (), settings)
+    s8 = finished.get("S8", molecule)
+    pristine = finished.single_point("pristine", (), settings)
     mu_s = s8["energy"] / 8
     return {
         "pristine_energy": pristine["energy"],
@@ -191,6 +192,8 @@ def _entry(
 
 def recompute(index: int) -> float:
     """Compute an entry of the committed file afresh with the settings saved in it.
+
+    For maintainers and tests: it shows that the committed energies can be reproduced.
 
     Args:
         index: Position of the entry in the file.

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import written_whole
 
 XTB_FILE = Path(__file__).parent / "data" / "xtb_mos2.json.gz"
 """The committed data set."""
@@ -56,7 +57,7 @@ def read_xtb_file(path: Path = XTB_FILE) -> XtbDataset:
     """Read a data set written by :func:`write_xtb_file`.
 
     Args:
-        path: The file; the committed one unless told otherwise.
+        path: The file; by default the committed one.
 
     Returns:
         Its contents.
@@ -91,6 +92,5 @@ def write_xtb_file(dataset: XtbDataset, path: Path) -> None:
     }
     # A time stamp in the gzip header would change the bytes with every build.
     packed = gzip.compress(json.dumps(raw, separators=(",", ":")).encode(), mtime=0)
-    partial = path.with_name(path.name + ".part")
-    partial.write_bytes(packed)
-    partial.replace(path)
+    with written_whole(path) as file:
+        file.write(packed)

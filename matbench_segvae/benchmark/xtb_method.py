@@ -114,7 +114,7 @@ def single_point(removed: Sites, settings: XtbSettings | None = None) -> tuple[f
 
 def _gap(calculator: Any) -> float:  # noqa: ANN401
     """Read the HOMO-LUMO gap in eV of a finished closed-shell calculation."""
-    # ASE has no name for orbital energies, so they are asked of tblite's own result.
+    # ASE has no name for orbital energies, so they are read from tblite's own result.
     result = calculator._res
     levels = np.sort(result.get("orbital-energies")) * _HARTREE
     pairs = round(float(np.sum(result.get("orbital-occupations"))) / 2)

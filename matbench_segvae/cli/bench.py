@@ -1,4 +1,4 @@
-"""The commands ``matbench-segvae bench …``: how fast the engine is and what it recovers."""
+"""The commands ``matbench-segvae bench …``: benchmarks of the engine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def throughput_command(
         "scored per second, all in all": f"{found.scored_per_second:.0f}",
         "share of sampling": f"{found.sampling_share:.1%}",
         "share of fitting and scoring": f"{found.scoring_share:.1%}",
-        "share of training and the rest": f"{found.training_share:.1%}",
+        "share of training and all else": f"{found.training_share:.1%}",
         "peak memory, MB": f"{found.peak_megabytes:.0f}",
         "of it, loaded libraries, MB": f"{found.library_megabytes:.0f}",
     }
@@ -59,15 +59,22 @@ def recovery_command(
     preset: Annotated[str, typer.Option(help="default or paper.", metavar="NAME")] = "default",
     time_limit: Annotated[float, typer.Option(help="Seconds per search.", min=1)] = 60.0,
     out: Annotated[
-        Path, typer.Option(help="File of finished searches; the same file goes on.")
+        Path, typer.Option(help="File of finished searches; a search in it is not run again.")
     ] = Path("recovery.jsonl"),
     workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
     """Share of known formulas found, under the strict and the front rule."""
-    from matbench_segvae.bench.recovery import EstimatorFinder, overall, run_suite, summarise
+    from matbench_segvae.bench.recovery import (
+        EstimatorFinder,
+        RecoverySettings,
+        overall,
+        run_suite,
+        summarise,
+    )
 
     find = EstimatorFinder({"preset": preset, "epochs": 10_000, "time_limit": time_limit})
-    attempts = run_suite(suite, find, noise, seeds, out, _tell, workers)
+    settings = RecoverySettings(noise, seeds=seeds, workers=workers)
+    attempts = run_suite(suite, find, settings, out, _print_attempt)
     table = Table(title=f"{suite}, noise {noise:g}, preset {preset}", box=SIMPLE_HEAD)
     for header in ("problem", "searches", "strict", "front", "median s"):
         table.add_column(header, justify="left" if header == "problem" else "right")
@@ -92,31 +99,40 @@ def ablation_command(
         typer.Option("--variant", help="Repeatable; all by default.", metavar="NAME"),
     ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder of finished searches; the same folder goes on.")
+        Path, typer.Option(help="Folder of finished searches; a search in it is not run again.")
     ] = Path("ablation"),
     outliers: Annotated[
-        int, typer.Option(help="Values that are far off, of each problem's 20.", min=0, max=10)
+        int, typer.Option(help="Outliers among each problem's 20 values.", min=0, max=10)
     ] = 0,
     workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
-    """What each choice of the default settings is worth: searches without it."""
+    """The effect of each choice of the default settings: searches without it."""
     from matbench_segvae.bench.ablation import VARIANTS, variant
-    from matbench_segvae.bench.recovery import SUITES, EstimatorFinder, overall, run_suite
+    from matbench_segvae.bench.recovery import (
+        SUITES,
+        EstimatorFinder,
+        RecoverySettings,
+        overall,
+        run_suite,
+    )
 
     if suite not in SUITES:
-        _pair_ablation(suite, seeds, rounds, variants, out, outliers, workers)
+        if outliers or workers > 1:
+            raise UserError("--outliers and --workers are for the suite nguyen")
+        _pair_ablation(suite, seeds, rounds, variants, out)
         return
     names = variants or list(VARIANTS)
     chosen = [variant(name) for name in names]
+    settings = RecoverySettings(outliers=outliers, seeds=seeds, workers=workers)
     out.mkdir(parents=True, exist_ok=True)
     off = f"{outliers} outliers" if outliers else "no noise"
     table = Table(title=f"{suite}, {off}, at most {rounds} rounds", box=SIMPLE_HEAD)
     for header in ("variant", "searches", "strict", "front", "median s"):
         table.add_column(header, justify="left" if header == "variant" else "right")
-    for name, changed in zip(names, chosen, strict=True):
-        find = EstimatorFinder(changed.arguments(rounds))
+    for name, variation in zip(names, chosen, strict=True):
+        find = EstimatorFinder(variation.arguments(rounds))
         store = out / f"{suite}-{rounds}-{name}.jsonl"
-        r = overall(run_suite(suite, find, 0.0, seeds, store, _tell, workers, outliers))
+        r = overall(run_suite(suite, find, settings, store, _print_attempt))
         table.add_row(
             name, str(r.attempts), f"{r.strict:.1%}", f"{r.front:.1%}", f"{r.seconds:.1f}"
         )
@@ -129,40 +145,41 @@ def _pair_ablation(
     rounds: int,
     variants: list[str] | None,
     out: Path,
-    outliers: int,
-    workers: int,
 ) -> None:
-    """The same for searches of pair formulas, which are compared one by one."""
+    """The same for searches of pair formulas, which are compared search by search."""
     from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs
     from matbench_segvae.benchmark import BENCHMARK_NAME, benchmark_name_of, load_task, make_task
 
     if benchmark_name_of(task_name) != BENCHMARK_NAME:
         raise UserError(f"{task_name} has no pairs of defects: choose a task of {BENCHMARK_NAME}")
-    if outliers or workers > 1:
-        raise UserError("--outliers and --workers are for the suite nguyen")
     chosen = pair_variants(variants)
     task = make_task(task_name)
     load_task(task)
-    parts = [task.get_train_and_val_data(fold) for fold in task.folds]
+    training_sets = [task.get_train_and_val_data(fold) for fold in task.folds]
     out.mkdir(parents=True, exist_ok=True)
     title = f"formulas for pairs of {task_name}, at most {rounds} rounds"
     table = Table(title=title, box=SIMPLE_HEAD)
     lengths = {"15 tokens": lambda trial: trial.short, "any length": lambda trial: trial.any_length}
-    beside = [header for length in lengths for header in (length, "less", "more")]
-    for header in ("variant", "searches", *beside, "s"):
+    headers = [header for length in lengths for header in (length, "less", "more")]
+    for header in ("variant", "searches", *headers, "s"):
         table.add_column(header, justify="left" if header == "variant" else "right")
     found = {
         name: search_pairs(
-            parts, changes, seeds, rounds, out / f"{task_name}-{rounds}-{name}.jsonl", _tell_pair
+            training_sets,
+            variant,
+            seeds,
+            rounds,
+            out / f"{task_name}-{rounds}-{name}.jsonl",
+            _print_pair_search,
         )
-        for name, changes in chosen.items()
+        for name, variant in chosen.items()
     }
     for name, trials in found.items():
         seconds = sum(trial.seconds for trial in trials) / len(trials)
         figures = [
             figure
             for loss in lengths.values()
-            for figure in _told(compared(trials, found["default"], loss))
+            for figure in _figures(compared(trials, found["default"], loss))
         ]
         table.add_row(name, str(len(trials)), *figures, f"{seconds:.1f}")
     console().print(table)
@@ -174,7 +191,7 @@ def scaling_command(
     factor: Annotated[int, typer.Option(help="Times as many in the large one.", min=1)] = 100,
     seed: Annotated[int, typer.Option(help="Seed of structures and searches.", min=0)] = 0,
 ) -> None:
-    """What more structures of the same lattice cost a search for a pair law."""
+    """How the time of a search for a pair law grows with structures of the same lattice."""
     from matbench_segvae.bench.scaling import measure_scaling
 
     searches = measure_scaling(structures, factor, seed)
@@ -189,23 +206,23 @@ def scaling_command(
     print(f"{factor} times the structures take {ratio:.2f} times as long")
 
 
-def _told(found: Comparison) -> tuple[str, str, str]:
-    """Errors in units of the default's, and how many searches left less and more."""
+def _figures(found: Comparison) -> tuple[str, str, str]:
+    """Errors in units of the default's, and how many searches were better and worse."""
     return f"{found.ratio:.2f} ± {found.error:.2f}", str(found.better), str(found.worse)
 
 
-def _tell_pair(trial: PairTrial) -> None:
-    """A line about a finished search for a formula of pairs."""
+def _print_pair_search(trial: PairTrial) -> None:
+    """Print the outcome of a search for a formula of pairs."""
     print(
-        f"part {trial.part} kind {trial.kind} seed {trial.seed}: "
+        f"fold {trial.part} kind {trial.kind} seed {trial.seed}: "
         f"{1000 * trial.short:.3g} meV with 15 tokens, {1000 * trial.any_length:.3g} with any, "
         f"{trial.seconds:.1f} s",
         flush=True,
     )
 
 
-def _tell(attempt: Attempt) -> None:
-    """A line about a finished search."""
+def _print_attempt(attempt: Attempt) -> None:
+    """Print the outcome of a search."""
     verdicts = [f"{rule} {'yes' if found else 'no'}" for rule, found in
                 (("strict", attempt.strict), ("front", attempt.front))]  # fmt: skip
     print(

@@ -1,4 +1,4 @@
-"""What the commands share: the console, plain tables, numbers read from words."""
+"""What the commands share: exit statuses, the console, tables, numbers read from text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def console(*, stderr: bool = False) -> Console:
 
 
 def print_records(title: str, records: Sequence[Mapping[str, str]]) -> None:
-    """Print a table; on a narrow terminal names stay whole and the rest wraps."""
+    """Print a table; on a narrow terminal names stay whole and the other columns wrap."""
     table = Table(
         title=title, title_style="bold", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
     )

@@ -65,11 +65,11 @@ def data_verify_command(names: _DataNames = None) -> None:
 @data_app.command("build")
 def data_build_command(
     name: Annotated[str, typer.Argument(help="What to compute: xtb-mos2.")],
-    out: Annotated[Path, typer.Option(help="Folder of the finished parts.", metavar="DIR")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder of the results.", metavar="DIR")] = Path(
         "xtb-mos2"
     ),
 ) -> None:
-    """Compute the embedded data set again; it can be interrupted and goes on where it was."""
+    """Compute the embedded data set again; an interrupted computation is resumed."""
     if name != "xtb-mos2":
         raise UserError(f"unknown data set '{name}': only xtb-mos2 can be computed")
     from matbench_segvae.benchmark.xtb import build

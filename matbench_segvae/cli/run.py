@@ -48,7 +48,7 @@ def run_command(
         int,
         typer.Option(
             help="Number of seeds, from --seed on; the first one makes the submission, the "
-            "others say how much it depends on the seed.",
+            "others show how much it depends on the seed.",
             min=1,
             metavar="INTEGER",
         ),
@@ -62,11 +62,13 @@ def run_command(
 ) -> None:
     """Run algorithms on the folds of tasks and write a submission folder for each.
 
-    Finished folds are kept and not run again, so an interrupted run can go on.
+    Finished folds are kept and not run again, so an interrupted run can go on. An algorithm
+    that fails does not stop the others: what failed is listed at the end, with exit status 2.
     """
+    from matbench_segvae.benchmark import quiet_matbench
     from matbench_segvae.reporting import ConsoleObserver, print_run, write_submissions
     from matbench_segvae.reporting.seeds import seed_folder
-    from matbench_segvae.running import prepare_tasks, quiet_matbench, run
+    from matbench_segvae.running import RunOptions, prepare_tasks, run
 
     terminal = console()
     tasks = _distinct(task or [DEFAULT_TASK])
@@ -74,35 +76,43 @@ def run_command(
     with quiet_matbench():
         counts = [len(set(fold or t.folds)) for t in prepare_tasks(tasks, fold).values()]
     total = seeds * len(algorithms) * sum(counts)
-    numbers = range(seed, seed + seeds)
-    folds = fold or None
     try:
         with ConsoleObserver(terminal, total) as observer:
             reports = [
-                run(tasks, algorithms, folds, n, seed_folder(out, n, seed), overwrite, observer)
-                for n in numbers
+                run(
+                    tasks,
+                    algorithms,
+                    RunOptions(fold or None, number, overwrite),
+                    seed_folder(out, number, seed),
+                    observer,
+                )
+                for number in range(seed, seed + seeds)
             ]
     except KeyboardInterrupt:
         print(
-            f"interrupted: finished folds are kept in '{out}', the same command goes on from there",
+            f"interrupted: finished folds are kept in '{out}', the same command resumes the run",
             file=sys.stderr,
         )
         raise typer.Exit(INTERRUPTED) from None
     submissions = write_submissions(out, algorithms, reports[0].tasks)
     print_run(terminal, reports[0], submissions)
-    _complain(reports, explicit=algorithm is not None)
+    _raise_problems(reports, explicit=algorithm is not None)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _complain(reports: Sequence[RunReport], explicit: bool) -> None:
-    """Turn an algorithm that gave up into an error, after all else is written.
+def _raise_problems(reports: Sequence[RunReport], explicit: bool) -> None:
+    """Raise one error for everything that failed, after all results are written.
 
-    An algorithm that was only there by default may be left out: it was said in a warning. What
-    went wrong in the same way for several seeds is said once.
+    An algorithm that was chosen by default need not support a task: a warning has reported
+    that. The failure of a fold is always an error.
     """
-    problems = dict.fromkeys(problem for report in reports for problem in report.problems)
-    if problems and (explicit or not reports[0].results):
-        raise UserError("; ".join(f"{p.algorithm} on {p.task}: {p.message}" for p in problems))
+    from matbench_segvae.running import problem_lines
+
+    problems = [problem for report in reports for problem in report.problems]
+    if not explicit and reports[0].results:
+        problems = [problem for problem in problems if problem.fold is not None]
+    if problems:
+        raise UserError("; ".join(problem_lines(problems)))

@@ -53,7 +53,7 @@ def submission_make_command(
     ],
     authors: Annotated[
         str | None,
-        typer.Option(help="Who submits it. Default: as the algorithm says.", metavar="NAMES"),
+        typer.Option(help="Who submits it. Default: as in the algorithm's card.", metavar="NAMES"),
     ] = None,
 ) -> None:
     """Assemble a submission folder from the results of a run, and check it.

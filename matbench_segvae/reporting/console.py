@@ -1,4 +1,4 @@
-"""The leaderboard on a terminal, wide or narrow."""
+"""What is printed on a terminal: the leaderboard as tables, and the progress of a run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from matbench_segvae.reporting.seeds import read_seeds, spread_of
 from matbench_segvae.reporting.submission.write import Submission
 from matbench_segvae.running import FoldResult, RunReport
 
+LOG_INTERVAL = 10.0
+"""Least time between two lines of progress in a log file, s."""
+
 
 def print_leaderboard(
     console: Console,
@@ -31,12 +34,11 @@ def print_leaderboard(
         console: Where to print.
         board: Rows by task name, best first.
         units: Unit of the target by task name; energies in eV are shown in meV.
-        published: Published scores by task name; they stand below the rows, not among them.
+        published: Published scores by task name; listed below the rows, not ranked.
     """
     for task, rows in board.items():
-        factor, unit = display_unit(units.get(task, ""))
         others = (published or {}).get(task, ())
-        console.print(_table(task, rows, others, factor, unit, console.width))
+        console.print(_table(rows, others, units.get(task, ""), console.width))
         best = best_formula(rows)
         for row in rows:
             if row.formula:
@@ -48,8 +50,8 @@ def print_run(console: Console, report: RunReport, submissions: Sequence[Submiss
 
     Args:
         console: Where to print.
-        report: What came of the run.
-        submissions: What became of the submission folders.
+        report: The outcome of the run.
+        submissions: Its submission folders.
     """
     board = rank(FoldScore.of(result) for result in report.results)
     units = {r.task: r.unit for r in report.results}
@@ -87,8 +89,7 @@ def print_seeds(
             if spread is not None:
                 factor, unit = display_unit((units or {}).get(task, ""))
                 factor, unit = (factor, unit) if metric == "mae" else (1.0, "")
-                digits = 3 if metric == "rocauc" else _digits(spread.mean * factor)
-                figure = f"{spread.mean * factor:.{digits}f} ± {spread.std * factor:.{digits}f}"
+                figure = _spread(spread.mean * factor, spread.std * factor, metric)
                 seeds = ",".join(map(str, spread.seeds))
                 table.add_row(task, folder.name, seeds, f"{figure} {unit}".strip())
     if table.row_count:
@@ -107,19 +108,40 @@ def display_unit(unit: str) -> tuple[float, str]:
 
 
 def _table(
-    task: str,
-    rows: Sequence[Row],
-    published: Sequence[PublishedScore],
-    factor: float,
-    unit: str,
-    width: int,
+    rows: Sequence[Row], published: Sequence[PublishedScore], unit: str, width: int
 ) -> Table:
+    """The rows of one task, and published scores below a line."""
     regression = rows[0].metric == "mae"
     name = "MAE" if regression else "ROC-AUC"
-    title = f"{task}: {name}" + (f" in {unit}" if regression and unit else "")
+    factor, shown_unit = display_unit(unit)
+    columns = _columns(rows, published, name, factor)
+    _drop_columns(columns, width)
+    title = f"{rows[0].task}: {name}" + (f" in {shown_unit}" if regression and shown_unit else "")
+    table = Table(title=title, title_style="bold", title_justify="left")
+    for header in columns:
+        table.add_column(header, justify="left" if header == "algorithm" else "right")
+    for place, cells in enumerate(zip(*columns.values(), strict=True)):
+        if place == len(rows):
+            table.add_section()
+        style = "bold" if place == 0 else "dim" if place >= len(rows) else ""
+        table.add_row(*cells, style=style)
+    if published:
+        standings = dict.fromkeys(score.standing for score in published)
+        table.caption = f"below the line: {'; '.join(standings)}"
+        table.caption_justify = "left"
+    return table
+
+
+def _columns(
+    rows: Sequence[Row], published: Sequence[PublishedScore], name: str, factor: float
+) -> dict[str, list[str]]:
+    """Cells by header: those of the rows, then those of the published scores."""
+    score_factor = factor if rows[0].metric == "mae" else 1.0
     columns = {
         "algorithm": [row.algorithm for row in rows],
-        f"{name} ± std": [_spread(row, factor if regression else 1.0) for row in rows],
+        f"{name} ± std": [
+            _spread(row.mean * score_factor, row.std * score_factor, row.metric) for row in rows
+        ],
         "max error": [_number(row.max_error, factor) for row in rows],
         "complexity": ["" if row.complexity is None else str(row.complexity) for row in rows],
         "parameters": [_count(row.cost.parameters) for row in rows],
@@ -138,24 +160,11 @@ def _table(
         }
         for header, column in columns.items():
             column.append(known.get(header, ""))
-    _fit(columns, width)
-    table = Table(title=title, title_style="bold", title_justify="left")
-    for header in columns:
-        table.add_column(header, justify="left" if header == "algorithm" else "right")
-    for place, cells in enumerate(zip(*columns.values(), strict=True)):
-        if place == len(rows):
-            table.add_section()
-        style = "bold" if place == 0 else "dim" if place >= len(rows) else ""
-        table.add_row(*cells, style=style)
-    if published:
-        standings = dict.fromkeys(score.standing for score in published)
-        table.caption = f"below the line: {'; '.join(standings)}"
-        table.caption_justify = "left"
-    return table
+    return columns
 
 
-def _fit(columns: dict[str, list[str]], width: int) -> None:
-    """Drop columns that say nothing, then on a narrow terminal those that say least."""
+def _drop_columns(columns: dict[str, list[str]], width: int) -> None:
+    """Drop empty columns, then on a narrow terminal the least important ones."""
     for header in [header for header, cells in columns.items() if not any(cells)]:
         del columns[header]
     dispensable = ("device", "predict s/1000", "parameters", "complexity", "max error")
@@ -165,9 +174,8 @@ def _fit(columns: dict[str, list[str]], width: int) -> None:
             columns.pop(header, None)
 
 
-def _spread(row: Row, factor: float) -> str:
-    mean, std = row.mean * factor, row.std * factor
-    digits = 3 if row.metric == "rocauc" else _digits(mean)
+def _spread(mean: float, std: float, metric: str) -> str:
+    digits = 3 if metric == "rocauc" else _digits(mean)
     return f"{mean:.{digits}f} ± {std:.{digits}f}"
 
 
@@ -196,20 +204,16 @@ def _formula_line(row: Row, what: str) -> Text:
     fold = f"fold {row.formula_fold}, the closest to the mean"
     size = "" if row.complexity is None else f", complexity {row.complexity}"
     line = Text(f"{what} ({row.algorithm}, {fold}{size}):", style="dim")
-    for part in str(row.formula).split("; "):
-        line.append(f"\n  {part}", style="bold not dim")
+    for law in str(row.formula).split("; "):
+        line.append(f"\n  {law}", style="bold not dim")
     return line
 
 
-# A log file gets a line of progress at most this often, in seconds.
-LOG_INTERVAL = 10.0
-
-
 class ConsoleObserver:
-    """Prints a line per finished fold and keeps the latest progress in sight.
+    """Prints a line per finished fold and shows the latest progress.
 
-    On a terminal progress is one moving line; elsewhere it is a plain line every ten
-    seconds. To be used as a context manager.
+    On a terminal progress is one moving line; in a log file it is a line every ten seconds.
+    To be used as a context manager.
 
     Args:
         console: Where to print.
@@ -221,7 +225,7 @@ class ConsoleObserver:
         self._total = total
         self._done = 0
         self._fold = ""
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
         self._status: Status | None = None
 
     def __enter__(self) -> ConsoleObserver:
@@ -237,14 +241,14 @@ class ConsoleObserver:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Take the moving line away."""
+        """Remove the moving line."""
         if self._status is not None:
             self._status.stop()
 
     def started(self, task: str, algorithm: str, fold: int) -> None:
-        """Say which fold is being run."""
+        """Show which fold is being run."""
         self._fold = f"{task} fold {fold}: {algorithm}"
-        self._said = time.monotonic()
+        self._printed = time.monotonic()
         if self._status is not None:
             self._status.update(self._line(self._fold))
 
@@ -252,8 +256,8 @@ class ConsoleObserver:
         """Show a line of progress of the current fold."""
         if self._status is not None:
             self._status.update(self._line(f"{self._fold}  {line}"))
-        elif time.monotonic() - self._said >= LOG_INTERVAL:
-            self._said = time.monotonic()
+        elif time.monotonic() - self._printed >= LOG_INTERVAL:
+            self._printed = time.monotonic()
             self._print(f"{self._fold}  {line}")
 
     def finished(self, result: FoldResult, resumed: bool) -> None:

@@ -1,4 +1,7 @@
-"""From fold scores to ranked rows."""
+"""The leaderboard: submissions are read, and their algorithms ranked by score, with their cost.
+
+A submission is one of this package or any other in Matbench's form.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,13 @@ from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
 
+Params = Mapping[str, Any]
+"""What an algorithm recorded beside the predictions of a fold."""
+
 
 @dataclass(frozen=True)
 class FoldScore:
-    """The scores of one fold, of ours or of any submission in Matbench's form.
+    """The scores of one fold.
 
     Attributes:
         task: Task name.
@@ -27,14 +33,14 @@ class FoldScore:
         fold: Fold number.
         scores: Matbench's scores, such as ``mae`` in the unit of the target.
         params: What the algorithm recorded beside its predictions.
-        predictions: Predictions of the fold's test part by sample id.
+        predictions: Predictions of the fold's test set by sample id.
     """
 
     task: str
     algorithm: str
     fold: int
     scores: Mapping[str, float]
-    params: Mapping[str, Any]
+    params: Params
     predictions: Mapping[str, float]
 
     @classmethod
@@ -48,6 +54,23 @@ class FoldScore:
             result.params,
             result.predictions,
         )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Cost of an algorithm on a task; ``None`` is for what was not recorded.
+
+    Attributes:
+        parameters: Numbers fitted in a fold, mean over the folds, rounded.
+        fit_seconds: Mean time to fit a fold, in s.
+        predict_seconds: Mean time to predict 1,000 structures, in s.
+        device: ``"cpu"`` or ``"cuda"``; both, if folds differ.
+    """
+
+    parameters: int | None = None
+    fit_seconds: float | None = None
+    predict_seconds: float | None = None
+    device: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,7 +89,7 @@ class Row:
         formula_fold: The fold whose error is closest to the mean. Each fold has its own
             formula; this one is neither the luckiest nor the unluckiest.
         complexity: Complexity of that formula.
-        folds: The folds that went in.
+        folds: The folds it is made of.
     """
 
     task: str
@@ -87,64 +110,12 @@ class Row:
         return self.cost.fit_seconds
 
 
-def rank(scores: Iterable[FoldScore]) -> dict[str, list[Row]]:
-    """Make the rows of every task, best first.
-
-    Returns:
-        Rows by task name, tasks in the order of their first appearance.
-    """
-    grouped: dict[str, dict[str, list[FoldScore]]] = {}
-    for score in scores:
-        grouped.setdefault(score.task, {}).setdefault(score.algorithm, []).append(score)
-    board = {}
-    for task, algorithms in grouped.items():
-        rows = [_row(folds) for folds in algorithms.values()]
-        board[task] = sorted(rows, key=lambda r: r.mean if r.metric == "mae" else -r.mean)
-    return board
-
-
-def best_formula(rows: Sequence[Row]) -> Row | None:
-    """The best row that has a formula, if any has."""
-    return next((row for row in rows if row.formula), None)
-
-
-def units_of(tasks: Iterable[str]) -> dict[str, str]:
-    """Units of the targets by task name, without tasks that are not known here."""
-    units = {}
-    for name in tasks:
-        with contextlib.suppress(UserError):
-            units[name] = task_summary(name).unit
-    return units
-
-
-def _row(folds: list[FoldScore]) -> Row:
-    metric = "mae" if "mae" in folds[0].scores else "rocauc"
-    values = [fold.scores[metric] for fold in folds]
-    mean = statistics.fmean(values)
-    typical = min(folds, key=lambda fold: (abs(fold.scores[metric] - mean), fold.fold))
-    errors = [fold.scores["max_error"] for fold in folds if "max_error" in fold.scores]
-    formula, complexity = typical.params.get("formula"), typical.params.get("complexity")
-    return Row(
-        task=folds[0].task,
-        algorithm=folds[0].algorithm,
-        metric=metric,
-        mean=mean,
-        std=statistics.pstdev(values),
-        max_error=max(errors, default=None),
-        cost=cost_of([fold.params for fold in folds]),
-        formula=str(formula) if formula else None,
-        formula_fold=typical.fold if formula else None,
-        complexity=int(complexity) if isinstance(complexity, int | float) else None,
-        folds=tuple(sorted(fold.fold for fold in folds)),
-    )
-
-
 def read_results(directory: Path) -> list[FoldScore]:
     """Read every submission in a folder, finished or not.
 
     Args:
-        directory: A folder of submission folders, ours or in Matbench's form, or one
-            submission folder. Folds that are stored but not yet part of a submission count too.
+        directory: A folder of submission folders, or one submission folder. Folds that are
+            stored but not yet in a submission count too.
 
     Returns:
         Scores of all folds found.
@@ -213,33 +184,51 @@ def _read_folds(folder: Path) -> list[FoldScore]:
         try:
             scores.append(FoldScore.of(FoldStore.read(path)))
         except BrokenFoldFile:
-            # The next run makes it again; a table is no place to stop for it.
+            # The next run makes it again; the other folds can be shown without it.
             continue
     return scores
 
 
-Params = Mapping[str, Any]
+def rank(scores: Iterable[FoldScore]) -> dict[str, list[Row]]:
+    """Make the rows of every task, best first.
 
-
-@dataclass(frozen=True)
-class Cost:
-    """Cost of an algorithm on a task; ``None`` is for what was not recorded.
-
-    Attributes:
-        parameters: Numbers fitted in a fold, mean over the folds, rounded.
-        fit_seconds: Mean time to fit a fold, in s.
-        predict_seconds: Mean time to predict 1,000 structures, in s.
-        device: ``"cpu"`` or ``"cuda"``; both, if folds differ.
+    Returns:
+        Rows by task name, tasks in the order of their first appearance.
     """
+    grouped: dict[str, dict[str, list[FoldScore]]] = {}
+    for score in scores:
+        grouped.setdefault(score.task, {}).setdefault(score.algorithm, []).append(score)
+    board = {}
+    for task, algorithms in grouped.items():
+        rows = [_row(folds) for folds in algorithms.values()]
+        board[task] = sorted(rows, key=lambda r: r.mean if r.metric == "mae" else -r.mean)
+    return board
 
-    parameters: int | None = None
-    fit_seconds: float | None = None
-    predict_seconds: float | None = None
-    device: str | None = None
+
+def _row(folds: list[FoldScore]) -> Row:
+    metric = "mae" if "mae" in folds[0].scores else "rocauc"
+    values = [fold.scores[metric] for fold in folds]
+    mean = statistics.fmean(values)
+    typical = min(folds, key=lambda fold: (abs(fold.scores[metric] - mean), fold.fold))
+    errors = [fold.scores["max_error"] for fold in folds if "max_error" in fold.scores]
+    formula, complexity = typical.params.get("formula"), typical.params.get("complexity")
+    return Row(
+        task=folds[0].task,
+        algorithm=folds[0].algorithm,
+        metric=metric,
+        mean=mean,
+        std=statistics.pstdev(values),
+        max_error=max(errors, default=None),
+        cost=cost_of([fold.params for fold in folds]),
+        formula=str(formula) if formula else None,
+        formula_fold=typical.fold if formula else None,
+        complexity=int(complexity) if isinstance(complexity, int | float) else None,
+        folds=tuple(sorted(fold.fold for fold in folds)),
+    )
 
 
 def cost_of(folds: Sequence[Params]) -> Cost:
-    """Sum up what the folds of an algorithm recorded about themselves."""
+    """Mean cost of an algorithm over its folds."""
     parameters = _mean(folds, lambda params: params.get("parameters"))
     devices = sorted({name for params in folds if (name := _device(params))})
     return Cost(
@@ -251,7 +240,7 @@ def cost_of(folds: Sequence[Params]) -> Cost:
 
 
 def _mean(folds: Sequence[Params], read: Callable[[Params], object]) -> float | None:
-    """Mean over the folds that have a number there."""
+    """Mean over the folds that recorded a number."""
     numbers = [
         float(value)
         for value in map(read, folds)
@@ -268,12 +257,26 @@ def _predict_seconds(params: Params) -> float | None:
 
 
 def _device(params: Params) -> str | None:
-    """What the algorithm says it ran on; if it says nothing, what there was to run on."""
-    said = params.get("device")
-    if isinstance(said, str):
-        return said
+    """The device the algorithm reports; without a report, the only one there was."""
+    device = params.get("device")
+    if isinstance(device, str):
+        return device
     hardware = params.get("hardware")
     if isinstance(hardware, Mapping) and "cpu" in hardware:
-        # With an accelerator in the machine only the algorithm knows whether it was used.
+        # Whether an accelerator was used, only the algorithm can report.
         return None if hardware.get("accelerator") else "cpu"
     return None
+
+
+def best_formula(rows: Sequence[Row]) -> Row | None:
+    """The best row that has a formula, if any has."""
+    return next((row for row in rows if row.formula), None)
+
+
+def units_of(tasks: Iterable[str]) -> dict[str, str]:
+    """Units of the targets by task name, without tasks that are not known here."""
+    units = {}
+    for name in tasks:
+        with contextlib.suppress(UserError):
+            units[name] = task_summary(name).unit
+    return units

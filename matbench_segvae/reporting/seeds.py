@@ -1,8 +1,8 @@
 """Scores over several seeds, in a table beside a submission.
 
 A submission holds one prediction for each sample, so the results of one seed. How much a
-score depends on the seed is said by ``seeds.csv``: one row for each task, seed and fold.
-Folds of further seeds lie under ``<out>/seed-<number>/``.
+score depends on the seed is shown by ``seeds.csv``: one row for each task, seed and fold.
+Folds of further seeds are under ``<out>/seed-<number>/``.
 """
 
 from __future__ import annotations

@@ -1,13 +1,14 @@
 """Tasks × algorithms × folds, one file per finished fold."""
 
-from matbench_segvae.benchmark._matbench import quiet_matbench
 from matbench_segvae.running.fold import run_fold
 from matbench_segvae.running.runner import (
     Observer,
     Problem,
+    RunOptions,
     RunReport,
     SilentObserver,
     prepare_tasks,
+    problem_lines,
     run,
 )
 from matbench_segvae.running.store import FoldResult, FoldStore
@@ -17,10 +18,11 @@ __all__ = [
     "FoldStore",
     "Observer",
     "Problem",
+    "RunOptions",
     "RunReport",
     "SilentObserver",
     "prepare_tasks",
-    "quiet_matbench",
+    "problem_lines",
     "run",
     "run_fold",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from matbench_segvae.algorithms.protocol import PredictsStd
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.provenance import hardware, versions
 from matbench_segvae.running.store import FoldResult, to_json_types
+from matbench_segvae.types import Floats, Report
 
 _STDS = "standard deviations"
 
@@ -26,16 +26,16 @@ def run_fold(
     algorithm_name: str,
     fold: int,
     seed: int,
-    report: Callable[[str], None] = lambda _: None,
+    report: Report = lambda _: None,
 ) -> FoldResult:
-    """Fit a fresh algorithm on a fold's training part and predict its test part.
+    """Fit a fresh algorithm on the training set of a fold and predict the test set.
 
     Args:
         task: A loaded ``MatbenchTask`` or one that behaves like it.
         algorithm_name: Name of the algorithm's entry point.
         fold: Fold number.
         seed: The algorithm's only source of randomness.
-        report: Takes lines of progress.
+        report: Takes a line of progress.
 
     Returns:
         Predictions, scores and circumstances. The task itself is left unrecorded.
@@ -45,8 +45,8 @@ def run_fold(
             predictions or standard deviations of a wrong shape or that are not finite, or
             negative standard deviations.
     """
-    # Not at the top of the module: whoever made the task has found out that matbench is
-    # installed, and can tell the user if it is not.
+    # Not at the top of the module: making the task has already checked that matbench is
+    # installed, with a message to the user if it is not.
     from matbench.data_ops import score_array
 
     algorithm = create_algorithm(algorithm_name)
@@ -63,10 +63,19 @@ def run_fold(
     _check(predictions, len(test_inputs), "predictions", algorithm_name, context)
     if stds is not None:
         _check(stds, len(test_inputs), _STDS, algorithm_name, context)
+    circumstances = {
+        "seconds_fit": fitted - start,
+        "seconds_predict": predicted - fitted,
+        "seed": seed,
+        "versions": versions(algorithm.card.packages),
+        "hardware": hardware(),
+        "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
+        "n_train": len(inputs),
+        "n_test": len(test_inputs),
+    }
     ids = list(map(str, test_inputs.index))
     values = predictions.tolist()
     scores = score_array(truth, values, context.task_type)
-    seconds = {"seconds_fit": fitted - start, "seconds_predict": predicted - fitted}
     return FoldResult(
         benchmark=context.benchmark,
         task=context.task,
@@ -76,15 +85,7 @@ def run_fold(
         unit=context.unit,
         predictions=dict(zip(ids, values, strict=True)),
         scores={name: float(score) for name, score in scores.items()},
-        params=to_json_types(
-            {
-                **algorithm.describe(),
-                **seconds,
-                **_circumstances(algorithm, seed),
-                "n_train": len(inputs),
-                "n_test": len(test_inputs),
-            }
-        ),
+        params=to_json_types({**algorithm.describe(), **circumstances}),
         stds=None if stds is None else dict(zip(ids, stds.tolist(), strict=True)),
     )
 
@@ -94,7 +95,7 @@ def _context(
     fold: int,
     seed: int,
     scratch: Path,
-    report: Callable[[str], None],
+    report: Report,
 ) -> FoldContext:
     metadata = task.metadata
     return FoldContext(
@@ -111,37 +112,26 @@ def _context(
     )
 
 
-def _circumstances(algorithm: Algorithm, seed: int) -> dict[str, Any]:
-    return {
-        "seed": seed,
-        "versions": versions(algorithm.card.packages),
-        "hardware": hardware(),
-        "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
-def _stds(algorithm: Algorithm, test_inputs: pd.Series, context: FoldContext) -> np.ndarray | None:
+def _stds(algorithm: Algorithm, test_inputs: pd.Series, context: FoldContext) -> Floats | None:
     """Standard deviations of the predictions, if the algorithm has them.
 
-    Matbench takes none for a classification, whose probabilities say how sure they are.
+    Matbench takes none for a classification, whose probabilities are themselves uncertainties.
     """
     if context.task_type != "regression" or not isinstance(algorithm, PredictsStd):
         return None
     return np.asarray(algorithm.predict_std(test_inputs), dtype=float)
 
 
-def _check(
-    values: np.ndarray, expected: int, what: str, algorithm: str, context: FoldContext
-) -> None:
-    """Refuse what an algorithm returned unless it is finite and as long as the test part."""
-    said = f"algorithm '{algorithm}' returned"
+def _check(values: Floats, expected: int, what: str, algorithm: str, context: FoldContext) -> None:
+    """Raise UserError unless the values are finite and as many as the test set has samples."""
+    returned = f"algorithm '{algorithm}' returned"
     where = f"on {context.task} fold {context.fold}"
     if values.shape != (expected,):
         raise UserError(
-            f"{said} {what} of shape {values.shape} {where}: it has to be ({expected},)"
+            f"{returned} {what} of shape {values.shape} {where}: it has to be ({expected},)"
         )
     bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
-        raise UserError(f"{said} {bad} {what} that are not finite {where}")
+        raise UserError(f"{returned} {bad} {what} that are not finite {where}")
     if what == _STDS and (values < 0).any():
-        raise UserError(f"{said} {int((values < 0).sum())} {what} below 0 {where}")
+        raise UserError(f"{returned} {int((values < 0).sum())} {what} below 0 {where}")

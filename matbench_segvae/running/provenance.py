@@ -1,4 +1,4 @@
-"""Where and with what a result was made."""
+"""The versions and the hardware that a result was made with."""
 
 from __future__ import annotations
 

@@ -1,69 +1,99 @@
-"""The loop over tasks, algorithms and folds."""
+"""The loop over tasks, algorithms and folds.
+
+Whatever is wrong with the names, the data or the stored folds ends a run before it starts.
+After that an algorithm that fails costs its own folds only: the others are run and stored, and
+the report of the run lists what failed.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 from matbench_segvae.algorithms.registry import algorithm_class
-from matbench_segvae.benchmark import load_task, make_task
-from matbench_segvae.benchmark._matbench import quiet_matbench
+from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.fold import run_fold
 from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore
 
 
+@dataclass(frozen=True)
+class RunOptions:
+    """Which folds of every task are run, and how.
+
+    Attributes:
+        folds: Fold numbers; ``None`` for all of them.
+        seed: Seed of every fold.
+        overwrite: Whether to run stored folds again.
+    """
+
+    folds: Sequence[int] | None = None
+    seed: int = 0
+    overwrite: bool = False
+
+
 class Observer(Protocol):
-    """Hears how a run goes."""
+    """Is notified of the progress of a run."""
 
     def started(self, task: str, algorithm: str, fold: int) -> None:
         """A fold is about to be run."""
 
     def progress(self, line: str) -> None:
-        """The algorithm of the current fold has something to say."""
+        """The algorithm of the current fold reports its progress."""
 
     def finished(self, result: FoldResult, resumed: bool) -> None:
-        """A fold is done; ``resumed`` if it was found in the store."""
+        """A fold is finished; ``resumed`` if it was found in the store."""
 
     def warning(self, line: str) -> None:
-        """Something that the user should know."""
+        """Something needs the attention of the user."""
 
 
 class SilentObserver:
-    """Hears nothing."""
+    """Ignores every notification."""
 
     def started(self, task: str, algorithm: str, fold: int) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def progress(self, line: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def finished(self, result: FoldResult, resumed: bool) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
     def warning(self, line: str) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """An algorithm that could not be run on a task, and why."""
+    """Why an algorithm could not be run on a task, or on one fold of it.
+
+    Attributes:
+        task: Task name.
+        algorithm: Name of the algorithm's entry point.
+        message: The reason, in one line.
+        fold: Fold number; ``None`` if the reason holds for the whole task, such as inputs
+            that the algorithm cannot read.
+        hint: How to find out more; may be empty.
+    """
 
     task: str
     algorithm: str
     message: str
+    fold: int | None = None
+    hint: str = ""
 
 
 @dataclass(frozen=True)
 class RunReport:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes:
         tasks: The loaded tasks by name.
         results: Finished folds, new and resumed, in the order of the run.
-        problems: Algorithms that gave up on a task; the others were finished all the same.
+        problems: Failures; everything else was finished all the same.
     """
 
     tasks: Mapping[str, Any]
@@ -73,11 +103,69 @@ class RunReport:
 
 @dataclass(frozen=True)
 class _Plan:
-    """The answers to everything that could be wrong, found before any long work."""
+    """What is to be run, found before any long work.
 
+    Attributes:
+        seed: Seed of every fold.
+        folds: Fold numbers by task name.
+        stored: Finished folds by task, algorithm and fold.
+        warnings: Stored folds that cannot be used, and why.
+    """
+
+    seed: int
     folds: dict[str, list[int]]
     stored: dict[tuple[str, str, int], FoldResult] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+
+
+def run(
+    tasks: Sequence[str],
+    algorithms: Sequence[str],
+    options: RunOptions | None = None,
+    out: Path | str = "results",
+    observer: Observer | None = None,
+) -> RunReport:
+    """Run algorithms on folds of tasks; stored folds are not run again.
+
+    Every fold is written as it finishes, so an interrupted run can be resumed. A stored fold
+    is used as it is, even if the algorithm's code was modified since.
+
+    Args:
+        tasks: Task names.
+        algorithms: Names of algorithms.
+        options: Folds, seed, and whether to run stored folds again.
+        out: Folder of all results.
+        observer: Is notified of the progress.
+
+    Returns:
+        All finished folds, and what failed.
+
+    Raises:
+        UserError: Before anything is run, if a task, an algorithm or a fold does not exist,
+            data cannot be had, or a stored fold has another seed.
+    """
+    options = options or RunOptions()
+    observer = observer or SilentObserver()
+    results: list[FoldResult] = []
+    problems: list[Problem] = []
+    with quiet_matbench():
+        made = prepare_tasks(tasks, options.folds)
+        for name in algorithms:
+            algorithm_class(name)
+        stores = _stores(made, algorithms, Path(out))
+        plan = _plan(made, stores, options)
+        for line in plan.warnings:
+            observer.warning(line)
+        for task in made.values():
+            load_task(task)
+        for (task_name, _), store in stores.items():
+            for outcome in _run_folds(made[task_name], store, plan, observer):
+                if isinstance(outcome, FoldResult):
+                    results.append(outcome)
+                else:
+                    problems.append(outcome)
+                    observer.warning(*problem_lines([outcome]))
+    return RunReport(made, tuple(results), tuple(problems))
 
 
 def prepare_tasks(names: Sequence[str], folds: Sequence[int] | None = None) -> dict[str, Any]:
@@ -104,56 +192,22 @@ def prepare_tasks(names: Sequence[str], folds: Sequence[int] | None = None) -> d
     return tasks
 
 
-def run(
-    tasks: Sequence[str],
-    algorithms: Sequence[str],
-    folds: Sequence[int] | None = None,
-    seed: int = 0,
-    out: Path | str = "results",
-    overwrite: bool = False,
-    observer: Observer | None = None,
-) -> RunReport:
-    """Run algorithms on folds of tasks; what is stored already is not run again.
+def problem_lines(problems: Iterable[Problem]) -> list[str]:
+    """One line for each different problem, with the folds it occurred in.
 
-    Every fold is written as it finishes, so an interrupted run goes on where it stopped.
-    A stored fold is taken as it is, even if the algorithm's code has changed since.
-
-    Args:
-        tasks: Task names.
-        algorithms: Names of algorithms.
-        folds: Fold numbers, all of them by default.
-        seed: Seed of every fold.
-        out: Folder of all results.
-        overwrite: Whether to run stored folds again.
-        observer: Hears how it goes.
-
-    Returns:
-        All finished folds, and the algorithms that gave up on a task.
-
-    Raises:
-        UserError: Before anything is run, if a task, an algorithm or a fold does not exist,
-            data cannot be had, or a stored fold has another seed.
+    A problem that recurs, on several folds or with several seeds, is one line with the hint of
+    its first occurrence.
     """
-    observer = observer or SilentObserver()
-    with quiet_matbench():
-        made = prepare_tasks(tasks, folds)
-        for name in algorithms:
-            algorithm_class(name)
-        stores = _stores(made, algorithms, Path(out))
-        plan = _plan(made, stores, folds, seed, overwrite)
-        for line in plan.warnings:
-            observer.warning(line)
-        for task in made.values():
-            load_task(task)
-        results: list[FoldResult] = []
-        problems: list[Problem] = []
-        for (task_name, algorithm), store in stores.items():
-            try:
-                _run_folds(made[task_name], store, plan, seed, observer, results)
-            except UserError as error:
-                problems.append(Problem(task_name, algorithm, str(error)))
-                observer.warning(f"{algorithm} on {task_name}: {error}")
-    return RunReport(made, tuple(results), tuple(problems))
+    alike: dict[tuple[str, str, str], list[Problem]] = {}
+    for problem in problems:
+        alike.setdefault((problem.algorithm, problem.task, problem.message), []).append(problem)
+    lines = []
+    for (algorithm, task, message), members in alike.items():
+        folds = sorted({member.fold for member in members if member.fold is not None})
+        number = f", fold{'s' if len(folds) > 1 else ''} {', '.join(map(str, folds))}"
+        hint = f" ({members[0].hint})" if members[0].hint else ""
+        lines.append(f"{algorithm} on {task}{number if folds else ''}: {message}{hint}")
+    return lines
 
 
 def _stores(
@@ -169,14 +223,15 @@ def _stores(
 def _plan(
     tasks: Mapping[str, Any],
     stores: Mapping[tuple[str, str], FoldStore],
-    folds: Sequence[int] | None,
-    seed: int,
-    overwrite: bool,
+    options: RunOptions,
 ) -> _Plan:
-    """Look at what is stored."""
-    chosen = {n: sorted(set(task.folds if folds is None else folds)) for n, task in tasks.items()}
-    plan = _Plan(chosen)
-    if overwrite:
+    """Find the folds to be run and those that are stored already."""
+    chosen = {
+        name: sorted(set(task.folds if options.folds is None else options.folds))
+        for name, task in tasks.items()
+    }
+    plan = _Plan(options.seed, chosen)
+    if options.overwrite:
         return plan
     for (task, algorithm), store in stores.items():
         for fold in plan.folds[task]:
@@ -187,10 +242,10 @@ def _plan(
                 continue
             if result is None:
                 continue
-            if result.seed != seed:
+            if result.seed != options.seed:
                 raise UserError(
-                    f"{store.path(task, fold)} was run with seed {result.seed}, not {seed}: "
-                    "choose another --out, the same --seed, or --overwrite"
+                    f"{store.path(task, fold)} was run with seed {result.seed}, not "
+                    f"{options.seed}: choose another --out, the same --seed, or --overwrite"
                 )
             made = tasks[task]
             ids = [str(i) for i in made.validation[made.folds_map[fold]]["test"]]
@@ -207,17 +262,40 @@ def _run_folds(
     task: Any,  # noqa: ANN401 - matbench is not typed
     store: FoldStore,
     plan: _Plan,
-    seed: int,
     observer: Observer,
-    results: list[FoldResult],
-) -> None:
+) -> Iterator[FoldResult | Problem]:
+    """Every fold's result in order, or the problem in place of it.
+
+    A `UserError` holds for all folds of a task and is the last outcome; any other exception
+    is the failure of one fold.
+    """
     name = str(task.dataset_name)
     for fold in plan.folds[name]:
-        result = plan.stored.get((name, store.algorithm, fold))
-        resumed = result is not None
-        if result is None:
-            observer.started(name, store.algorithm, fold)
-            result = run_fold(task, store.algorithm, fold, seed, observer.progress)
+        stored = plan.stored.get((name, store.algorithm, fold))
+        if stored is not None:
+            observer.finished(stored, resumed=True)
+            yield stored
+            continue
+        observer.started(name, store.algorithm, fold)
+        try:
+            result = run_fold(task, store.algorithm, fold, plan.seed, observer.progress)
             store.save(result)
-        results.append(result)
-        observer.finished(result, resumed)
+        except UserError as error:
+            yield Problem(name, store.algorithm, str(error))
+            return
+        # Algorithms of other packages may raise anything.
+        except Exception as error:
+            yield _failure(store, name, fold, error)
+            continue
+        observer.finished(result, resumed=False)
+        yield result
+
+
+def _failure(store: FoldStore, task: str, fold: int, error: Exception) -> Problem:
+    """The failure of one fold; its traceback is kept in a file."""
+    message = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    try:
+        hint = f"traceback in {store.save_error(task, fold, error)}"
+    except UserError as unwritten:
+        hint = str(unwritten)
+    return Problem(task, store.algorithm, message, fold, hint)

@@ -1,9 +1,10 @@
-"""One JSON file per finished fold, so that nothing finished is ever lost."""
+"""One JSON file per finished fold, so that an interrupted run loses none of them."""
 
 from __future__ import annotations
 
 import json
 import math
+import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,13 +13,13 @@ from typing import Any
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 
-# Raised when the meaning of a stored file changes; older files are then run again.
+# Increased when the meaning of a stored file is modified; older files are then run again.
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class FoldResult:
-    """One algorithm's predictions for the test part of one fold, and how they came about.
+    """One algorithm's predictions for the test set of one fold, with scores and circumstances.
 
     Attributes:
         benchmark: Benchmark name.
@@ -27,11 +28,11 @@ class FoldResult:
         fold: Fold number.
         seed: Seed of the run.
         unit: Unit of the target.
-        predictions: Sample id to prediction, in the order of the fold's test part.
+        predictions: Sample id to prediction, in the order of the fold's test set.
         scores: Matbench's scores of the fold, such as ``mae`` or ``rocauc``.
-        params: What the algorithm says about itself, and seconds, seed, versions, hardware.
+        params: What the algorithm reports about itself, and seconds, seed, versions, hardware.
         stds: Standard deviation of each prediction, in the unit of the target, with the same
-            keys; ``None`` if the algorithm gives none.
+            keys; ``None`` if the algorithm has none.
     """
 
     benchmark: str
@@ -61,7 +62,7 @@ class FoldResult:
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> FoldResult:
-        """Take back what `as_dict` gave.
+        """Make a result from what `as_dict` returned.
 
         Raises:
             ValueError: If it has another format, or fields are missing or of another type.
@@ -111,8 +112,9 @@ class BrokenFoldFile(ValueError):
 class FoldStore:
     """Finished folds of one algorithm on one benchmark.
 
-    They lie in ``<out>/<benchmark>_<algorithm>/folds/<task>-fold_<i>.json``, inside the
-    folder that becomes the submission.
+    They are in ``<out>/<benchmark>_<algorithm>/folds/<task>-fold_<i>.json``, inside the
+    folder that becomes the submission. The traceback of a fold that failed is beside them, in
+    ``errors/<task>-fold_<i>.txt``, until the fold is finished.
 
     Attributes:
         out: Folder of all results.
@@ -133,20 +135,29 @@ class FoldStore:
         """Where a fold is or would be."""
         return self.folder / "folds" / f"{task}-fold_{fold}.json"
 
+    def error_path(self, task: str, fold: int) -> Path:
+        """Where the traceback of a fold is or would be."""
+        return self.folder / "errors" / f"{task}-fold_{fold}.txt"
+
     def save(self, result: FoldResult) -> Path:
         """Write a finished fold; a crash in the middle leaves the old file or none.
 
         Raises:
             UserError: If the folder cannot be written to.
         """
-        target = self.path(result.task, result.fold)
         text = json.dumps(result.as_dict(), indent=1, allow_nan=False)
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_text(target, text)
-        except OSError as error:
-            raise UserError(f"cannot write '{target}': {error.strerror}") from error
+        target = _write(self.path(result.task, result.fold), text)
+        self.error_path(result.task, result.fold).unlink(missing_ok=True)
         return target
+
+    def save_error(self, task: str, fold: int, error: Exception) -> Path:
+        """Write the traceback of a fold that failed.
+
+        Raises:
+            UserError: If the folder cannot be written to.
+        """
+        text = "".join(traceback.format_exception(error))
+        return _write(self.error_path(task, fold), text)
 
     def load(self, task: str, fold: int) -> FoldResult | None:
         """Read a finished fold.
@@ -179,3 +190,17 @@ class FoldStore:
             raise BrokenFoldFile(f"{path.name} cannot be read: {error.strerror}") from error
         except ValueError as error:
             raise BrokenFoldFile(f"{path.name} is broken: {error}") from error
+
+
+def _write(path: Path, text: str) -> Path:
+    """Write a text file, its folder made if missing.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_text(path, text)
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror}") from error
+    return path

@@ -1,4 +1,4 @@
-"""The recovery trials: what counts as found."""
+"""The recovery benchmark: what counts as found."""
 
 from dataclasses import replace
 
@@ -8,7 +8,7 @@ import pytest
 from matbench_segvae.bench import NGUYEN, attempt, rounded
 from matbench_segvae.bench import recovery as suite
 from matbench_segvae.bench.ablation import VARIANTS, variant
-from matbench_segvae.bench.recovery import EstimatorFinder
+from matbench_segvae.bench.recovery import EstimatorFinder, RecoverySettings
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Grammar, canonical, parse
 from matbench_segvae.segvae.settings import NetworkSettings
@@ -78,19 +78,19 @@ def test_a_suite_goes_on_where_it_stopped(tmp_path, monkeypatch):
         calls.append((variables, seed))
         return finder("sqrt(x)")(points, values, variables, seed)
 
-    first = suite.run_suite("two", find, 0.0, 1, store)
+    first = suite.run_suite("two", find, RecoverySettings(seeds=1), store)
     assert calls == [(("x",), 0), (("x", "y"), 0)]
     calls.clear()
-    attempts = suite.run_suite("two", find, 0.0, 2, store)
+    attempts = suite.run_suite("two", find, RecoverySettings(seeds=2), store)
     assert calls == [(("x",), 1), (("x", "y"), 1)]
     assert [a for a in attempts if a.seed == 0] == first
     rates = [(r.problem, r.attempts, r.strict, r.front) for r in suite.summarise(attempts)]
     assert rates == [("Nguyen-8", 2, 1.0, 1.0), ("Nguyen-9", 2, 0.0, 0.0)]
     with pytest.raises(UserError, match="unknown suite 'three'"):
-        suite.run_suite("three", find, 0.0, 1, store)
+        suite.run_suite("three", find, RecoverySettings(), store)
     store.write_text("nonsense")
     with pytest.raises(UserError, match=r"store\.jsonl"):
-        suite.run_suite("two", find, 0.0, 1, store)
+        suite.run_suite("two", find, RecoverySettings(seeds=1), store)
 
 
 def test_outliers_change_so_many_values_and_nothing_else(tmp_path):
@@ -104,7 +104,7 @@ def test_outliers_change_so_many_values_and_nothing_else(tmp_path):
         return find
 
     attempts = [attempt(NGUYEN[7], finding(n), 0.0, 3, n) for n in (0, 2)]
-    assert all(a.strict for a in attempts)  # judged by the truth, not by the values
+    assert all(a.strict for a in attempts)  # compared with the truth, not with the values
     np.testing.assert_array_equal(seen[0][0], seen[2][0])
     shift = np.abs(seen[2][1] - seen[0][1])
     assert sorted(shift)[:-2] == [0.0] * 18

@@ -7,8 +7,7 @@ import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from matbench_segvae.benchmark import dft_tables as tables
-from matbench_segvae.benchmark import reconstruct
+from matbench_segvae.benchmark import reconstruct, samples
 from matbench_segvae.benchmark.datasets import fetch, read_pickle_verified
 from matbench_segvae.defects import HOSTS, canonical_sites, sparse_defects, vacancy_orbits
 from matbench_segvae.errors import UserError
@@ -91,7 +90,7 @@ def test_only_a_few_rows_leave_a_choice(v3_table):
 
 
 def test_pairs(dft_data):
-    v2, x2 = tables.v2_table(), tables.x2_table()
+    v2, x2 = samples.v2_samples(), samples.x2_samples()
     assert (len(v2), len(x2)) == (15, 19)
     for table, name in ((v2, "v2-table"), (x2, "x2-table")):
         source = read_pickle_verified(name)
@@ -102,15 +101,15 @@ def test_pairs(dft_data):
 
 
 def test_single_vacancies(dft_data):
-    singles = tables.singles_table()
+    singles = samples.single_vacancy_samples()
     assert [s.formula for s in singles["structure"]] == ["Mo63 S128", "Mo64 S127"]
     assert np.allclose(singles["formation_energy_per_site"], [7.12148, 2.64569], atol=1e-5)
 
 
 def test_far_pairs_approach_two_single_vacancies(dft_data):
-    """An independent check that V1 and X1 are what they are said to be."""
-    v1, x1 = tables.singles_table()["formation_energy_per_site"]
-    v2 = tables.v2_table()["formation_energy_per_site"]
+    """An independent check that V1 and X1 are what the samples claim."""
+    v1, x1 = samples.single_vacancy_samples()["formation_energy_per_site"]
+    v2 = samples.v2_samples()["formation_energy_per_site"]
     assert abs(2 * v2.max() - v1 - x1) < 0.05
 
 

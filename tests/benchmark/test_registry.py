@@ -41,12 +41,12 @@ def test_every_task_has_a_summary_and_can_be_made():
 
 
 def test_unknown_task_names_ours_and_near_ones():
-    for ask in (make_task, task_summary, benchmark_name_of):
+    for use in (make_task, task_summary, benchmark_name_of):
         with pytest.raises(
             UserError,
             match=r"unknown task 'matbench_steel'.*defects2d_mos2_v3.*did you mean matbench_steels",
         ):
-            ask("matbench_steel")
+            use("matbench_steel")
     assert "matbench_steel" not in task_names()
 
 

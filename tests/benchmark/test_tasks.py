@@ -189,9 +189,9 @@ def test_bad_records_leave_nothing_behind(task):
 
 
 def test_folds_that_do_not_exist(task):
-    for ask in (task.get_test_data, task.get_train_and_val_data):
+    for read in (task.get_test_data, task.get_train_and_val_data):
         with pytest.raises(UserError, match="fold -1"):
-            ask(-1)
+            read(-1)
 
 
 def test_incomplete_results_are_not_valid(task):

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import EntryPoint
 
 import pytest
 
+from matbench_segvae.algorithms import AlgorithmCard, registry
 from matbench_segvae.cli import main
 from matbench_segvae.running import FoldStore
 
@@ -95,6 +97,36 @@ def test_an_algorithm_without_inputs_fails_after_the_others_are_written(
     assert main([*arguments, "--algorithm", "dummy"]) == 2
     assert "megnet on matbench_steels: megnet needs structures" in complaint(capsys)
     assert (tmp_path / "results/matbench_v0.1_dummy/results.json.gz").is_file()
+
+
+class Buggy:
+    """A third party's algorithm that cannot be fitted."""
+
+    card = AlgorithmCard("buggy", "Has a bug.", "A third party")
+
+    def fit(self, inputs, targets, context):
+        raise ValueError("operands could not\nbe broadcast")
+
+
+def test_a_bug_of_a_third_party_is_one_line_after_the_others_are_written(
+    monkeypatch, capsys, tmp_path
+):
+    real = registry.entry_points
+    extra = EntryPoint("buggy", f"{__name__}:Buggy", registry.ENTRY_POINT_GROUP)
+    monkeypatch.setattr(registry, "entry_points", lambda group: [*real(group=group), extra])
+    assert main(["run", "--algorithm", "buggy", "--algorithm", "dummy"]) == 2
+    line = complaint(capsys)
+    assert line == (
+        f"error: buggy on {TASK}, folds 0, 1, 2, 3, 4: ValueError: operands could not be "
+        f"broadcast (traceback in results/defects2d_v0.1_buggy/errors/{TASK}-fold_0.txt)"
+    )
+    dummy = tmp_path / "results/defects2d_v0.1_dummy"
+    assert (dummy / "results.json.gz").is_file()
+    assert len(list((dummy / "folds").iterdir())) == 5
+    # The run by default has no algorithm that the user named; a bug is an error there too.
+    monkeypatch.setattr("matbench_segvae.cli.run.DEFAULT_ALGORITHMS", ("dummy", "buggy"))
+    assert main(["run", "--fold", "2"]) == 2
+    assert complaint(capsys).startswith(f"error: buggy on {TASK}, fold 2: ValueError: operands")
 
 
 def test_lists(capsys):

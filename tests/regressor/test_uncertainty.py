@@ -11,7 +11,7 @@ from matbench_segvae.algorithms import AlgorithmCard, registry
 from matbench_segvae.algorithms.protocol import Algorithm, PredictsStd
 from matbench_segvae.benchmark import make_benchmark
 from matbench_segvae.reporting import rank, read_results, write_submissions
-from matbench_segvae.running import FoldResult, FoldStore, run
+from matbench_segvae.running import FoldResult, FoldStore, RunOptions, run
 
 EMBEDDED = "defects2d_xtb_mos2"
 STEELS = "matbench_steels"
@@ -63,15 +63,15 @@ def test_the_capability_is_told_by_the_method(sure):
 
 
 def test_deviations_are_stored_with_the_fold(sure, tmp_path):
-    result = run([EMBEDDED], ["sure"], [0], out=tmp_path).results[0]
+    result = run([EMBEDDED], ["sure"], RunOptions([0]), tmp_path).results[0]
     assert list(result.stds) == list(result.predictions)
     assert set(result.stds.values()) == {0.25}
     assert FoldStore(tmp_path, BENCHMARK, "sure").load(EMBEDDED, 0) == result
-    assert run([EMBEDDED], ["pair_table"], [0], out=tmp_path).results[0].stds is None
+    assert run([EMBEDDED], ["pair_table"], RunOptions([0]), tmp_path).results[0].stds is None
 
 
 def test_fold_files_from_before_there_were_deviations_are_read(sure, tmp_path):
-    result = run([EMBEDDED], ["sure"], [0], out=tmp_path).results[0].as_dict()
+    result = run([EMBEDDED], ["sure"], RunOptions([0]), tmp_path).results[0].as_dict()
     del result["stds"]
     assert FoldResult.from_dict(result).stds is None
     with pytest.raises(ValueError, match="standard deviations"):
@@ -88,7 +88,7 @@ def test_fold_files_from_before_there_were_deviations_are_read(sure, tmp_path):
 )
 def test_wrong_deviations_are_refused(sure, monkeypatch, tmp_path, values, message):
     monkeypatch.setattr(Sure, "predict_std", lambda self, inputs: values(len(inputs)))
-    report = run([EMBEDDED], ["sure"], [0], out=tmp_path)
+    report = run([EMBEDDED], ["sure"], RunOptions([0]), tmp_path)
     assert not report.results
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(report.problems[0].message)

@@ -6,7 +6,7 @@ from rich.console import Console
 from matbench_segvae.benchmark.published import published_scores
 from matbench_segvae.cli import main
 from matbench_segvae.reporting import FoldScore, print_leaderboard, rank
-from matbench_segvae.running import run
+from matbench_segvae.running import RunOptions, run
 
 V3 = "defects2d_mos2_v3"
 
@@ -87,7 +87,7 @@ def test_official_scores_stand_beside_ours_on_the_same_folds(capsys):
 
 def test_the_command_shows_them_when_asked_to(dft_data, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
-    run([V3], ["dummy"], folds=[0], out=tmp_path)
+    run([V3], ["dummy"], RunOptions([0]), tmp_path)
     assert main(["leaderboard", str(tmp_path)]) == 0
     assert "published" not in capsys.readouterr().out
     assert main(["leaderboard", str(tmp_path), "--published"]) == 0

@@ -1,4 +1,4 @@
-"""The committed leaderboard: submissions that pass the check and say how they were made."""
+"""The committed leaderboard: submissions that pass the check and state how they were made."""
 
 from pathlib import Path
 

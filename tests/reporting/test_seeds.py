@@ -1,4 +1,4 @@
-"""Several seeds of one run: stored apart, told together."""
+"""Several seeds of one run: stored in separate folders, reported together."""
 
 import csv
 

@@ -196,7 +196,7 @@ def test_the_folder_has_to_be_named_after_its_benchmark(folder):
     (line,) = lines(folder.rename(folder.with_name("dummy")))
     assert "name has to be defects2d_v0.1_<algorithm> or matbench_v0.1_<algorithm>" in line
     (line,) = lines(folder.with_name("dummy").rename(folder.with_name("matbench_v0.1_dummy")))
-    assert "its benchmark is defects2d_v0.1, but the folder's name says matbench_v0.1" in line
+    assert "its benchmark is defects2d_v0.1, but the folder is named for matbench_v0.1" in line
 
 
 def test_a_name_can_be_taken_once(folder):
@@ -209,14 +209,14 @@ def test_a_name_can_be_taken_once(folder):
     assert lines(folder) == []
 
 
-def test_the_command_says_everything_and_fails(folder, capsys):
+def test_the_command_lists_every_violation_and_fails(folder, capsys):
     change_info(folder, authors="", notes=...)
     (folder / "run.py").unlink()
     missing = folder.with_name("nowhere")
     assert main(["submission", "check", str(folder), str(missing)]) == 2
-    said = capsys.readouterr().out.splitlines()
-    assert len(said) == 4
-    assert said[-1].startswith(f"{missing}: there is no such folder")
+    printed = capsys.readouterr().out.splitlines()
+    assert len(printed) == 4
+    assert printed[-1].startswith(f"{missing}: there is no such folder")
 
 
 def the_checker(benchmarks):

@@ -98,8 +98,11 @@ def test_a_folder_of_matbench_can_be_made(matminer_data, no_kernel, tmp_path):
 
 def test_stock_matbench_reads_in_the_notebook_of_its_benchmark(matminer_data):
     info = {"algorithm": "dummy"}
-    story = submission_notebook.Story("matbench_v0.1", "dummy", info, ("matbench_steels",), True)
-    code = "\n".join(text for kind, text in submission_notebook._cells(story) if kind == "code")
+    fold = {"parameters": {"formula": "x"}}
+    tasks = {"matbench_steels": {"results": {"fold_0": fold}}}
+    recorded = {"benchmark_name": "matbench_v0.1", "tasks": tasks}
+    cells = submission_notebook._cells("dummy", info, recorded)
+    code = "\n".join(text for kind, text in cells if kind == "code")
     assert 'MatbenchBenchmark.from_file("results.json.gz")' in code
     assert "['matbench_steels']" in code and 'run_again("dummy")' in code
     compile(code, "notebook", "exec")
@@ -124,11 +127,10 @@ def test_a_missing_package_is_named(finished, monkeypatch, tmp_path, capsys):
     assert not (tmp_path / NAME).exists()
 
 
-def test_a_cell_that_fails_is_told_in_one_line(monkeypatch, tmp_path):
-    monkeypatch.setattr(submission_notebook, "_cells", lambda story: [("code", "1 / 0")])
-    story = submission_notebook.Story("defects2d_v0.1", "x", {}, (), False)
+def test_a_cell_that_fails_is_reported_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(submission_notebook, "_cells", lambda *_: [("code", "1 / 0")])
     with pytest.raises(UserError, match="does not run: ZeroDivisionError: division by zero"):
-        submission_notebook.executed_notebook(story, tmp_path)
+        submission_notebook.executed_notebook("x", {}, {}, tmp_path)
 
 
 def test_what_cannot_be_made(finished, no_kernel, tmp_path):

@@ -20,14 +20,14 @@ from matbench_segvae.reporting import (
     write_submissions,
 )
 from matbench_segvae.reporting.plots.parity import draw_parity
-from matbench_segvae.running import run
+from matbench_segvae.running import RunOptions, run
 
 EMBEDDED = "defects2d_xtb_mos2"
 STEELS = "matbench_steels"
 
 
 def submit(out, task, **options):
-    report = run([task], ["dummy"], out=out, **options)
+    report = run([task], ["dummy"], RunOptions(**options), out)
     return write_submissions(out, ["dummy"], report.tasks)[0]
 
 

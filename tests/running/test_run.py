@@ -9,7 +9,7 @@ import pytest
 
 from matbench_segvae.algorithms import AlgorithmCard, registry
 from matbench_segvae.errors import UserError
-from matbench_segvae.running import FoldResult, FoldStore, run
+from matbench_segvae.running import FoldResult, FoldStore, Problem, RunOptions, problem_lines, run
 from matbench_segvae.running.store import to_json_types
 
 TASK = "defects2d_xtb_mos2"
@@ -45,6 +45,29 @@ class GivingUp(Counting):
         super().fit(inputs, targets, context)
 
 
+class Failing(Counting):
+    """Has a bug that shows on one fold, in the method that `where` names."""
+
+    where: ClassVar = "fit"
+
+    def fit(self, inputs, targets, context):
+        super().fit(inputs, targets, context)
+        self.fails = context.fold == 1
+        self.fail("fit")
+
+    def predict(self, inputs):
+        self.fail("predict")
+        return super().predict(inputs)
+
+    def describe(self):
+        self.fail("describe")
+        return super().describe()
+
+    def fail(self, method):
+        if self.fails and self.where == method:
+            raise ValueError("cannot broadcast\n  these shapes")
+
+
 class Wrong(Counting):
     def predict(self, inputs):
         return np.array([1.0, np.nan])
@@ -56,7 +79,12 @@ def third_party(monkeypatch):
     group = registry.ENTRY_POINT_GROUP
     extra = [
         EntryPoint(name, f"{__name__}:{kind}", group)
-        for name, kind in [("counting", "Counting"), ("giving_up", "GivingUp"), ("wrong", "Wrong")]
+        for name, kind in [
+            ("counting", "Counting"),
+            ("failing", "Failing"),
+            ("giving_up", "GivingUp"),
+            ("wrong", "Wrong"),
+        ]
     ]
     real = registry.entry_points
     monkeypatch.setattr(registry, "entry_points", lambda group: [*real(group=group), *extra])
@@ -69,15 +97,15 @@ def folds_run():
 
 def test_a_third_party_algorithm_is_found_and_run(third_party, tmp_path):
     assert "counting" in registry.algorithm_names()
-    report = run([TASK], ["counting"], [0, 3], seed=7, out=tmp_path)
+    report = run([TASK], ["counting"], RunOptions([0, 3], seed=7), out=tmp_path)
     assert [(r.fold, r.seed) for r in report.results] == [(0, 7), (3, 7)]
     assert Counting.fitted == [(TASK, 0, 7), (TASK, 3, 7)]
     assert not any(path.exists() for path in Counting.scratches)
 
 
 def test_what_is_kept_of_a_fold(third_party, tmp_path):
-    result = run([TASK], ["counting"], [0], out=tmp_path).results[0]
-    task = run([TASK], ["counting"], [0], out=tmp_path).tasks[TASK]
+    result = run([TASK], ["counting"], RunOptions([0]), out=tmp_path).results[0]
+    task = run([TASK], ["counting"], RunOptions([0]), out=tmp_path).tasks[TASK]
     inputs, truth = task.get_test_data(0, include_target=True)
     assert list(result.predictions) == list(inputs.index)
     errors = np.abs(np.array(list(result.predictions.values())) - truth.to_numpy())
@@ -98,23 +126,23 @@ def test_what_is_kept_of_a_fold(third_party, tmp_path):
 
 
 def test_finished_folds_are_not_run_again(third_party, tmp_path):
-    first = run([TASK], ["counting"], [0, 1], out=tmp_path)
+    first = run([TASK], ["counting"], RunOptions([0, 1]), out=tmp_path)
     again = run([TASK], ["counting"], out=tmp_path)
     assert folds_run() == [0, 1, 2, 3, 4]
     assert again.results[:2] == first.results
 
 
 def test_overwrite_runs_them_again(third_party, tmp_path):
-    run([TASK], ["counting"], [0], out=tmp_path)
-    report = run([TASK], ["counting"], [0], seed=5, out=tmp_path, overwrite=True)
+    run([TASK], ["counting"], RunOptions([0]), out=tmp_path)
+    report = run([TASK], ["counting"], RunOptions([0], seed=5, overwrite=True), tmp_path)
     assert folds_run() == [0, 0]
     assert report.results[0].seed == 5
 
 
 def test_another_seed_is_refused_before_anything_is_run(third_party, tmp_path):
-    run([TASK], ["counting"], [4], out=tmp_path)
+    run([TASK], ["counting"], RunOptions([4]), out=tmp_path)
     with pytest.raises(UserError, match=r"seed 0, not 1.*--out.*--overwrite"):
-        run([TASK], ["counting"], seed=1, out=tmp_path)
+        run([TASK], ["counting"], RunOptions(seed=1), out=tmp_path)
     assert folds_run() == [4]
 
 
@@ -137,7 +165,7 @@ class Listening:
 
 @pytest.mark.parametrize("damage", ["cut", "empty", "binary", "other version", "other data"])
 def test_a_broken_fold_file_is_run_again_with_a_warning(third_party, tmp_path, damage):
-    run([TASK], ["counting"], [0, 1], out=tmp_path)
+    run([TASK], ["counting"], RunOptions([0, 1]), out=tmp_path)
     path = FoldStore(tmp_path, BENCHMARK, "counting").path(TASK, 0)
     content = json.loads(path.read_text())
     if damage == "cut":
@@ -150,12 +178,12 @@ def test_a_broken_fold_file_is_run_again_with_a_warning(third_party, tmp_path, d
         path.write_text(json.dumps(content | {"format": 0}))
     else:
         path.write_text(json.dumps(content | {"predictions": {"somebody": 1.0}}))
-    heard = Listening()
-    report = run([TASK], ["counting"], [0, 1], out=tmp_path, observer=heard)
+    notified = Listening()
+    report = run([TASK], ["counting"], RunOptions([0, 1]), out=tmp_path, observer=notified)
     assert folds_run() == [0, 1, 0]
     assert len(report.results) == 2
-    assert heard.lines[0].startswith(f"warning {path.name}")
-    assert heard.lines[1:] == ["start 0", "half way", "new 0", "old 1"]
+    assert notified.lines[0].startswith(f"warning {path.name}")
+    assert notified.lines[1:] == ["start 0", "half way", "new 0", "old 1"]
     assert json.loads(path.read_text())["predictions"] == content["predictions"]
 
 
@@ -168,8 +196,59 @@ def test_an_algorithm_that_gives_up_does_not_take_the_others_along(third_party, 
     ]
 
 
+@pytest.mark.parametrize("where", ["fit", "predict", "describe"])
+def test_any_other_exception_costs_one_fold_of_one_algorithm(
+    third_party, tmp_path, monkeypatch, where
+):
+    monkeypatch.setattr(Failing, "where", where)
+    notified = Listening()
+    report = run([TASK], ["failing", "counting"], out=tmp_path, observer=notified)
+    assert [(r.algorithm, r.fold) for r in report.results] == [
+        *(("failing", fold) for fold in (0, 2, 3, 4)),
+        *(("counting", fold) for fold in range(5)),
+    ]
+    (problem,) = report.problems
+    assert problem.message == "ValueError: cannot broadcast these shapes"
+    assert (problem.algorithm, problem.task, problem.fold) == ("failing", TASK, 1)
+    traceback = FoldStore(tmp_path, BENCHMARK, "failing").error_path(TASK, 1)
+    line = f"failing on {TASK}, fold 1: {problem.message} (traceback in {traceback})"
+    assert problem_lines(report.problems) == [line]
+    assert f"warning {line}" in notified.lines
+    assert f"in {where}" in traceback.read_text() and __file__ in traceback.read_text()
+
+
+def test_the_traceback_of_a_fold_goes_once_the_fold_is_finished(third_party, tmp_path, monkeypatch):
+    run([TASK], ["failing"], out=tmp_path)
+    traceback = FoldStore(tmp_path, BENCHMARK, "failing").error_path(TASK, 1)
+    assert traceback.is_file()
+    monkeypatch.setattr(Failing, "where", "nowhere")
+    report = run([TASK], ["failing"], out=tmp_path)
+    assert not report.problems and len(report.results) == 5
+    assert folds_run() == [0, 1, 2, 3, 4, 1]
+    assert not traceback.exists()
+
+
+def test_a_problem_that_recurs_is_one_line():
+    folds = [Problem(TASK, "bad", "ValueError: no", fold, f"see {fold}") for fold in (3, 0, 3)]
+    other = Problem(TASK, "other", "needs structures")
+    assert problem_lines([*folds, other, other]) == [
+        f"bad on {TASK}, folds 0, 3: ValueError: no (see 3)",
+        f"other on {TASK}: needs structures",
+    ]
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_what_ends_a_program_ends_a_run(third_party, tmp_path, monkeypatch, kind):
+    def leave(self, inputs):
+        raise kind
+
+    monkeypatch.setattr(Counting, "predict", leave)
+    with pytest.raises(kind):
+        run([TASK], ["counting", "dummy"], out=tmp_path)
+
+
 def test_predictions_of_a_wrong_shape_are_refused(third_party, tmp_path):
-    report = run([TASK], ["wrong"], [0], out=tmp_path)
+    report = run([TASK], ["wrong"], RunOptions([0]), out=tmp_path)
     assert "shape" in report.problems[0].message
     assert not FoldStore(tmp_path, BENCHMARK, "wrong").path(TASK, 0).exists()
 
@@ -208,7 +287,7 @@ def test_bad_names_are_refused_before_anything_is_run(
     third_party, tmp_path, tasks, algorithms, folds, message
 ):
     with pytest.raises(UserError, match=message):
-        run(tasks, algorithms, folds, out=tmp_path)
+        run(tasks, algorithms, RunOptions(folds), out=tmp_path)
     assert Counting.fitted == []
     assert list(tmp_path.iterdir()) == []
 
@@ -216,7 +295,7 @@ def test_bad_names_are_refused_before_anything_is_run(
 def test_results_that_cannot_be_written_are_an_error(third_party, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
-    report = run([TASK], ["counting"], [0], out=blocked)
+    report = run([TASK], ["counting"], RunOptions([0]), out=blocked)
     assert "cannot write" in report.problems[0].message
 
 

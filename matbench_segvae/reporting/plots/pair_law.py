@@ -16,11 +16,10 @@ from matbench_segvae.algorithms.pair_laws.saved_law import (
     SavedLaw,
     law_evidence,
 )
-from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
 from matbench_segvae.reporting.plots.style import check_format, save_figure
-from matbench_segvae.running import quiet_matbench
 
 _PANEL = 3.2  # inches
 

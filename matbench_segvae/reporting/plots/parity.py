@@ -1,4 +1,4 @@
-"""Predictions against truth, the algorithms of a task side by side."""
+"""Parity plots: predictions against truth, one panel for each algorithm of a task."""
 
 from __future__ import annotations
 
@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.console import display_unit
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
 from matbench_segvae.reporting.plots.style import check_format, save_figure
-from matbench_segvae.running import quiet_matbench
 
 _PANEL = 2.9  # inches
 
@@ -22,11 +21,11 @@ _PANEL = 2.9  # inches
 def draw_parity(scores: Sequence[FoldScore], path: Path) -> Path:
     """Draw a row of panels per task, one for each algorithm, best first.
 
-    The formula of the best algorithm that has one stands below its row.
+    The formula of the best algorithm that has one is printed below its row.
 
     Args:
         scores: Fold scores with predictions; classifications are left out.
-        path: Where to save the picture; its ending says in which format.
+        path: Where to save the picture; the suffix sets the format.
 
     Returns:
         The path.

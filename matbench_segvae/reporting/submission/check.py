@@ -4,149 +4,24 @@ Two sources, named at every rule: the *page* is "Submit to leaderboard",
 https://matbench.materialsproject.org/How%20To%20Use/3submit/, the *checker* is
 ``scripts/test_submission.py`` of https://github.com/materialsproject/matbench, which every
 submission there has to pass. A folder of ``matbench_v0.1`` without a violation passes the
-checker. Folders of our own benchmark have no place there; the same rules hold for them, and
-their results are read by :class:`~matbench_segvae.benchmark.benchmark.DefectBenchmark`.
+checker. Folders of ``defects2d_v0.1`` are not collected there; the same rules hold for them,
+and their results are read by :class:`~matbench_segvae.benchmark.benchmark.DefectBenchmark`.
 """
 
 from __future__ import annotations
 
 import math
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.benchmark import make_benchmark
+from matbench_segvae.benchmark import make_benchmark, quiet_matbench
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import read_json
+from matbench_segvae.files import is_compressed, read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
-from matbench_segvae.running import quiet_matbench
-
-NAME_LENGTH = (5, 15)
-"""Fewest and most characters of an algorithm's short name (page)."""
-
-
-MAX_WORDS = 1000
-"""Most words of the long description (page)."""
-
-
-_BIBTEX = re.compile(r"@\s*\w+\s*[{(]")
-
-
-_DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-def info_complaints(info: Mapping[str, Any]) -> Iterator[str]:
-    """Say what is wrong with the content of an ``info.json``.
-
-    Args:
-        info: The file's content.
-
-    Yields:
-        One line for every rule that is broken.
-    """
-    for key, check in _FIELDS.items():
-        if key not in info:
-            yield f"'{key}' is missing: it has to be {_SHAPES[key]}"
-        # The checker asks for notes, but lets them be empty.
-        elif not info[key] and key != "notes":
-            yield f"'{key}' is empty: it has to be {_SHAPES[key]}"
-        else:
-            yield from check(key, info[key])
-
-
-def _text(key: str, value: object) -> Iterator[str]:
-    if not isinstance(value, str):
-        yield f"'{key}' is {_kind(value)}: it has to be {_SHAPES[key]}"
-
-
-def _texts(key: str, value: object) -> Iterator[str]:
-    """A text or a list of texts: the page's template has the one, many submissions the other."""
-    entries = value if isinstance(value, list) else [value]
-    if not all(isinstance(entry, str) and entry.strip() for entry in entries):
-        yield f"'{key}' holds something else than texts: it has to be {_SHAPES[key]}"
-
-
-def _name(key: str, value: object) -> Iterator[str]:
-    """The short name; its length is the page's rule."""
-    yield from _text(key, value)
-    low, high = NAME_LENGTH
-    if isinstance(value, str) and not low <= len(value) <= high:
-        yield f"'{key}' is '{value}', {len(value)} characters: {low} to {high} are allowed"
-
-
-def _description(key: str, value: object) -> Iterator[str]:
-    """The long description; its length is the page's rule."""
-    yield from _text(key, value)
-    if isinstance(value, str) and (n_words := len(value.split())) > MAX_WORDS:
-        yield f"'{key}' has {n_words} words: up to {MAX_WORDS} are allowed"
-
-
-def _references(key: str, value: object) -> Iterator[str]:
-    """References "each formatted as bibtex" (page)."""
-    complaints = list(_texts(key, value))
-    yield from complaints
-    if complaints:
-        return
-    entries = value if isinstance(value, list) else [value]
-    for entry in entries:
-        if not _BIBTEX.search(str(entry)):
-            yield (
-                f"'{key}' holds '{_short(str(entry))}': every reference has to be BibTeX, "
-                "@article{…} or the like"
-            )
-
-
-def _requirements(key: str, value: object) -> Iterator[str]:
-    """Python requirements in the template's shape, matbench among them (page)."""
-    listed = value.get("python") if isinstance(value, Mapping) else None
-    if not isinstance(listed, list) or not listed:
-        yield f"'{key}' has no list under 'python': it has to be {_SHAPES[key]}"
-        return
-    names = set()
-    for entry in listed:
-        found = _DISTRIBUTION.match(entry) if isinstance(entry, str) else None
-        if found is None:
-            yield f"'{key}' holds {entry!r}: requirements are texts such as 'numpy==2.1.0'"
-        else:
-            names.add(found.group().lower())
-    if "matbench" not in names:
-        yield f"'{key}' does not name matbench: the version of matbench has to be among them"
-
-
-def _kind(value: object) -> str:
-    """A JSON value's type in words."""
-    names = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
-    return names.get(type(value), "nothing" if value is None else "a number")
-
-
-def _short(text: str, most: int = 40) -> str:
-    """The beginning of a text, in one line."""
-    line = " ".join(text.split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
-
-
-_SHAPES: Mapping[str, str] = {
-    "authors": "the names of those who submit it, as a text or a list of texts",
-    "algorithm": f"a short name of {NAME_LENGTH[0]} to {NAME_LENGTH[1]} characters",
-    "algorithm_long": f"a description of up to {MAX_WORDS} words",
-    "bibtex_refs": "BibTeX references, as a text or a list of texts",
-    "notes": "a text, which may be empty",
-    "requirements": 'an object such as {"python": ["matbench==0.6", "numpy==2.1.0"]}',
-}
-
-
-_FIELDS: Mapping[str, Callable[[str, object], Iterator[str]]] = {
-    "authors": _texts,
-    "algorithm": _name,
-    "algorithm_long": _description,
-    "bibtex_refs": _references,
-    "notes": _text,
-    "requirements": _requirements,
-}
-
+from matbench_segvae.reporting.submission.info import broken_rules
 
 MATBENCH_NAME = "matbench_v0.1"
 
@@ -158,13 +33,10 @@ MAX_BYTES = 10_000_000
 """Largest file beside the results, bytes (page and checker)."""
 
 
-_GZIP_MAGIC = b"\x1f\x8b"
-
-
 _BANNED = ".ipynb_checkpoints"
 
 
-_MESSAGE = 300  # characters that are shown of matbench's own complaints
+_MESSAGE = 300  # characters that are shown of matbench's own error messages
 
 
 @dataclass(frozen=True)
@@ -191,13 +63,25 @@ def check_submissions(folders: Sequence[Path]) -> list[Violation]:
         folders: Folders; each is also compared with the folders beside it.
 
     Returns:
-        Every violation of every folder, in their order; none if all is well.
+        All violations, in the order of the folders; none if every folder can be submitted.
     """
     found: list[Violation] = []
     with quiet_matbench():
         for folder in folders:
             found.extend(_folder(folder))
     return found
+
+
+def require_name(folder: Path) -> str:
+    """The benchmark in a folder's name.
+
+    Raises:
+        UserError: If the folder is not named as a submission.
+    """
+    benchmark = benchmark_of(folder)
+    if benchmark is None:
+        raise UserError(f"'{folder}' cannot be a submission: its name has to be {_allowed_names()}")
+    return benchmark
 
 
 def _folder(folder: Path) -> Iterator[Violation]:
@@ -231,7 +115,7 @@ def _allowed_names() -> str:
 
 
 def _files(folder: Path) -> Iterator[Violation]:
-    """Required files, a source file (page and checker), and what may not be there."""
+    """Required files, a source file (page and checker), and what is not allowed."""
     for name in (INFO, RESULTS):
         if not (folder / name).is_file():
             yield Violation(folder, f"there is no {name}: it is required under this very name")
@@ -240,7 +124,7 @@ def _files(folder: Path) -> Iterator[Violation]:
     # Only the checker has this rule, and it looks into the folder itself only.
     if (folder / _BANNED).exists():
         yield Violation(folder / _BANNED, "this folder of an editor is not allowed: remove it")
-    # The checker looks at files beside the results; the page asks all others to be small too.
+    # The checker looks at files beside the results; the page limits all others too.
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         size = path.stat().st_size
         if path != folder / RESULTS and size > MAX_BYTES:
@@ -256,7 +140,7 @@ def _info(path: Path) -> Iterator[Violation]:
     except (ValueError, OSError) as error:
         yield Violation(path, f"{_reason(error, path)}; it has to hold a JSON object")
         return
-    for message in info_complaints(info):
+    for message in broken_rules(info):
         yield Violation(path, message)
     name = info.get("algorithm")
     same = [other.name for other in _rivals(path.parent) if _name_in(other) == name]
@@ -293,9 +177,9 @@ def _results(path: Path, benchmark: str | None) -> Iterator[str]:
         yield f"its benchmark is '{recorded}': it has to be {' or '.join(BENCHMARKS)}"
         return
     if benchmark not in (None, recorded):
-        yield f"its benchmark is {recorded}, but the folder's name says {benchmark}"
-    # Matbench 0.6 reads plain text, whatever the name of the file says.
-    if recorded == MATBENCH_NAME and path.read_bytes().startswith(_GZIP_MAGIC):
+        yield f"its benchmark is {recorded}, but the folder is named for {benchmark}"
+    # Matbench 0.6 reads plain text, whatever the name of the file.
+    if recorded == MATBENCH_NAME and is_compressed(path):
         yield "it is compressed, and matbench reads it as plain text: write it with to_file"
         return
     try:
@@ -314,7 +198,7 @@ def _loaded(benchmark: Any) -> Iterator[str]:  # noqa: ANN401 - matbench is not 
     for name, traceback in benchmark.validate().items():
         yield f"{name} is not valid: {_one_line(traceback.strip().splitlines()[-1])}"
     for name, task in benchmark.tasks_map.items():
-        # Matbench asks for floats, which NaN and infinity are; no score can come of them.
+        # Matbench accepts any float, NaN and infinity too, from which no score can be computed.
         for key, fold in task.results.items():
             bad = _not_finite(fold["data"])
             if bad:
@@ -333,20 +217,8 @@ def _reason(error: ValueError | OSError, path: Path) -> str:
 
 
 def _one_line(error: object) -> str:
-    """Matbench's own words, cut where it lists all samples."""
+    """Matbench's own message, cut where it lists all samples."""
     if isinstance(error, KeyError) and error.args:
         error = error.args[0]
     line = " ".join(str(error).split())
     return line if len(line) <= _MESSAGE else f"{line[:_MESSAGE]}…"
-
-
-def require_name(folder: Path) -> str:
-    """The benchmark in a folder's name.
-
-    Raises:
-        UserError: If the folder is not named as a submission.
-    """
-    benchmark = benchmark_of(folder)
-    if benchmark is None:
-        raise UserError(f"'{folder}' cannot be a submission: its name has to be {_allowed_names()}")
-    return benchmark

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,18 +14,23 @@ from matbench_segvae.files import read_json
 from matbench_segvae.reporting.seeds import SEEDS
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.check import Violation, check_submissions, require_name
-from matbench_segvae.reporting.submission.notebook import NOTEBOOK, Story, executed_notebook
-from matbench_segvae.reporting.submission.write import SCRIPT
+from matbench_segvae.reporting.submission.info import info_text
+from matbench_segvae.reporting.submission.notebook import (
+    NOTEBOOK,
+    executed_notebook,
+    recorded_parameters,
+)
+from matbench_segvae.reporting.submission.script import SCRIPT
 
 
 @dataclass(frozen=True)
 class MadeSubmission:
-    """What was made.
+    """A submission folder that was assembled and checked.
 
     Attributes:
         folder: The submission folder.
-        violations: Rules that it breaks all the same.
-        warnings: Anything else that the user should know.
+        violations: Rules that it breaks nevertheless.
+        warnings: What else the user should know.
     """
 
     folder: Path
@@ -45,11 +49,11 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
     Args:
         results: Folder of one algorithm's finished run, or a folder with one such folder.
         out: The folder to make or to bring up to date, ``<benchmark>_<algorithm>``.
-        authors: Who submits it; by default as the algorithm says.
+        authors: Who submits it; by default the authors the algorithm names.
 
     Raises:
         UserError: If there are no finished results, they are of another benchmark than the
-            folder's name says, a package to run notebooks with is missing, the notebook
+            folder's name, a package to run notebooks with is missing, the notebook
             fails, or the folder cannot be written.
     """
     benchmark = require_name(out)
@@ -66,12 +70,9 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
         made = Path(scratch)
         table = [source / SEEDS] if (source / SEEDS).is_file() else []
         _copy([source / RESULTS, source / SCRIPT, *table], made)
-        (made / INFO).write_text(
-            json.dumps(info, indent=2, ensure_ascii=False) + "\n", encoding="utf-8"
-        )
-        has_formulas = any(params.get("formula") for params in _parameters(recorded))
-        story = Story(benchmark, algorithm, info, tuple(recorded["tasks"]), has_formulas)
-        (made / NOTEBOOK).write_text(executed_notebook(story, made), encoding="utf-8")
+        (made / INFO).write_text(info_text(info), encoding="utf-8")
+        notebook = executed_notebook(algorithm, info, recorded, made)
+        (made / NOTEBOOK).write_text(notebook, encoding="utf-8")
         names = [RESULTS, INFO, SCRIPT, NOTEBOOK, *(path.name for path in table)]
         _publish([made / name for name in names], out)
     return MadeSubmission(out, tuple(check_submissions([out])), tuple(warnings))
@@ -107,29 +108,22 @@ def _read(path: Path) -> dict[str, Any]:
 def _info(
     source: Path, recorded: Mapping[str, Any], authors: str | None
 ) -> tuple[dict[str, Any], list[str]]:
-    """What ``info.json`` is to say, and what the user should know about it."""
+    """The content of ``info.json``, and warnings about it."""
     info = _read(source / INFO)
     if authors is not None:
         info["authors"] = authors
-    versions = [params.get("versions") or {} for params in _parameters(recorded)]
-    changed = sorted({n for a in versions for b in versions for n in a if b.get(n, a[n]) != a[n]})
+    versions = [params.get("versions") or {} for params in recorded_parameters(recorded)]
+    differing = sorted({n for a in versions for b in versions for n in a if b.get(n, a[n]) != a[n]})
     merged = {name: number for found in versions for name, number in found.items()}
     if merged:
         info["requirements"] = {"python": _pins(merged)}
     warnings = []
-    if changed:
+    if differing:
         warnings.append(
-            f"folds were run with different versions of {', '.join(changed)}: the requirements "
+            f"folds were run with different versions of {', '.join(differing)}: the requirements "
             "name the last one's"
         )
     return info, warnings
-
-
-def _parameters(recorded: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """What was recorded beside the predictions of each fold."""
-    for task in recorded["tasks"].values():
-        for fold in task["results"].values():
-            yield fold.get("parameters") or {}
 
 
 def _pins(versions: Mapping[str, str]) -> list[str]:

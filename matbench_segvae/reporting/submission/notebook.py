@@ -1,10 +1,9 @@
-"""The notebook of a submission: what was run, how it scored, and how to run it again."""
+"""The notebook of a submission: scores, formulas, parity plots, and how to run it again."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -71,10 +70,10 @@ pd.DataFrame.from_dict(rows, orient="index")"""
 _FORMULAS = """\
 for task in benchmark.tasks:
     for fold, key in task.folds_map.items():
-        told = task.results[key]["parameters"]
-        if told.get("formula"):
-            print(f"{task.dataset_name}, fold {fold}, complexity {told.get('complexity')}:")
-            print("  " + str(told["formula"]).replace("; ", "\\n  "))"""
+        params = task.results[key]["parameters"]
+        if params.get("formula"):
+            print(f"{task.dataset_name}, fold {fold}, complexity {params.get('complexity')}:")
+            print("  " + str(params["formula"]).replace("; ", "\\n  "))"""
 
 
 _PARITY = """\
@@ -115,32 +114,26 @@ if RUN_AGAIN:
     run_again("ALGORITHM").to_file("again.json.gz")"""
 
 
-@dataclass(frozen=True)
-class Story:
-    """What a notebook tells.
-
-    Attributes:
-        benchmark: Benchmark name.
-        algorithm: Name of the algorithm's entry point.
-        info: Content of the submission's ``info.json``.
-        tasks: Names of the recorded tasks.
-        has_formulas: Whether a formula is recorded.
-    """
-
-    benchmark: str
-    algorithm: str
-    info: Mapping[str, Any]
-    tasks: tuple[str, ...]
-    has_formulas: bool
+# Warnings of libraries name folders of the machine that runs the notebook.
+_QUIET = {"PYTHONWARNINGS": "ignore"}
 
 
-def executed_notebook(story: Story, folder: Path) -> str:
+_METADATA = {
+    "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
+}
+
+
+def executed_notebook(
+    algorithm: str, info: Mapping[str, Any], recorded: Mapping[str, Any], folder: Path
+) -> str:
     """Write the notebook and execute it beside the results.
 
     Data are drawn only where they are on this machine already, so no network is needed.
 
     Args:
-        story: What to tell.
+        algorithm: Name of the algorithm's entry point.
+        info: Content of the submission's ``info.json``.
+        recorded: Content of its results file.
         folder: A folder with the results; nothing is written there.
 
     Returns:
@@ -151,7 +144,7 @@ def executed_notebook(story: Story, folder: Path) -> str:
     """
     nbformat, nbclient = _packages()
     notebook = nbformat.v4.new_notebook(metadata=_METADATA)
-    for number, (kind, text) in enumerate(_cells(story)):
+    for number, (kind, text) in enumerate(_cells(algorithm, info, recorded)):
         make = nbformat.v4.new_markdown_cell if kind == "text" else nbformat.v4.new_code_cell
         # Numbers instead of random names: the same results give the same notebook.
         notebook.cells.append(make(text, id=f"cell-{number}"))
@@ -174,15 +167,6 @@ def executed_notebook(story: Story, folder: Path) -> str:
     return str(nbformat.writes(notebook)) + "\n"
 
 
-# Warnings of libraries name folders of the machine that runs the notebook.
-_QUIET = {"PYTHONWARNINGS": "ignore"}
-
-
-_METADATA = {
-    "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},
-}
-
-
 def _packages() -> tuple[Any, Any]:
     """The packages that write and run notebooks, which only submissions need."""
     loaded = []
@@ -199,50 +183,59 @@ def _packages() -> tuple[Any, Any]:
     return nbformat, nbclient
 
 
-def _cells(story: Story) -> list[tuple[str, str]]:
+def recorded_parameters(recorded: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """What a results file holds of each fold beside its predictions."""
+    for task in recorded["tasks"].values():
+        for fold in task["results"].values():
+            yield fold.get("parameters") or {}
+
+
+def _cells(
+    algorithm: str, info: Mapping[str, Any], recorded: Mapping[str, Any]
+) -> list[tuple[str, str]]:
     """Text and code, in order."""
-    ours = story.benchmark == BENCHMARK_NAME
+    benchmark = str(recorded["benchmark_name"])
+    ours = benchmark == BENCHMARK_NAME
     load = _LOAD.format(
         imports=_OUR_IMPORTS if ours else _STOCK_IMPORTS,
         name="DefectBenchmark" if ours else "MatbenchBenchmark",
         results=RESULTS,
     )
     cells = [
-        ("text", _introduction(story)),
+        ("text", _introduction(benchmark, info)),
         ("text", "## Results\n\nThe folds as they were recorded, read by the benchmark's class."),
         ("code", load),
         ("text", "Scores over the folds, in the unit of the target."),
         ("code", _SCORES),
     ]
-    if story.has_formulas:
+    if any(params.get("formula") for params in recorded_parameters(recorded)):
         cells.append(("text", "Every fold has a formula of its own."))
         cells.append(("code", _FORMULAS))
-    drawn = _drawn(story.tasks)
+    drawn = _drawn(recorded["tasks"])
     if drawn:
-        cells.append(("text", "Predictions for the test parts against the truth."))
+        cells.append(("text", "Predictions for the test sets against the truth."))
         cells.append(("code", _PARITY.replace("NAMES", repr(drawn))))
     cells.append(("text", "## Running it again\n\n`python run.py` does the same."))
-    cells.append(("code", _AGAIN.replace("ALGORITHM", story.algorithm, 1)))
+    cells.append(("code", _AGAIN.replace("ALGORITHM", algorithm, 1)))
     return cells
 
 
-def _introduction(story: Story) -> str:
-    info = story.info
+def _introduction(benchmark: str, info: Mapping[str, Any]) -> str:
     references = info.get("bibtex_refs") or []
     listed = references if isinstance(references, list) else [references]
     requirements = (info.get("requirements") or {}).get("python", [])
-    parts = [
-        f"# `{info.get('algorithm')}` on `{story.benchmark}`",
+    paragraphs = [
+        f"# `{info.get('algorithm')}` on `{benchmark}`",
         str(info.get("algorithm_long", "")),
         str(info.get("notes", "")),
         "## References\n\n```bibtex\n" + "\n".join(map(str, listed)) + "\n```",
         "## Requirements\n\n```\n" + "\n".join(map(str, requirements)) + "\n```",
     ]
-    return "\n\n".join(part for part in parts if part)
+    return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
-def _drawn(tasks: Sequence[str]) -> list[str]:
-    """Regressions whose data are on this machine, as many as load within seconds."""
+def _drawn(tasks: Iterable[str]) -> list[str]:
+    """Regression tasks whose data are on this machine, as many as load within seconds."""
     drawn: list[str] = []
     n_samples = 0
     for summary in map(task_summary, tasks):

@@ -1,4 +1,4 @@
-"""Submission folders as Matbench asks for them.
+"""Submission folders in Matbench's form, written from the stored folds of a run.
 
 A folder ``<benchmark>_<algorithm>`` with ``results.json.gz``, ``info.json`` and the source
 that makes the results again; see https://matbench.materialsproject.org/How%20To%20Use/3submit/.
@@ -6,98 +6,38 @@ that makes the results again; see https://matbench.materialsproject.org/How%20To
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from matbench_segvae.algorithms.registry import algorithm_class
-from matbench_segvae.benchmark import make_benchmark
-from matbench_segvae.benchmark._matbench import quiet_matbench
+from matbench_segvae.benchmark import make_benchmark, quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, stored_seeds, write_seeds
 from matbench_segvae.reporting.submission import INFO, RESULTS
+from matbench_segvae.reporting.submission.info import info_text
+from matbench_segvae.reporting.submission.script import (
+    SCRIPT,
+    recorded_recipes,
+    run_script,
+    with_seeds,
+)
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
-
-_TEMPLATE = '''"""Make the results of {folder} again.
-
-    python run.py [FOLDER]
-
-writes the same predictions to FOLDER, by default the folder `rerun` beside this file.
-The packages it was made with are listed in info.json.
-"""
-
-import sys
-from pathlib import Path
-
-from matbench_segvae.cli import main
-
-RUNS = [
-{runs}
-]
-
-if __name__ == "__main__":
-    beside = Path(__file__).resolve().parent / "rerun"
-    folder = sys.argv[1] if len(sys.argv) > 1 else str(beside)
-    for options in RUNS:
-        status = main(["run", *options.split(), "--out", folder])
-        if status != 0:
-            sys.exit(status)
-'''
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """One run: an algorithm on a task with a seed.
-
-    Attributes:
-        task: Task name.
-        algorithm: Name of the algorithm's entry point.
-        seed: Seed of every fold.
-        folds: Fold numbers; empty for all.
-        seeds: Number of seeds, from `seed` on.
-    """
-
-    task: str
-    algorithm: str
-    seed: int
-    folds: tuple[int, ...] = ()
-    seeds: int = 1
-
-    def options(self) -> str:
-        """The command line's options for it."""
-        folds = "".join(f" --fold {fold}" for fold in self.folds)
-        seeds = f" --seeds {self.seeds}" if self.seeds > 1 else ""
-        return f"--task {self.task} --algorithm {self.algorithm} --seed {self.seed}{seeds}{folds}"
-
-
-def run_script(folder: str, recipes: Iterable[Recipe]) -> str:
-    """Python source that runs the recipes again.
-
-    Args:
-        folder: Name of the submission folder.
-        recipes: What to run.
-    """
-    runs = "\n".join(f'    "{recipe.options()}",' for recipe in recipes)
-    return _TEMPLATE.format(folder=folder, runs=runs)
-
-
-SCRIPT = "run.py"
 
 
 @dataclass(frozen=True)
 class Submission:
-    """What became of an algorithm's submission folder.
+    """The submission folder of an algorithm on a benchmark, as far as it could be written.
 
     Attributes:
         folder: The folder.
         tasks: Tasks in its results file; empty if none is finished.
-        missing: Folds that have to be run before a task can be part of it, by task.
-        warnings: Anything that the user should know.
+        missing: Folds that have to be run before a task can be in the results file, by task.
+        warnings: What the user should know.
     """
 
     folder: Path
@@ -120,8 +60,8 @@ def write_submissions(
 ) -> list[Submission]:
     """Write the submission folder of every algorithm on every benchmark.
 
-    A task is part of it once all its folds are finished. Tasks of earlier runs that are
-    already in a results file stay in it.
+    A task is in it once all its folds are finished. Tasks of earlier runs that are already in
+    a results file stay in it.
 
     Args:
         out: Folder of all results.
@@ -129,7 +69,7 @@ def write_submissions(
         tasks: Loaded tasks by name.
 
     Returns:
-        What became of each folder that has at least one finished fold.
+        One entry for each folder with at least one finished fold.
 
     Raises:
         UserError: If a folder cannot be written to.
@@ -153,14 +93,14 @@ def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
     if collected.complete:
         benchmark = _assemble(store, tasks, collected)
         names = tuple(benchmark.tasks_map)
-        recipes = _recipes(store.algorithm, benchmark)
+        recipes = recorded_recipes(store.algorithm, benchmark)
         versions = _versions(collected.complete)
         try:
             _write_results(benchmark, store.folder / RESULTS)
             write_text(store.folder / INFO, _info(store.algorithm, versions))
             write_seeds(store.folder, _seed_scores(store, collected))
             seeds = read_seeds(store.folder)
-            recipes = [_with_seeds(recipe, seeds) for recipe in recipes]
+            recipes = [with_seeds(recipe, seeds) for recipe in recipes]
             write_text(store.folder / SCRIPT, run_script(store.folder.name, recipes))
         except OSError as error:
             raise UserError(f"cannot write to '{store.folder}': {error.strerror}") from error
@@ -173,15 +113,6 @@ def _seed_scores(store: FoldStore, collected: _Collected) -> list[SeedScore]:
         for task, results in collected.complete.items()
         for score in stored_seeds(store, task, results)
     ]
-
-
-def _with_seeds(recipe: Recipe, scores: Sequence[SeedScore]) -> Recipe:
-    """A recipe that runs the further seeds in the table too."""
-    seeds = {score.seed for score in scores if score.task == recipe.task}
-    last = recipe.seed
-    while last + 1 in seeds:
-        last += 1
-    return replace(recipe, seeds=last - recipe.seed + 1)
 
 
 def _collect(store: FoldStore, tasks: Mapping[str, Any]) -> _Collected:
@@ -237,7 +168,7 @@ def _stds(result: FoldResult) -> list[float] | None:
 
 
 def _earlier_tasks(store: FoldStore, collected: _Collected) -> dict[str, Any]:
-    """Results of tasks that were finished in earlier runs and are not part of this one."""
+    """Results of tasks that were finished in earlier runs and are not in this one."""
     path = store.folder / RESULTS
     if not path.is_file():
         return {}
@@ -258,7 +189,7 @@ def _earlier_tasks(store: FoldStore, collected: _Collected) -> dict[str, Any]:
 def _without_traces(results: Any) -> Any:  # noqa: ANN401
     """Undo what Matbench's validation does to recorded uncertainties.
 
-    It asks them for ``std`` and ``ci``, and its dictionaries create what they are asked for,
+    It reads their keys ``std`` and ``ci``, and its dictionaries create a key that is read,
     beside the samples.
     """
     for fold in results.values():
@@ -270,10 +201,10 @@ def _without_traces(results: Any) -> Any:  # noqa: ANN401
 
 
 def _write_results(benchmark: Any, path: Path) -> None:  # noqa: ANN401
-    """Let the benchmark write itself.
+    """Write the results with the benchmark's own method.
 
     matbench 0.6 writes plain text under the name ``.json.gz`` and reads nothing else;
-    compressing it would keep stock ``MatbenchBenchmark.from_file`` from loading it.
+    compressing it would keep ``MatbenchBenchmark.from_file`` from loading it.
     """
     temporary = path.with_name(f".{path.name}.part")
     benchmark.to_file(temporary)
@@ -281,7 +212,7 @@ def _write_results(benchmark: Any, path: Path) -> None:  # noqa: ANN401
 
 
 def _versions(complete: Mapping[str, Iterable[FoldResult]]) -> dict[str, str]:
-    """The versions the results were made with; where folds differ, the last one's."""
+    """The versions the results were made with; where folds differ, those of the last one."""
     versions: dict[str, str] = {}
     for results in complete.values():
         for result in results:
@@ -301,18 +232,4 @@ def _info(algorithm: str, versions: Mapping[str, str]) -> str:
             "python": [f"{name}=={v}" for name, v in versions.items() if name != "python"]
         },
     }
-    return json.dumps(info, indent=2, ensure_ascii=False) + "\n"
-
-
-def _recipes(algorithm: str, benchmark: Any) -> list[Recipe]:  # noqa: ANN401
-    """The runs that lead to the recorded folds: one for every task and seed."""
-    recipes = []
-    for name, task in benchmark.tasks_map.items():
-        seeds: dict[int, list[int]] = {}
-        for fold, key in task.folds_map.items():
-            params = task.results[key]["parameters"]
-            seeds.setdefault(int(params.get("seed", 0)), []).append(int(fold))
-        for seed, folds in seeds.items():
-            chosen = [] if len(folds) == len(task.folds) else folds
-            recipes.append(Recipe(name, algorithm, seed, tuple(chosen)))
-    return recipes
+    return info_text(info)

@@ -1,4 +1,8 @@
-"""One table of structures and formation energies per data set, in source order."""
+"""Structures and formation energies of every task, in the order of their source.
+
+The published files of the 2DMD data set hold energies and distances; the structures are
+rebuilt from the distances, see :mod:`~matbench_segvae.benchmark.reconstruct`.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +26,11 @@ TARGET = "formation_energy_per_site"
 """Column of the target, eV."""
 
 
-# Parts of the 2DMD ids of the two single vacancies, and the site to empty.
+# What the 2DMD ids of the two single vacancies contain, and the site to empty.
 _SINGLES = MappingProxyType({"V1": ("ae4fb853db", 0), "X1": ("fbfd4bd9ab", REPEATS**2)})
 
 
-def v3_table() -> pd.DataFrame:
+def v3_samples() -> pd.DataFrame:
     """Rebuild the 743 MoS2 cells without one Mo and two S.
 
     Returns:
@@ -38,98 +42,98 @@ def v3_table() -> pd.DataFrame:
     source = read_pickle_verified("v3-table")
     distances = np.array(source["distance"].tolist())
     rows = np.column_stack([np.sort(distances[:, :2], axis=1), distances[:, 2:]])
-    return _table(match_rows(rows, (1, 2)), source["formE"])
+    return _samples(match_rows(rows, (1, 2)), source["formE"])
 
 
-def v2_table() -> pd.DataFrame:
+def v2_samples() -> pd.DataFrame:
     """Rebuild the 15 MoS2 cells without one Mo and one S.
 
     Returns:
-        As :func:`v3_table`.
+        As :func:`v3_samples`.
 
     Raises:
         UserError: If the data file cannot be had.
     """
     source = read_pickle_verified("v2-table")
-    return _table(match_rows(source[["distance"]].to_numpy(), (1, 1)), source["formE"])
+    return _samples(match_rows(source[["distance"]].to_numpy(), (1, 1)), source["formE"])
 
 
-def x2_table() -> pd.DataFrame:
+def x2_samples() -> pd.DataFrame:
     """Rebuild the 19 MoS2 cells without two S.
 
     Returns:
-        As :func:`v3_table`.
+        As :func:`v3_samples`.
 
     Raises:
         UserError: If the data file cannot be had.
     """
     source = read_pickle_verified("x2-table")
     rows = np.abs(source[["distance", "dz"]].to_numpy())
-    return _table(match_rows(rows, (0, 2)), source["formE"])
+    return _samples(match_rows(rows, (0, 2)), source["formE"])
 
 
-def singles_table() -> pd.DataFrame:
+def single_vacancy_samples() -> pd.DataFrame:
     """Build the MoS2 cells without one Mo (first) and without one S.
 
     Returns:
-        As :func:`v3_table`, two rows.
+        As :func:`v3_samples`, two rows.
 
     Raises:
         UserError: If the data file cannot be had.
     """
     energies = read_pickle_verified("dft-table")[("DFT", TARGET)]
-    ids = [_find(energies.index, part) for part, _ in _SINGLES.values()]
-    return _table([(site,) for _, site in _SINGLES.values()], energies[ids])
+    ids = [_only_id(energies.index, fragment) for fragment, _ in _SINGLES.values()]
+    return _samples([(site,) for _, site in _SINGLES.values()], energies[ids])
 
 
-def transfer_table() -> pd.DataFrame:
+def transfer_samples() -> pd.DataFrame:
     """Put all families together: V1, X1, V2 and X2 (36 rows), then V3 (743 rows).
 
     Returns:
-        As :func:`v3_table`.
+        As :func:`v3_samples`.
 
     Raises:
         UserError: If a data file cannot be had.
     """
-    return pd.concat([singles_table(), v2_table(), x2_table(), v3_table()])
+    return pd.concat([single_vacancy_samples(), v2_samples(), x2_samples(), v3_samples()])
 
 
-def xtb_table() -> pd.DataFrame:
+def xtb_samples() -> pd.DataFrame:
     """Read the embedded data set: X1, V1, X2, V2 and V3 in 4 x 4 MoS2 by GFN1-xTB.
 
     Returns:
-        As :func:`v3_table`, indexed by family and removed sites.
+        As :func:`v3_samples`, indexed by family and removed sites.
     """
     dataset = read_xtb_file()
     n = int(dataset.settings["repeats"])
     names = [f"{e.kind}_{'-'.join(map(str, e.sites))}" for e in dataset.entries]
     energies = pd.Series([e.formation_energy_per_site for e in dataset.entries], index=names)
-    return _table([entry.sites for entry in dataset.entries], energies, n)
+    return _samples([entry.sites for entry in dataset.entries], energies, n)
 
 
-def _find(index: pd.Index, part: str) -> str:
-    """Find the one id that contains a part."""
-    found = [str(label) for label in index if part in str(label)]
+def _only_id(index: pd.Index, fragment: str) -> str:
+    """The only id that contains a fragment."""
+    found = [str(label) for label in index if fragment in str(label)]
     if len(found) != 1:
-        raise UserError(f"{len(found)} ids contain {part}, not one: use the catalogue's table")
+        raise UserError(f"{len(found)} ids contain {fragment}, not one: use the catalogue's table")
     return found[0]
 
 
-def _table(rows: Sequence[Sites], energies: pd.Series, n: int = REPEATS) -> pd.DataFrame:
-    """Build the structures and put the energies beside them."""
+def _samples(rows: Sequence[Sites], energies: pd.Series, n: int = REPEATS) -> pd.DataFrame:
+    """A data frame of structures and their energies."""
     host: Host = HOSTS["MoS2"]
     structures = [defective_structure(host, n, n, vacancies(host, n, n, sites)) for sites in rows]
     index = pd.Index([str(label) for label in energies.index], name="source_id")
     return pd.DataFrame({INPUT: structures, TARGET: energies.to_numpy(dtype=float)}, index=index)
 
 
-TABLES: Mapping[str, Callable[[], pd.DataFrame]] = MappingProxyType(
+SAMPLES: Mapping[str, Callable[[], pd.DataFrame]] = MappingProxyType(
     {
-        "defects2d_mos2_v3": v3_table,
-        "defects2d_mos2_v2": v2_table,
-        "defects2d_mos2_x2": x2_table,
-        "defects2d_mos2_transfer": transfer_table,
-        "defects2d_xtb_mos2": xtb_table,
+        "defects2d_mos2_v3": v3_samples,
+        "defects2d_mos2_v2": v2_samples,
+        "defects2d_mos2_x2": x2_samples,
+        "defects2d_mos2_transfer": transfer_samples,
+        "defects2d_xtb_mos2": xtb_samples,
     }
 )
-"""The table behind every task."""
+"""What makes the samples of a task, by its name."""
