@@ -1,1 +1,40 @@
-"""Pair laws: their energies, their search, and what is stored of them."""
+"""Pair laws: the energy of a set of defects as a sum over defects and pairs.
+
+The energy is ``E = Σ eps(kind) + Σ K(r)`` over defects and pairs, with a formula ``K`` for each
+kind of pair, and, where cross-validation supports it, ``Σ T/(r1*r2)`` over any two defects around
+a third. On a lattice the pair distances are discrete: the 743 structures of
+``defects2d_mos2_v3`` hold 33 of them. Energies are therefore an incidence matrix times the values
+at those distances, and the cost of a formula does not depend on the number of structures.
+
+How ``segvae`` finds a law on the training part of a fold:
+
+1. *Three-body terms.* Pair energies, one for each kind and distance, are cross-validated inside
+   the training part with and without the term around each kind of defect. A term stays if the mean
+   error decreases and a signed-rank test (Wilcoxon, p < 0.01) confirms it; a rank test is used
+   because a few compact clusters dominate the mean error.
+2. *Pair energies.* A robust fit of the pair energies gives the target value and the weight for each
+   pair distance. Structures that the pair energies fit exactly get no more weight than those at the
+   median residual, since a formula will miss them by as much.
+3. *Search.* SEGVAE searches a formula for each kind of pair on its own, and once more for the kind
+   whose best formula has the largest residual. A law must vanish at long distance and have neither
+   poles nor fast oscillations in the range of the data; formulas that violate this are rejected
+   (:class:`~matbench_segvae.algorithms.pair_laws.constraints.ConstraintSettings` switches either
+   condition off).
+4. *Joint fit.* The best combinations of formulas, of up to 40 nodes in all, are fitted together to
+   the structures, under absolute error.
+5. *Selection* by cross-validation inside the training part. With fewer than 50 structures the
+   cross-validation is repeated with further splits, because a single split of a dozen structures is
+   too noisy. Constants have 90 % intervals from refits to resampled structures.
+
+With fewer than three structures for each pair distance, kinds of pairs between the same two defects
+may share a formula. Both variants are searched; separate formulas must have a validation error
+lower by more than one standard error. A law has at most as many nodes as there are structures, and
+a third as many fitted numbers. With many structures, laws are compared on 2,000 of them and fitted
+to all at the end.
+
+Where all training structures have the same composition, as in ``defects2d_mos2_v3``, the energies
+of single defects are not determined separately. The commands that show a saved law or predict with
+it report this. The standard deviation of a prediction combines, in quadrature, the spread of the
+refits and 1.25 times the validation error (the standard deviation of normal errors with that mean
+absolute value). It holds for structures like the training data's.
+"""
