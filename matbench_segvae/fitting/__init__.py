@@ -1,0 +1,1 @@
+"""Formulas meet numbers: compiled evaluation, and fits of their constants."""

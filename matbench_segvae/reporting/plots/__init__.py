@@ -1,0 +1,1 @@
+"""Plots: predictions against truth, pair laws, fits of tables."""
