@@ -52,10 +52,14 @@ def canonical(name):
 
 
 @pytest.fixture(scope="module")
-def declared():
+def pyproject():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def declared(pyproject):
     """Names of the distributions that an installation with each extra brings."""
-    content = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    project = content["project"]
+    project = pyproject["project"]
     tables = project["optional-dependencies"]
 
     def names(requirements):
@@ -69,11 +73,18 @@ def declared():
 
     core = names(project["dependencies"])
     extras = {extra: core | names(tables[extra]) for extra in tables}
-    return {"": core, "dev": names(content["dependency-groups"]["dev"]), **extras}
+    return {"": core, "dev": names(pyproject["dependency-groups"]["dev"]), **extras}
 
 
-def imported_packages(path):
-    """Top-level packages of others that a file imports anywhere, functions included."""
+def test_every_algorithm_is_where_its_entry_point_points(pyproject):
+    for value in pyproject["project"]["entry-points"]["matbench_segvae.algorithms"].values():
+        module, name = value.split(":")
+        source = (ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8")
+        assert f"\nclass {name}" in source, value
+
+
+def imported_modules(path):
+    """Modules that a file imports anywhere, functions included."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -82,8 +93,7 @@ def imported_packages(path):
             names.add(node.module)
         elif isinstance(node, ast.Call) and getattr(node.func, "id", "") == "import_module":
             names |= {a.value for a in node.args if isinstance(a, ast.Constant)}
-    packages = {name.split(".")[0] for name in names}
-    return packages - sys.stdlib_module_names - {PACKAGE.name}
+    return names
 
 
 @pytest.fixture(scope="module")
@@ -96,10 +106,20 @@ def distributions():
 def test_every_import_is_a_declared_dependency(file, declared, distributions):
     """Those of an extra are imported by the files that need it, and by no others."""
     extra = next((extra for start, extra in EXTRAS.items() if file.startswith(start)), "")
-    for package in imported_packages(PACKAGE / file):
+    packages = {name.split(".")[0] for name in imported_modules(PACKAGE / file)}
+    for package in packages - sys.stdlib_module_names - {PACKAGE.name}:
         candidates = {canonical(name) for name in distributions.get(package, [package])}
         table = declared["dev" if package in FROM_DEV_GROUP else extra]
         assert candidates & table, f"{file} imports {package}, which is not declared"
+
+
+def test_nothing_but_the_graph_networks_imports_the_graph_networks():
+    """So the estimator and the pair laws work without what the graph networks need."""
+    own = "matbench_segvae.algorithms.megnet"
+    for file in FILES:
+        if not file.startswith("algorithms/megnet/"):
+            modules = imported_modules(PACKAGE / file)
+            assert not any(f"{name}.".startswith(f"{own}.") for name in modules), file
 
 
 def test_the_lock_file_holds_every_declared_dependency(declared):
