@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,9 +9,6 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
-
-STD_PER_MAE = math.sqrt(math.pi / 2)
-"""Standard deviation of normal errors in units of their mean absolute value."""
 
 
 @dataclass(frozen=True)
