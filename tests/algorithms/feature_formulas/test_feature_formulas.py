@@ -397,4 +397,4 @@ def test_hold_out_predictions_stay_within_the_targets_of_the_other_rows(metric):
     validation = CrossValidation(target, metric, [(np.arange(20), np.arange(20, 30))])
     design = centred_design(x[:, None]).columns
     predicted = metric.predict(validation.hold_out_values(design, validation.splits[0]))
-    np.testing.assert_allclose(predicted, target[19])
+    assert predicted.max() == pytest.approx(target[19])
