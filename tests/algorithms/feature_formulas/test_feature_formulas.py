@@ -392,9 +392,9 @@ def test_coefficients_of_a_centred_design_become_those_of_the_terms():
 
 @pytest.mark.parametrize("metric", [AbsoluteError(), AbsoluteError(exponential=True)])
 def test_hold_out_predictions_stay_within_the_targets_of_the_other_rows(metric):
-    x = np.linspace(0.1, 1.0, 30)
-    target = np.exp(5 * x)
+    x = np.append(np.linspace(0.1, 1.0, 20), np.linspace(5.0, 9.0, 10))
+    target = np.exp(2 * x)
     validation = CrossValidation(target, metric, [(np.arange(20), np.arange(20, 30))])
     design = centred_design(x[:, None]).columns
     predicted = metric.predict(validation.hold_out_values(design, validation.splits[0]))
-    assert predicted.max() == pytest.approx(target[19])
+    np.testing.assert_allclose(predicted, target[19])
