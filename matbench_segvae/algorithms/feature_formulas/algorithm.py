@@ -83,7 +83,7 @@ class FeatureFormula:
             context: Seed, kind of task and of its inputs, and where to report progress.
 
         Raises:
-            UserError: If the inputs are not what the task says or targets are not numbers.
+            UserError: If the inputs are not of the task's input type, or targets are not numbers.
         """
         classification = context.task_type == "classification"
         target = _target(targets, classification, context)

@@ -25,7 +25,7 @@ _RESOLUTION = 1e-4
 class Level(NamedTuple):
     """Classes of nodes and edges after one round of message passing.
 
-    Classes of one level are parts of classes of the level before.
+    Classes of one level are subsets of classes of the level before.
 
     Attributes:
         edge_from: Class of the level before that a class of edges is part of, ``(edges,)``.

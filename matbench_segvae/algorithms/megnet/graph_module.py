@@ -11,6 +11,7 @@ import torch
 from lightning.pytorch.callbacks import Callback
 
 from matbench_segvae.algorithms.megnet.settings import MEGNetSettings
+from matbench_segvae.types import Report
 
 Batch = tuple[Any, torch.Tensor, torch.Tensor]
 """Graphs side by side, their unused state attributes, and their targets."""
@@ -124,7 +125,7 @@ class PresentStatistics(Callback):
 class BestWeights(Callback):
     """Keeps the weights of the epoch with the smallest validation error, in memory."""
 
-    def __init__(self, report: Callable[[str], None], first: int) -> None:
+    def __init__(self, report: Report, first: int) -> None:
         self.best_epoch = -1
         self.best_error = math.inf
         self.losses: list[float] = []

@@ -1,4 +1,4 @@
-"""Loading the original ``megnet`` package, which was written for older companions.
+"""Loading the original ``megnet`` package, which needs older versions of other packages.
 
 megnet 1.3.2 needs TensorFlow with Keras 2, and classes of pymatgen under names they no longer
 have. Both are provided here; pymatgen's old names exist only while megnet is imported.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from matbench_segvae.algorithms.megnet.settings import KerasSettings
 from matbench_segvae.algorithms.megnet.training import TrainingOutcome
 from matbench_segvae.algorithms.protocol import FoldContext
 from matbench_segvae.errors import UserError
+from matbench_segvae.types import Report
 
 KerasGraph = dict[str, Any]
 """A graph as megnet takes it: types, distances (Å), state, and where edges start and end."""
@@ -129,9 +130,7 @@ def _cosine(progress: float) -> float:
     return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress))
 
 
-def _best_weights(
-    libraries: Libraries, settings: KerasSettings, report: Callable[[str], None]
-) -> Any:  # noqa: ANN401
+def _best_weights(libraries: Libraries, settings: KerasSettings, report: Report) -> Any:  # noqa: ANN401
     """A Keras callback that keeps the best weights in memory, reports, and stops early.
 
     Keras's `EarlyStopping` restores no weights when training runs to its end, and does not
