@@ -1,4 +1,4 @@
-"""The project's own promises: what the README says is what runs."""
+"""The project itself: the commands of the README, dependencies, entry points, the lock file."""
 
 import ast
 import re

@@ -1,5 +1,6 @@
 """Algorithms whose optional dependencies are not installed."""
 
+import re
 import sys
 
 import pytest
@@ -25,22 +26,22 @@ def without_graph_packages(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("algorithm", "package", "extra"),
+    ("algorithm", "extra"),
     [
-        ("megnet", "matgl", "megnet"),
-        ("megnet_dense", "matgl", "megnet"),
-        ("megnet_keras", "torch_geometric", "keras"),
-        ("megnet_keras_dense", "torch_geometric", "keras"),
+        ("megnet", "megnet"),
+        ("megnet_dense", "megnet"),
+        ("megnet_keras", "keras"),
+        ("megnet_keras_dense", "keras"),
     ],
 )
 def test_a_missing_extra_is_one_line_that_names_it(
-    algorithm, package, extra, without_graph_packages, capsys, tmp_path
+    algorithm, extra, without_graph_packages, capsys, tmp_path
 ):
     arguments = ["run", "--algorithm", algorithm, "--fold", "0", "--out", str(tmp_path)]
     assert main(arguments) == 2
     complaint = capsys.readouterr().err
     assert complaint.startswith("error: ") and complaint.count("\n") == 1
-    assert algorithm in complaint and package in complaint
+    assert re.search(rf"{algorithm} needs .*\((matgl|torch_geometric)\)", complaint)
     assert f'pip install "matbench_segvae[{extra}]"' in complaint
     assert list(tmp_path.iterdir()) == []
 

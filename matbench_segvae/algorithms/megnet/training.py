@@ -100,7 +100,7 @@ def train(
     """
     module = GraphModule(network, settings)
     every = min(settings.validate_every, settings.epochs)
-    # The last validation has to be late enough to choose an epoch.
+    # No later than the last validation, so that an epoch is chosen.
     last = settings.epochs // every * every - 1
     first = min(int(settings.burn_in_share * settings.epochs), last)
     best = BestWeights(context.report, first)

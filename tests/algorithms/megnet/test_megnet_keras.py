@@ -78,7 +78,7 @@ def dense(fold, eager, tmp_path_factory):
 
 
 @needs_extra
-def test_training_lowers_the_loss_and_says_how_it_goes(sparse):
+def test_training_lowers_the_loss_and_reports_its_progress(sparse):
     network, _, lines = sparse
     losses = network._outcome.losses
     assert len(losses) == 8
