@@ -1,4 +1,4 @@
-"""The contestants, behind one small protocol and found through entry points."""
+"""Algorithms behind one small protocol, found through entry points."""
 
 from matbench_segvae.algorithms.protocol import Algorithm, AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.registry import algorithm_names, create_algorithm, keep_triton_out

@@ -1,4 +1,4 @@
-"""The yardstick: predict the training mean and nothing else."""
+"""The baseline: predict the mean of the training targets."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 class MeanPredictor:
     """Predicts the training mean, or for a classification the share of the positive class.
 
-    It is the same rule as Matbench's own dummy for regression, so its scores on Matbench
-    tasks are the official ones and show that folds and scoring are in order.
+    For regressions this is Matbench's own dummy, so that its scores on Matbench tasks are the
+    official ones, which verifies folds and scoring.
     """
 
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
@@ -41,18 +41,18 @@ class MeanPredictor:
         self._std = 0.0
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
-        """Take the mean of the targets; the inputs are not looked at.
+        """Take the mean of the targets; the inputs are not used.
 
         Args:
             inputs: Structures or compositions, indexed by sample id.
             targets: Target values; ``False``/``True`` for a classification.
-            context: Not needed.
+            context: Not used.
         """
         values = targets.to_numpy(dtype=float)
         self._mean, self._std = float(np.mean(values)), float(np.std(values))
 
     def predict(self, inputs: pd.Series) -> np.ndarray:
-        """Repeat the training mean.
+        """Predict the training mean for every input.
 
         Args:
             inputs: Anything with a length.
@@ -68,7 +68,7 @@ class MeanPredictor:
         return np.full(len(inputs), self._mean)
 
     def predict_std(self, inputs: pd.Series) -> np.ndarray:
-        """Repeat the standard deviation of the training targets.
+        """Return the standard deviation of the training targets for every input.
 
         Args:
             inputs: Anything with a length.
@@ -84,5 +84,5 @@ class MeanPredictor:
         return np.full(len(inputs), self._std)
 
     def describe(self) -> Mapping[str, Any]:
-        """The one number that was learned."""
+        """The fitted mean."""
         return {"mean": self._mean, "parameters": 1}

@@ -1,9 +1,8 @@
-"""What an algorithm has to offer to be run on the folds of a benchmark."""
+"""The protocol of an algorithm that is run on the folds of a benchmark."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
@@ -11,20 +10,19 @@ from typing import Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import pandas as pd
 
-STD_PER_MAE = math.sqrt(math.pi / 2)
-"""Standard deviation of normal errors in units of their mean absolute value."""
+from matbench_segvae.types import Report
 
 
 @dataclass(frozen=True)
 class AlgorithmCard:
-    """What a leaderboard says about an algorithm; becomes its ``info.json``.
+    """What a leaderboard shows about an algorithm; becomes its ``info.json``.
 
     Attributes:
         algorithm: Short name shown in the leaderboard.
-        algorithm_long: What it does, in a sentence or two.
+        algorithm_long: Its method, in a sentence or two.
         authors: Who submits it.
         bibtex_refs: BibTeX entries of the methods it uses.
-        notes: Anything a reader of the scores should know.
+        notes: Remarks that a reader of the scores should know.
         packages: Names of the distributions whose versions matter for the result.
     """
 
@@ -53,8 +51,8 @@ class FoldContext:
         target: Name of the target column.
         unit: Unit of the target.
         seed: The only source of randomness an algorithm may use.
-        scratch: An empty folder that is removed after the fold; nothing else may be
-            written to, but for a cache that changes no result.
+        scratch: An empty folder that is removed after the fold. An algorithm writes to no
+            other, except for a cache that changes no result.
         report: Takes one line of progress, such as the best formula so far.
     """
 
@@ -67,7 +65,7 @@ class FoldContext:
     unit: str
     seed: int
     scratch: Path
-    report: Callable[[str], None] = field(default=_ignore, repr=False, compare=False)
+    report: Report = field(default=_ignore, repr=False, compare=False)
 
     @property
     def on_defects(self) -> bool:
@@ -80,7 +78,7 @@ class Algorithm(Protocol):
     """One contestant; a fresh instance is made for every fold.
 
     Attributes:
-        card: What the leaderboard says about it.
+        card: What the leaderboard shows about it.
     """
 
     card: ClassVar[AlgorithmCard]
@@ -91,10 +89,10 @@ class Algorithm(Protocol):
         Args:
             inputs: Structures or compositions, indexed by sample id.
             targets: Target values with the same index.
-            context: What else may be known about the fold.
+            context: Seed, kind of task and other facts of the fold.
 
         Raises:
-            UserError: If the algorithm has no way to read such inputs.
+            UserError: If the algorithm does not support such inputs.
         """
 
     def predict(self, inputs: pd.Series) -> np.ndarray:
@@ -108,19 +106,18 @@ class Algorithm(Protocol):
         """
 
     def describe(self) -> Mapping[str, Any]:
-        """Say what was learned, in JSON's own types.
+        """Describe the fitted model, in JSON's own types.
 
-        Some names mean the same for all algorithms: ``formula`` and ``latex`` (texts),
-        ``complexity`` (nodes of the formula) and ``parameters`` (how many numbers were
-        fitted).
+        Some keys mean the same for all algorithms: ``formula`` and ``latex`` (texts),
+        ``complexity`` (nodes of the formula) and ``parameters`` (number of fitted numbers).
         """
 
 
 @runtime_checkable
 class PredictsStd(Protocol):
-    """What an algorithm may offer beside `Algorithm`: how uncertain its predictions are.
+    """An algorithm that also estimates how uncertain its predictions are.
 
-    Whoever has this method has its uncertainties recorded with its predictions.
+    The uncertainties of an algorithm with this method are recorded with its predictions.
     """
 
     def predict_std(self, inputs: pd.Series) -> np.ndarray:
@@ -130,6 +127,6 @@ class PredictsStd(Protocol):
             inputs: Structures or compositions, indexed by sample id.
 
         Returns:
-            Standard deviations, not negative, shape ``(len(inputs),)``, in the unit of the
+            Standard deviations, 0 or larger, shape ``(len(inputs),)``, in the unit of the
             target.
         """

@@ -1,4 +1,4 @@
-"""BibTeX entries of the methods that algorithms use."""
+"""BibTeX entries of the methods behind the algorithms."""
 
 from __future__ import annotations
 

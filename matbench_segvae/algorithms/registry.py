@@ -6,9 +6,17 @@ import sys
 from importlib.metadata import EntryPoint, entry_points
 
 from matbench_segvae.algorithms.protocol import Algorithm
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, missing_extra
 
 ENTRY_POINT_GROUP = "matbench_segvae.algorithms"
+
+# Optional dependencies of this package's own algorithms, by the extra that brings them.
+_EXTRAS = {
+    "megnet": "megnet",
+    "megnet_dense": "megnet",
+    "megnet_keras": "keras",
+    "megnet_keras_dense": "keras",
+}
 
 
 def _entry_points() -> dict[str, EntryPoint]:
@@ -24,7 +32,8 @@ def algorithm_class(name: str) -> type[Algorithm]:
     """Import the class behind an algorithm's name.
 
     Raises:
-        UserError: If there is no such algorithm or its package cannot be imported.
+        UserError: If there is no such algorithm, its package cannot be imported, or the extra
+            that it needs is not installed.
     """
     found = _entry_points()
     if name not in found:
@@ -36,6 +45,10 @@ def algorithm_class(name: str) -> type[Algorithm]:
     try:
         loaded: type[Algorithm] = found[name].load()
     except ImportError as error:
+        package = (error.name or "").split(".")[0]
+        ours = package == "matbench_segvae"
+        if isinstance(error, ModuleNotFoundError) and name in _EXTRAS and not ours:
+            raise missing_extra(name, [package], _EXTRAS[name]) from error
         raise UserError(f"algorithm '{name}' cannot be imported: {error}") from error
     return loaded
 
@@ -44,13 +57,13 @@ def create_algorithm(name: str) -> Algorithm:
     """Make a fresh, unfitted algorithm.
 
     Raises:
-        UserError: If there is no such algorithm or its package cannot be imported.
+        UserError: As :func:`algorithm_class`.
     """
     return algorithm_class(name)()
 
 
 def algorithm_origins() -> dict[str, str]:
-    """Where every installed algorithm comes from, found without importing any of them.
+    """Package and version of every installed algorithm, without importing any of them.
 
     Returns:
         Package and version by algorithm name, sorted by name.
@@ -63,7 +76,7 @@ def algorithm_origins() -> dict[str, str]:
 
 
 def keep_triton_out() -> None:
-    """Let nothing load triton from now on, if TensorFlow is there already and triton is not."""
+    """Block the import of triton once TensorFlow is loaded, unless triton is loaded too."""
     if "tensorflow" in sys.modules:
-        # What Python takes for a package that cannot be imported.
+        # Python treats a None in here as a package that cannot be imported.
         sys.modules.setdefault("triton", None)  # type: ignore[arg-type]

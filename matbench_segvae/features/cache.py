@@ -1,7 +1,8 @@
 """Features on disk: every structure or composition is described once.
 
-Rows are kept by the content of what they describe, so that a change of a structure, of the
-features or of the libraries behind them leads to other rows, and folds share theirs.
+Rows are stored by the content of the structure or composition, the names of the features and
+the versions of the libraries behind them: a change of any of these leads to new rows, and folds
+share rows.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from pymatgen.core.structure import Structure
 from matbench_segvae.files import cache_folder, written_whole
 from matbench_segvae.types import Floats
 
-# To be raised when the meaning of a feature changes.
+# Increase it when the meaning of a feature changes.
 _FORMAT = 2
 
 
@@ -46,29 +47,29 @@ class FeatureCache:
     """Rows of features by content, in 16 files by the first digit of the hash.
 
     The files are in the folder ``features`` in the user's cache folder, or in the folder that
-    ``MATBENCH_SEGVAE_CACHE`` names. A damaged file counts as empty and is written anew; where
+    ``MATBENCH_SEGVAE_CACHE`` names. A damaged file counts as empty and is written again; where
     nothing can be written, there is no cache.
     """
 
     def __init__(self, kind: str, names: Sequence[str]) -> None:
-        """Set up.
+        """Find the folder of the cache.
 
         Args:
-            kind: Of the inputs: ``"structure"`` or ``"composition"``.
-            names: Of the features, in order.
+            kind: Kind of the inputs, ``"structure"`` or ``"composition"``.
+            names: Names of the features, in order.
         """
-        parts = [str(_FORMAT), kind, *names, *(f"{name} {version(name)}" for name in _LIBRARIES)]
-        self._identity = hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+        facts = [str(_FORMAT), kind, *names, *(f"{name} {version(name)}" for name in _LIBRARIES)]
+        self._identity = hashlib.sha256("\n".join(facts).encode()).hexdigest()[:16]
         self._folder = cache_folder() / "features" / f"{kind}-{self._identity}"
         self._width = len(names)
 
     def read(self, hashes: Sequence[str]) -> dict[str, Floats]:
-        """The rows that are there, by hash."""
+        """The cached rows among those of some hashes."""
         found: dict[str, Floats] = {}
-        wanted = set(hashes)
-        for digit in sorted({name[0] for name in wanted}):
+        requested = set(hashes)
+        for digit in sorted({name[0] for name in requested}):
             rows = self._read(digit)
-            found |= {name: rows[name] for name in wanted & rows.keys()}
+            found |= {name: rows[name] for name in requested & rows.keys()}
         return found
 
     def write(self, rows: Mapping[str, Floats]) -> None:

@@ -22,14 +22,14 @@ def composition_features(composition: Composition) -> Floats:
     and the share ``x_El`` that each element has of the atoms.
 
     Args:
-        composition: Any composition; oxidation states are not looked at.
+        composition: Any composition; oxidation states are ignored.
 
     Returns:
         Shape ``(F,)``, NaN where an element's property is not known.
     """
-    plain = composition.element_composition
-    values = [value for featurizer in _featurizers() for value in featurizer.featurize(plain)]
-    shares = np.array([plain.get_atomic_fraction(element) for element in plain])
+    neutral = composition.element_composition
+    values = [value for featurizer in _featurizers() for value in featurizer.featurize(neutral)]
+    shares = np.array([neutral.get_atomic_fraction(element) for element in neutral])
     entropy = -float(np.sum(shares * np.log(shares)))
     n_elements = len(_element_symbols())
     row = np.array([*values[:-n_elements], entropy, *values[-n_elements:]], dtype=np.float64)
@@ -73,7 +73,7 @@ def _featurizers() -> tuple[Any, ...]:
     )
 
     with warnings.catch_warnings():
-        # That tables with gaps were given on purpose.
+        # About the gaps of the tables, which are intended.
         warnings.simplefilter("ignore")
         properties = ElementProperty(elemental_data(), list(PROPERTIES), list(STATISTICS))
     return (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 
 import numpy as np
@@ -18,7 +18,7 @@ from matbench_segvae.features.cache import FeatureCache, content_hash
 from matbench_segvae.features.composition import composition_features, composition_names
 from matbench_segvae.features.geometry import geometry_features
 from matbench_segvae.features.names import GEOMETRY
-from matbench_segvae.types import Floats
+from matbench_segvae.types import Floats, Report
 
 _SERIAL = 2000  # inputs below which starting further processes takes longer than it saves
 
@@ -42,38 +42,38 @@ def feature_names(input_type: str) -> tuple[str, ...]:
 def feature_table(
     inputs: pd.Series,
     input_type: str,
-    report: Callable[[str], None] = lambda _: None,
+    report: Report = lambda _: None,
     columns: Sequence[str] | None = None,
 ) -> pd.DataFrame:
     """Describe structures or compositions by named features.
 
-    What was described before comes from the cache (:class:`.cache.FeatureCache`); the rest is
-    computed, in several processes where it is much. Equal inputs are described once.
+    Rows that were computed before come from the cache (:class:`.cache.FeatureCache`); the others
+    are computed, in several processes if there are many. Equal inputs are described once.
 
     Args:
         inputs: Structures or compositions (or their formulas), indexed by sample id.
         input_type: ``"structure"`` or ``"composition"``.
         report: Takes lines of progress.
-        columns: Features to keep, all by default. Of many inputs a few take little memory.
+        columns: Features to keep, all by default; a few of them save memory.
 
     Returns:
-        A row for each input, a column for each of :func:`feature_names` or for those asked
-        for, in the units of :func:`.names.unit_of`; NaN where an element's property is not
-        known.
+        A row for each input, a column for each feature of :func:`feature_names` or of
+        ``columns``, in the units of :func:`.names.unit_of`; NaN where an element's property
+        is not known.
 
     Raises:
-        UserError: If an input is not what its type says.
+        UserError: If an input is not of the input type.
     """
     names = feature_names(input_type)
     kept = list(names if columns is None else columns)
     places = [names.index(name) for name in kept]
     cache = FeatureCache(input_type, names)
-    parts = []
+    batches = []
     for first in range(0, len(inputs), _AT_ONCE):
-        part = inputs.iloc[first : first + _AT_ONCE]
-        items = [_item(value, name, input_type) for name, value in part.items()]
-        parts.append(_rows(items, input_type, cache, report)[:, places])
-    data = np.concatenate(parts) if parts else np.empty((0, len(kept)))
+        batch = inputs.iloc[first : first + _AT_ONCE]
+        items = [_item(value, name, input_type) for name, value in batch.items()]
+        batches.append(_rows(items, input_type, cache, report)[:, places])
+    data = np.concatenate(batches) if batches else np.empty((0, len(kept)))
     return pd.DataFrame(data, index=inputs.index, columns=kept)
 
 
@@ -81,9 +81,9 @@ def _rows(
     items: Sequence[Structure | Composition],
     input_type: str,
     cache: FeatureCache,
-    report: Callable[[str], None],
+    report: Report,
 ) -> Floats:
-    """All features of some inputs, shape ``(N, F)``; what was computed is kept."""
+    """All features of some inputs, shape ``(N, F)``; computed rows are cached."""
     hashes = [content_hash(item) for item in items]
     rows = cache.read(hashes)
     missing = {h: item for h, item in zip(hashes, items, strict=True) if h not in rows}
@@ -99,7 +99,7 @@ def _rows(
 def describe(item: Structure | Composition) -> Floats:
     """Features of one structure or composition, in the order of :func:`feature_names`."""
     with warnings.catch_warnings():
-        # On electronegativities of noble gases and the like: the value is NaN.
+        # About missing electronegativities, such as of noble gases: the value is NaN.
         warnings.simplefilter("ignore")
         if isinstance(item, Composition):
             return composition_features(item)
@@ -111,7 +111,7 @@ def describe_all(items: Sequence[Structure | Composition]) -> list[Floats]:
     workers = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if len(items) < _SERIAL or workers == 1:
         return [describe(item) for item in items]
-    # Not forked: threads of torch and numba in this process would not survive it.
+    # Not forked: threads of torch and numba in this process do not survive a fork.
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         return list(pool.map(describe, items, chunksize=_CHUNK))

@@ -2,10 +2,10 @@
 
 The stacking direction is normal to the pair of lattice vectors across which the widest empty
 gap between planes of atoms opens. For a slab in a cell with vacuum that gap is the vacuum,
-and what is left of the cell is the layer; in a bulk crystal the gap is that between two
-planes of atoms. Volumes and densities are those with a wider gap closed to 3.4 Å: how much
-vacuum a cell holds says nothing of the material. None of the features depends on how the
-cell is turned, on its origin or on the order of its sites.
+and the remainder of the cell is the layer; in a bulk crystal the gap is that between two
+planes of atoms. For volumes and densities a wider gap is closed to 3.4 Å, because the height
+of the vacuum is no property of the material. None of the features depends on the orientation
+of the cell, its origin or the order of its sites.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from matbench_segvae.features.composition import elemental_data
 from matbench_segvae.features.names import GEOMETRY, PROPERTIES, SURFACE_PROPERTIES
 from matbench_segvae.types import Floats, Ints
 
-_BONDED = 1.2  # sums of covalent radii up to which two atoms count as bonded
+_BONDED = 1.2  # sums of covalent radii below which two atoms count as bonded
 
 
 _REACHES = (3.5, 6.0, 12.0, 24.0)  # Å; the first in which every atom has a neighbour is used
 
 
-_VACUUM = 8.0  # Å; gaps are no wider than that: beyond, they say nothing of the material
+_VACUUM = 8.0  # Å; wider gaps are vacuum, whose height is no property of the material
 
 
 _CLOSED = 3.4  # Å; the gap between layers of graphite, to which vacuum is closed
@@ -38,13 +38,13 @@ _SURFACE_DEPTH = 0.5  # Å below the outermost atom that still counts as surface
 
 @dataclass(frozen=True)
 class _Layer:
-    """What is left of a cell without its widest gap.
+    """A cell without its widest gap.
 
     Attributes:
-        area: Of the cell across the stacking direction, Å².
-        height: Of every site above the lowest, Å, shape ``(N,)``.
+        area: Area of the cell normal to the stacking direction, Å².
+        height: Height of every site above the lowest, Å, shape ``(N,)``.
         gap: The widest gap, Å.
-        inner_gap: The widest but one, Å.
+        inner_gap: The second widest gap, Å.
     """
 
     area: float
@@ -57,17 +57,17 @@ def geometry_features(structure: Structure) -> Floats:
     """Features in the order of :data:`~matbench_segvae.features.names.GEOMETRY`.
 
     Args:
-        structure: Any crystal; oxidation states are not looked at.
+        structure: Any crystal; oxidation states are ignored.
 
     Returns:
         Shape ``(F,)``, NaN where a property of an element is not known.
     """
-    plain = structure.copy()
-    plain.remove_oxidation_states()
-    layer = _layer(plain)
+    neutral = structure.copy()
+    neutral.remove_oxidation_states()
+    layer = _layer(neutral)
     found = {
-        **_densities(plain, layer),
-        **_neighbours(plain, layer),
+        **_densities(neutral, layer),
+        **_neighbours(neutral, layer),
     }
     return np.array([found[name] for name in GEOMETRY], dtype=np.float64)
 
@@ -78,7 +78,7 @@ def _densities(structure: Structure, layer: _Layer) -> dict[str, float]:
     mass = float(structure.composition.weight)
     radius = float(np.nanmean(_site_properties(structure, "CovalentRadius"))) / 100
     thickness = float(layer.height.max())
-    # How much vacuum a cell holds is for whoever made it to choose.
+    # The height of the vacuum is a choice of whoever made the cell.
     filled = 1 - max(layer.gap - _CLOSED, 0.0) * layer.area / structure.volume
     return {
         "density": float(structure.density) / filled,
@@ -115,7 +115,7 @@ def _neighbours(structure: Structure, layer: _Layer) -> dict[str, float]:
     n_sites = len(structure)
     nearest = np.full(n_sites, np.inf)
     np.minimum.at(nearest, first, distance)
-    # The nearest neighbour counts as bonded however far it is: no atom floats.
+    # The nearest neighbour counts as bonded at any distance, so that every atom has a bond.
     bonded = (distance < _BONDED * reach) | (distance < nearest[first] + 1e-3)
     one, two, length = first[bonded], second[bonded], distance[bonded]
     coordination = np.bincount(one, minlength=n_sites)
@@ -155,12 +155,12 @@ def _surface_means(structure: Structure, surface: NDArray[np.bool_]) -> dict[str
 
 
 def _layer(structure: Structure) -> _Layer:
-    """The stacking direction with the widest gap, and the layer that it leaves."""
+    """The layer along the stacking direction, which is the one with the widest gap."""
     return max((_stacked(structure, axis) for axis in range(3)), key=lambda layer: layer.gap)
 
 
 def _stacked(structure: Structure, axis: int) -> _Layer:
-    """The layer normal to two lattice vectors, the third one crossing it."""
+    """The layer parallel to two lattice vectors, stacked along ``axis``."""
     matrix = structure.lattice.matrix
     area = float(np.linalg.norm(np.cross(matrix[axis - 2], matrix[axis - 1])))
     period = structure.volume / area

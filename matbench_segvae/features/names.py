@@ -1,4 +1,4 @@
-"""Names and units of the features, such as formulas write them.
+"""Names and units of the features, as they stand in formulas.
 
 Names are ASCII identifiers, so that they can stand in formulas as they are. A statistic over
 the atoms of a composition is the property's name followed by ``_min``, ``_max``, ``_range``,

@@ -9,6 +9,8 @@ its unknowns is also solved exactly, as a linear program (Wagner, J. Am. Stat. A
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_array, eye_array, hstack
@@ -17,6 +19,10 @@ from matbench_segvae.fitting.additive_problem import AdditiveProblem, Fit
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.marquardt import fit_batch
 from matbench_segvae.types import Floats
+
+STD_PER_MAE = math.sqrt(math.pi / 2)
+"""Standard deviation of normal errors in units of their mean absolute value."""
+
 
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
 _ROUNDING = 1e-9  # the same as a share of the largest residual

@@ -16,10 +16,10 @@ from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.pair_laws.law import pairs_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw, law_evidence
-from matbench_segvae.algorithms.protocol import STD_PER_MAE
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
 from matbench_segvae.defects import HOSTS, Defect, defective_structure, vacancies
+from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.running import FoldStore, run_fold
 
 TASK = "defects2d_xtb_mos2"

@@ -1,7 +1,7 @@
 """The task's own metric, and how a formula's value becomes a prediction.
 
-A formula has a value ``eta``; the link makes a prediction of it. Everything is fitted by
-Gauss and Newton's method on weighted squares that follow the metric at the present fit:
+A formula has a value ``eta``, which the link turns into a prediction. Everything is fitted by
+the Gauss-Newton method on weighted squares that follow the metric at the present fit:
 iteratively reweighted least squares (Schlossmacher, J. Am. Stat. Assoc. 68, 857, 1973, for
 absolute errors; Nelder and Wedderburn, J. R. Stat. Soc. A 135, 370, 1972, for links).
 """
@@ -18,19 +18,22 @@ from matbench_segvae.types import Floats
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
 
 
-_LARGEST = 30.0  # argument of an exponential beyond which nothing changes any more
+_LARGEST = 30.0  # argument of an exponential beyond which it is kept constant
 
 
-_SLACK = 1.02  # a step may raise the loss this much: reweighting is no descent
+_SLACK = 1.02  # a step may raise the loss this much: reweighting need not descend
 
 
-_HALVINGS = 6
+_SHORTENINGS = 6  # of a step that raises the loss by more
+
+
+_SPAN = 10.0  # largest over smallest target from which on an exponential link competes
 
 
 _RIDGE = 1e-9
 
 
-_SETTLED = 1e-7  # relative gain below which a fit ends
+_CONVERGED = 1e-7  # relative gain below which a fit ends
 
 
 class Metric(Protocol):
@@ -42,7 +45,11 @@ class Metric(Protocol):
 
     @property
     def head(self) -> tuple[str, ...]:
-        """Tokens before the formula that write the link."""
+        """Tokens of the link, which stand before those of the formula."""
+
+    @property
+    def stratified(self) -> bool:
+        """Whether cross-validation splits keep the shares of the target's classes."""
 
     def constant(self, target: Floats) -> float:
         """The value of the best constant formula."""
@@ -54,7 +61,10 @@ class Metric(Protocol):
         """Loss of each row: the absolute error, or the log loss of a classification."""
 
     def working(self, eta: Floats, target: Floats) -> tuple[Floats, Floats]:
-        """What is missing from the values, and the weight of each row, mean 1."""
+        """Working residuals in units of ``eta``, and the weight of each row, mean 1."""
+
+    def bounds(self, eta: Floats, target: Floats) -> tuple[float, float]:
+        """The range of values on other rows, from the values and targets that were fitted."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +83,11 @@ class AbsoluteError:
         """Tokens of the link."""
         return ("exp",) if self.exponential else ()
 
+    @property
+    def stratified(self) -> bool:
+        """No: there are no classes."""
+        return False
+
     def constant(self, target: Floats) -> float:
         """The median, through the link."""
         middle = float(np.median(target))
@@ -89,13 +104,18 @@ class AbsoluteError:
     def working(self, eta: Floats, target: Floats) -> tuple[Floats, Floats]:
         """Residuals in units of the values, weighted by one over their size."""
         predicted = self.predict(eta)
-        rest = target - predicted
-        size = np.abs(rest)
+        residual = target - predicted
+        size = np.abs(residual)
         weights = 1 / np.maximum(size, _FLOOR * float(np.median(size)) + 1e-12)
         if self.exponential:
             slope = np.maximum(predicted, 1e-12)
-            rest, weights = rest / slope, weights * slope**2
-        return rest, weights / weights.mean()
+            residual, weights = residual / slope, weights * slope**2
+        return residual, weights / weights.mean()
+
+    def bounds(self, eta: Floats, target: Floats) -> tuple[float, float]:
+        """The range of the targets, through the link."""
+        low, high = float(target.min()), float(target.max())
+        return (float(np.log(low)), float(np.log(high))) if self.exponential else (low, high)
 
 
 @dataclass(frozen=True)
@@ -104,9 +124,10 @@ class LogLoss:
 
     name: str = "logistic"
     head: tuple[str, ...] = ("inv", "add", "1", "exp", "neg")
+    stratified: bool = True
 
     def constant(self, target: Floats) -> float:
-        """The log odds, away from certainty."""
+        """The log odds, with half a row added to each class so that they are finite."""
         share = (float(target.sum()) + 0.5) / (len(target) + 1.0)
         return float(np.log(share / (1 - share)))
 
@@ -115,7 +136,7 @@ class LogLoss:
         return np.asarray(1 / (1 + np.exp(-np.clip(eta, -_LARGEST, _LARGEST))))
 
     def losses(self, eta: Floats, target: Floats) -> Floats:
-        """Minus the logarithm of the probability of what was the case."""
+        """Minus the logarithm of the probability of the true class."""
         inside = np.clip(eta, -_LARGEST, _LARGEST)
         return np.asarray(np.logaddexp(0.0, inside) - target * inside)
 
@@ -125,19 +146,38 @@ class LogLoss:
         weights = np.maximum(predicted * (1 - predicted), 1e-4)
         return (target - predicted) / weights, weights / weights.mean()
 
+    def bounds(self, eta: Floats, target: Floats) -> tuple[float, float]:
+        """The range of the values: targets of 0 and 1 have no finite log odds."""
+        return float(eta.min()), float(eta.max())
+
+
+def candidate_metrics(target: Floats, classification: bool) -> list[Metric]:
+    """The metric with each link that a target may need.
+
+    Args:
+        target: Shape ``(N,)``; 0 and 1 for a classification.
+        classification: Whether it is one.
+    """
+    if classification:
+        return [LogLoss()]
+    low, high = float(target.min()), float(target.max())
+    # Over a narrower range the two links differ little, and chance would choose.
+    wide = 0 < low * _SPAN < high
+    return [AbsoluteError(), *([AbsoluteError(exponential=True)] if wide else [])]
+
 
 def fit_linear(design: Floats, target: Floats, metric: Metric, rounds: int) -> tuple[Floats, float]:
-    """Fit the coefficients of a design whose first column is 1, from the best constant on.
+    """Fit the coefficients of a design whose first column is 1, starting at the best constant.
 
     Args:
         design: Shape ``(N, P)``.
         target: Shape ``(N,)``.
         metric: What to minimise.
-        rounds: Steps at most.
+        rounds: Largest number of steps.
 
     Returns:
-        The best coefficients met, and their loss; an infinite one if the loss is not defined
-        at the start.
+        The best coefficients found, and their loss, which is infinite if it is not defined at
+        the start.
     """
     parameters = np.zeros(design.shape[1])
     parameters[0] = metric.constant(target)
@@ -148,7 +188,7 @@ def fit_linear(design: Floats, target: Floats, metric: Metric, rounds: int) -> t
     for number in range(rounds):
         step = _step(design, *metric.working(eta, target))
         taken = False
-        for _ in range(_HALVINGS):
+        for _ in range(_SHORTENINGS):
             trial = parameters + step
             values = design @ trial
             loss = _mean_loss(metric, values, target) if np.isfinite(values).all() else np.inf
@@ -158,23 +198,25 @@ def fit_linear(design: Floats, target: Floats, metric: Metric, rounds: int) -> t
             step = step / 3
         if not taken:
             break
-        settled = number > 2 and least - loss < _SETTLED * least and loss >= current * (1 - 1e-5)
+        converged = (
+            number > 2 and least - loss < _CONVERGED * least and loss >= current * (1 - 1e-5)
+        )
         parameters, eta, current = trial, values, loss
         if loss < least:
             best, least = trial, loss
-        if settled:
+        if converged:
             break
     return best, least
 
 
-def _step(slopes: Floats, rest: Floats, weights: Floats) -> Floats:
-    """The step of Gauss and Newton under weighted squares, shape ``(P,)``."""
+def _step(slopes: Floats, residual: Floats, weights: Floats) -> Floats:
+    """The Gauss-Newton step under weighted squares, shape ``(P,)``."""
     size = np.sqrt((slopes**2 * weights[:, None]).mean(axis=0))
     size[size == 0] = 1.0
     scaled = slopes / size
     normal = (scaled * weights[:, None]).T @ scaled
-    normal[np.diag_indices_from(normal)] += _RIDGE * len(rest)
-    return np.asarray(np.linalg.solve(normal, scaled.T @ (weights * rest)) / size)
+    normal[np.diag_indices_from(normal)] += _RIDGE * len(residual)
+    return np.asarray(np.linalg.solve(normal, scaled.T @ (weights * residual)) / size)
 
 
 def _mean_loss(metric: Metric, eta: Floats, target: Floats) -> float:

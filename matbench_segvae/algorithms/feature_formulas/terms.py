@@ -1,9 +1,10 @@
-"""Terms: short formulas of the features, of which a formula is a sum."""
+"""Terms: short formulas of the features, whose sum is the formula."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -31,7 +32,7 @@ class Term:
 
     @property
     def nodes(self) -> int:
-        """What it adds to the nodes of a sum: itself, a coefficient and a sign."""
+        """Nodes that it adds to a sum: its own, a coefficient and a sign."""
         return len(scaled(self.tokens)) + 1
 
     def values(self, columns: Mapping[str, Floats]) -> Floats:
@@ -43,8 +44,8 @@ def simple_terms(name: str, values: Floats) -> list[Term]:
     """A feature by itself, and under each function that is defined on all rows.
 
     Args:
-        name: Of the feature.
-        values: Shape ``(N,)``.
+        name: Name of the feature.
+        values: Its values, shape ``(N,)``.
     """
     forms: list[Tokens] = [(name,), ("square", name)]
     low = float(values.min())
@@ -57,40 +58,67 @@ def simple_terms(name: str, values: Floats) -> list[Term]:
 
 def matrix(terms: Sequence[Term], table: pd.DataFrame) -> Floats:
     """Values of terms on the rows of a table, shape ``(N, T)``."""
+    if not terms:
+        return np.empty((len(table), 0))
     columns = {name: table[name].to_numpy(dtype=np.float64) for name in table.columns}
     return np.stack([term.values(columns) for term in terms], axis=1)
 
 
-def design(terms: Sequence[Term], table: pd.DataFrame) -> Floats:
-    """A column of ones, and terms around their means in units of their spread.
+class Design(NamedTuple):
+    """Terms in units of their spread around their means, behind a column of ones.
+
+    Columns of like size are what a linear fit can be solved for.
+
+    Attributes:
+        columns: Shape ``(N, 1 + T)``.
+        means: Means of the terms, shape ``(T,)``.
+        spreads: Standard deviations of the terms, 1 for a constant one, shape ``(T,)``.
+    """
+
+    columns: Floats
+    means: Floats
+    spreads: Floats
+
+    def original_units(self, coefficients: Floats) -> Floats:
+        """Coefficients of the columns as those of the terms themselves, shape ``(1 + T,)``."""
+        factors = coefficients[1:] / self.spreads
+        return np.concatenate([[coefficients[0] - factors @ self.means], factors])
+
+
+def centred_design(values: Floats) -> Design:
+    """The design of a linear fit.
 
     Args:
-        terms: The terms, ``T`` of them, defined on all rows.
+        values: Of the terms, finite, shape ``(N, T)``.
+    """
+    means, sizes = values.mean(axis=0), values.std(axis=0)
+    spreads = np.where(sizes > 0, sizes, 1.0)
+    columns = np.column_stack([np.ones((len(values), 1)), (values - means) / spreads])
+    return Design(columns, means, spreads)
+
+
+def distinct_terms(terms: Sequence[Term], table: pd.DataFrame) -> tuple[list[Term], Floats]:
+    """Terms that are defined, vary and differ by more than factor and offset, simplest first.
+
+    Args:
+        terms: The terms; of several that are the same up to factor and offset the simplest is
+            kept.
         table: The features, ``N`` rows.
 
     Returns:
-        Shape ``(N, 1 + T)``.
+        The distinct terms, and their values, shape ``(N, T)``.
     """
-    ones = np.ones((len(table), 1))
-    if not terms:
-        return ones
-    values = matrix(terms, table)
-    size = values.std(axis=0)
-    units = (values - values.mean(axis=0)) / np.where(size > 0, size, 1.0)
-    return np.column_stack([ones, units])
+    ordered = sorted(dict.fromkeys(terms), key=lambda term: term.nodes)
+    values = matrix(ordered, table)
+    kept = _distinct_columns(values)
+    return [ordered[j] for j in kept], values[:, kept]
 
 
-def distinct(terms: Sequence[Term], values: Floats) -> list[int]:
-    """Positions of terms that vary and are no other term up to factor and offset.
-
-    Args:
-        terms: Simplest first, of which the first one of several is kept.
-        values: Shape ``(N, T)``.
-    """
+def _distinct_columns(values: Floats) -> list[int]:
+    """Positions of the first of equal columns, of those that are finite and vary."""
     seen: set[bytes] = set()
     kept = []
-    for position in range(len(terms)):
-        column = values[:, position]
+    for position, column in enumerate(values.T):
         if not np.isfinite(column).all():
             continue
         around = column - column.mean()
@@ -107,7 +135,7 @@ def distinct(terms: Sequence[Term], values: Floats) -> list[int]:
 
 
 def scaled(tokens: Tokens) -> Tokens:
-    """A term times a fitted constant, which is its first leaf: ``c*x/y``, or ``c/x``."""
+    """A term times a fitted constant, which becomes its first leaf: ``c*x/y``, or ``c/x``."""
     if tokens[0] == "inv":
         return ("div", FITTED, *tokens[1:])
     if tokens[0] in ("mul", "div"):
@@ -117,7 +145,7 @@ def scaled(tokens: Tokens) -> Tokens:
 
 
 def sum_of(terms: Sequence[Term], coefficients: Floats) -> Expression:
-    """``b + a1*t1 + a2*t2 + …``, negative coefficients written as differences.
+    """``b + a1*t1 + a2*t2 + …``, terms with negative coefficients subtracted.
 
     Args:
         terms: The terms.
@@ -130,6 +158,11 @@ def sum_of(terms: Sequence[Term], coefficients: Floats) -> Expression:
         tokens += scaled(term.tokens)
         constants.append(abs(float(factor)))
     return Expression(tuple(tokens), tuple(constants))
+
+
+def features_of(terms: Iterable[Term]) -> tuple[str, ...]:
+    """Names of the features in some terms, sorted."""
+    return tuple(sorted(frozenset[str]().union(*(term.features for term in terms))))
 
 
 def nodes_of(terms: Iterable[Term], metric: Metric) -> int:

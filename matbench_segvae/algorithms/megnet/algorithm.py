@@ -1,10 +1,10 @@
-"""What the graph networks have in common: graphs, standardised targets, training, averages."""
+"""The MEGNet of matgl on the sparse defect graph or on all atoms, trained by Lightning."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,22 +16,27 @@ from torch_geometric.data import Batch, Data
 from matbench_segvae.algorithms.megnet.class_network import ClassMEGNet
 from matbench_segvae.algorithms.megnet.equivalence_classes import collapse, join
 from matbench_segvae.algorithms.megnet.graphs import CrystalGraph, SparseDefectGraph, placed
+from matbench_segvae.algorithms.megnet.preparation import (
+    Converter,
+    TargetScale,
+    check_inputs,
+    raw_graphs,
+    validation_split,
+)
 from matbench_segvae.algorithms.megnet.settings import MEGNetSettings
 from matbench_segvae.algorithms.megnet.training import (
     Join,
+    TrainingData,
     TrainingOutcome,
     device,
+    draw_weights,
     parameter_count,
     predict,
-    start,
     train,
 )
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
-from matbench_segvae.errors import UserError
 from matbench_segvae.lightning_tools import isolated
-
-Converter = SparseDefectGraph | CrystalGraph
 
 
 @dataclass(frozen=True)
@@ -41,8 +46,8 @@ class GraphKind:
     Attributes:
         converter: Makes matgl's graph of a structure.
         network: The network.
-        prepare: Gives a graph, its lattice and the number of the network's rounds the form
-            that the network takes, once for all epochs.
+        prepare: Converts a graph, its lattice and the number of the network's rounds to the
+            form that the network takes, once for all epochs.
         join: Puts graphs in that form side by side.
     """
 
@@ -56,62 +61,6 @@ DEFECTS = GraphKind(SparseDefectGraph, MEGNet, placed, Batch.from_data_list)
 
 
 ALL_ATOMS = GraphKind(CrystalGraph, ClassMEGNet, collapse, join)
-
-
-def split(count: int, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Put a share of the samples aside, at least one, at random but by seed.
-
-    Returns:
-        Positions of the samples to train on, and of those put aside.
-    """
-    order = np.random.default_rng(seed).permutation(count)
-    aside = max(1, round(share * count))
-    return order[aside:], order[:aside]
-
-
-def standardised(targets: pd.Series) -> tuple[np.ndarray, float, float]:
-    """Shift and scale targets to mean 0 and standard deviation 1.
-
-    Returns:
-        The scaled targets, their mean and their standard deviation.
-    """
-    values = targets.to_numpy(dtype=float)
-    mean = float(values.mean())
-    # A constant target leaves nothing to scale by.
-    std = float(values.std()) or 1.0
-    return (values - mean) / std, mean, std
-
-
-def check_inputs(name: str, inputs: pd.Series, context: FoldContext) -> None:
-    """Refuse what no graph can be made of.
-
-    Raises:
-        UserError: If the inputs are not structures, or too few.
-    """
-    if context.input_type != "structure":
-        raise UserError(
-            f"{name} needs structures to make graphs of, but {context.task} has "
-            f"{context.input_type}s: leave {name} out or choose a structure task"
-        )
-    if len(inputs) < 2:
-        raise UserError(f"{name} needs at least 2 training structures, got {len(inputs)}")
-
-
-def raw_graphs(
-    converter: Converter, inputs: pd.Series
-) -> list[tuple[Data, torch.Tensor, np.ndarray]]:
-    """Make matgl's graph of every structure.
-
-    Raises:
-        UserError: If a structure has an unknown host or a defect not seen in training.
-    """
-    graphs = []
-    for name, structure in zip(inputs.index, inputs, strict=True):
-        try:
-            graphs.append(converter.get_graph(structure))
-        except UserError as error:
-            raise UserError(f"{name}: {error}") from error
-    return graphs
 
 
 class GraphNetwork(ABC):
@@ -130,12 +79,11 @@ class GraphNetwork(ABC):
         self._converter: Converter | None = None
         self._networks: list[MEGNet] = []
         self._outcomes: list[TrainingOutcome] = []
-        self._mean, self._std = 0.0, 1.0
-        self._classification = False
+        self._scale = TargetScale()
 
     @abstractmethod
     def kind_for(self, context: FoldContext) -> GraphKind:
-        """Say which kind of graph a task's structures become."""
+        """The kind of graph that a task's structures become."""
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Train on the fold's training part, a share of which chooses the best epoch.
@@ -149,11 +97,11 @@ class GraphNetwork(ABC):
             UserError: If the inputs are not structures, too few, or without known host.
         """
         check_inputs(self.card.algorithm, inputs, context)
-        self._classification = context.task_type == "classification"
         self._kind = self.kind_for(context)
         sparse = self._kind is DEFECTS
         cutoff = self.settings.defect_cutoff if sparse else self.settings.crystal_cutoff
-        values, self._mean, self._std = standardised(targets)
+        self._scale = TargetScale.from_training(targets, context.task_type == "classification")
+        values = self._scale.standardised(targets)
         self._networks, self._outcomes = [], []
         with isolated(context.seed, self.settings.threads):
             self._converter = self._kind.converter.from_training(inputs, cutoff)
@@ -170,24 +118,19 @@ class GraphNetwork(ABC):
         member: int,
         context: FoldContext,
     ) -> None:
-        count = self.settings.members
-        seed = context.seed + member
-        parts = split(len(graphs), self.settings.validation_share, seed)
-        training, validation = ([(graphs[i], float(values[i])) for i in part] for part in parts)
+        """Train one more network, with its own seed and validation part."""
+        count, share = self.settings.members, self.settings.validation_share
 
         def report(line: str) -> None:
             context.report(f"network {member + 1}/{count}, {line}" if count > 1 else line)
 
-        outcome = train(
-            network,
-            training,
-            validation,
-            self._kind.join,
-            self.settings,
-            seed,
-            context.scratch,
-            report,
+        own = replace(context, seed=context.seed + member, report=report)
+        training, validation = (
+            [(graphs[i], float(values[i])) for i in rows]
+            for rows in validation_split(len(graphs), share, own.seed)
         )
+        data = TrainingData(training, validation, self._kind.join)
+        outcome = train(network, data, self.settings, own)
         if self._kind is ALL_ATOMS:
             _average_unseen(network)
         self._networks.append(network)
@@ -213,8 +156,7 @@ class GraphNetwork(ABC):
             graphs = self._graphs(inputs, len(self._networks[0].blocks))
             size = self.settings.predict_batch
             outputs = [predict(n, graphs, self._kind.join, size) for n in self._networks]
-        values = torch.stack(outputs).double().mean(dim=0).numpy() * self._std + self._mean
-        return np.clip(values, 0.0, 1.0) if self._classification else values
+        return self._scale.predictions(torch.stack(outputs).double().mean(dim=0).numpy())
 
     def describe(self) -> Mapping[str, Any]:
         """Size, settings and course of the training, in JSON's own types."""
@@ -225,7 +167,7 @@ class GraphNetwork(ABC):
             "parameters": sum(map(parameter_count, self._networks)),
             "epochs": sum(len(outcome.losses) for outcome in self._outcomes),
             "best_epoch": [outcome.best_epoch for outcome in self._outcomes],
-            "validation_mae": float(np.mean(errors)) * self._std,
+            "validation_mae": float(np.mean(errors)) * self._scale.std,
             "node_types": list(self._converter.element_types),
             "device": device(),
             "settings": asdict(self.settings),
@@ -241,18 +183,18 @@ class GraphNetwork(ABC):
         options: dict[str, Any] = {
             "element_types": self._converter.element_types,
             "cutoff": cutoff,
-            "gauss_width": self.settings.sharpness,
+            "gauss_width": self.settings.gaussian_sharpness,
         }
         if self._kind is ALL_ATOMS:
             options["standardise"] = self.settings.standardise_readout
         network = self._kind.network(**options)
         if self.settings.gain is not None:
-            start(network, self.settings.gain)
+            draw_weights(network, self.settings.gain)
         return network
 
 
 def _average_unseen(network: MEGNet) -> None:
-    """Let the type for unseen elements be the mean of the trained ones, not random noise."""
+    """Make the embedding of unseen elements the mean of the trained ones."""
     table = network.embedding.layer_node_embedding.weight
     with torch.no_grad():
         table[-1] = table[:-1].mean(dim=0)
@@ -262,8 +204,8 @@ class SparseMEGNet(GraphNetwork):
     """matgl's MEGNet, trained by Lightning.
 
     On the defect benchmark a structure becomes a graph of its defect sites alone: a node's
-    type says what is there and what was there, edges join all defects and their in-plane
-    images within 20 Å. On other structure tasks it is matgl's graph of all atoms.
+    type is the kind of defect, the species before and after; edges join all defects and their
+    in-plane images within 20 Å. On other structure tasks it is matgl's graph of all atoms.
 
     Args:
         settings: How the network is built and trained.
@@ -275,8 +217,8 @@ class SparseMEGNet(GraphNetwork):
             "MEGNet of matgl on the sparse defect graph: nodes are the defect sites, their type "
             "is the kind of defect, edges reach to 20 Å with in-plane periodic images. Where a "
             "task has no defects, the graph of all atoms with a cutoff of 5 Å. Three networks, "
-            "each with its own start and validation part, are averaged; of each, the epoch with "
-            "the smallest error on a validation part of the training fold is kept."
+            "each with its own initial weights and validation part, are averaged; of each, the "
+            "epoch with the smallest error on a validation part of the training fold is kept."
         ),
         authors="The matbench_segvae developers",
         bibtex_refs=(CHEN, KAZEEV),
@@ -284,9 +226,9 @@ class SparseMEGNet(GraphNetwork):
         packages=("matgl", "torch", "torch_geometric", "lightning", "pymatgen"),
     )
 
-    # Chosen on structures put aside within the training parts of defects2d_mos2_v3.
+    # Chosen on hold-out structures within the training parts of defects2d_mos2_v3.
     defaults: ClassVar[MEGNetSettings] = MEGNetSettings(
-        sharpness=4.0, learning_rate=3e-3, settled=0.75, members=3
+        gaussian_sharpness=4.0, learning_rate=3e-3, burn_in_share=0.75, members=3
     )
 
     def kind_for(self, context: FoldContext) -> GraphKind:
@@ -305,10 +247,10 @@ class DenseMEGNet(GraphNetwork):
         algorithm="megnet_dense",
         algorithm_long=(
             "MEGNet of matgl on the graph of all atoms of the supercell with a cutoff of 5 Å; "
-            "it is not told where the defects are. What is read out of a graph is standardised "
-            "over a batch before the last layers, without which matgl's MEGNet predicts the "
-            "mean for dozens of epochs. The epoch with the smallest error on a validation part "
-            "of the training fold is kept."
+            "defects are not marked. The readout of a graph is standardised over a batch before "
+            "the last layers, without which matgl's MEGNet predicts the mean for dozens of "
+            "epochs. The epoch with the smallest error on a validation part of the training "
+            "fold is kept."
         ),
         authors="The matbench_segvae developers",
         bibtex_refs=(CHEN,),

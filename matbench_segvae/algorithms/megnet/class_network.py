@@ -11,7 +11,7 @@ from torch_geometric.utils import softmax
 
 from matbench_segvae.algorithms.megnet.equivalence_classes import CollapsedGraph, Level
 
-# Of what is read out; less is rounding.
+# Of the readout; smaller ones are rounding errors.
 _SMALLEST_VARIANCE = 1e-8
 
 
@@ -25,21 +25,22 @@ class ClassMEGNet(MEGNet):
     means over a node's edges, over a graph's edges and over its nodes become means over
     classes, weighted by how many there are of each.
 
-    What is read out of a graph may be standardised before the last layers. A vacancy among 190
-    atoms moves averages over all of them by a hundredth of their size, and without that the
-    last layers learn nothing but the mean for as long as anyone would wait.
+    The readout of a graph may be standardised before the last layers. A vacancy among 190
+    atoms moves averages over all of them by a hundredth of their size; without standardising
+    the last layers learn nothing but the mean for dozens of epochs.
 
     Args:
         standardise: Whether to do so, by the mean and variance over a batch in training
-            (Ioffe and Szegedy, arXiv:1502.03167) and by stored averages afterwards, which
-            `networks.callbacks` takes over the training part.
-        **options: As matgl's MEGNet takes them.
+            (Ioffe and Szegedy, arXiv:1502.03167) and by stored averages over the training
+            part afterwards, see
+            :class:`~matbench_segvae.algorithms.megnet.graph_module.PresentStatistics`.
+        **options: Options of matgl's MEGNet.
     """
 
     def __init__(self, standardise: bool = False, **options: Any) -> None:  # noqa: ANN401
         super().__init__(**options)
         size = self.output_proj.layers[0].in_features
-        # No shift and scale to learn: the next layer has them.
+        # Shift and scale are not learned: the next layer has them.
         self.readout_norm = (
             torch.nn.BatchNorm1d(size, eps=_SMALLEST_VARIANCE, affine=False)
             if standardise
@@ -65,7 +66,7 @@ class ClassMEGNet(MEGNet):
         return output.reshape(-1)
 
     def readout(self, g: CollapsedGraph, state_attr: torch.Tensor | None) -> torch.Tensor:
-        """Read vectors of fixed length out of graphs, shape ``(graphs, features)``."""
+        """Vectors of fixed length, one for each graph, shape ``(graphs, features)``."""
         expanded = self.bond_expansion(g.distance)
         nodes, edges, state = self.embedding(g.node_type, expanded, state_attr)
         features = (self.edge_encoder(edges), self.node_encoder(nodes), self.state_encoder(state))

@@ -1,12 +1,12 @@
-"""The graph of all atoms with equal rows written once, so that a network is evaluated faster.
+"""The graph of all atoms with equal rows stored once, so that a network is evaluated faster.
 
 A supercell with three vacancies has 189 atoms and 3,500 directed edges, but most atoms of a
-crystal see the same as others do: after k rounds of message passing a node's features depend
-on its surroundings up to k edges away and on nothing else. Nodes and edges whose features have
-to be equal form a class, as in colour refinement (Weisfeiler and Leman, 1968). Of a MoS2 cell
-with three vacancies there are 8, 193 and 1,039 classes of edges after one, two and three
-rounds, so a network that works on classes does an eighth of the work, with the same result up
-to rounding.
+crystal have the same surroundings as others: after k rounds of message passing a node's
+features depend on its surroundings up to k edges away and on nothing else. Nodes and edges
+whose features have to be equal form a class, as in colour refinement (Weisfeiler and Leman,
+1968). Of a MoS2 cell with three vacancies there are 8, 193 and 1,039 classes of edges after
+one, two and three rounds, so a network that works on classes does an eighth of the work, with
+the same result up to rounding.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _RESOLUTION = 1e-4
 class Level(NamedTuple):
     """Classes of nodes and edges after one round of message passing.
 
-    Classes of one level are parts of classes of the level before.
+    Classes of one level are subsets of classes of the level before.
 
     Attributes:
         edge_from: Class of the level before that a class of edges is part of, ``(edges,)``.
@@ -68,8 +68,8 @@ class CollapsedGraph(NamedTuple):
     levels: tuple[Level, ...]
 
 
-# Fields of a level that count classes, by what it is that they count; the rest is not shifted
-# when graphs are put together.
+# Fields of a level that refer to classes, by what they refer to: their numbers are shifted when
+# graphs are joined, those of other fields are not.
 _SHIFTED_BY = {
     "edge_from": "old_edges",
     "source": "old_nodes",
@@ -83,7 +83,7 @@ _SHIFTED_BY = {
 
 
 def collapse(graph: Data, lattice: torch.Tensor, rounds: int) -> CollapsedGraph:
-    """Write the equal rows of a graph once.
+    """Store the equal rows of a graph once.
 
     Args:
         graph: Node types, edges, fractional coordinates and lattice translations as matgl's
@@ -116,7 +116,7 @@ def collapse(graph: Data, lattice: torch.Tensor, rounds: int) -> CollapsedGraph:
 def _refine(
     source: np.ndarray, target: np.ndarray, edges: np.ndarray, nodes: np.ndarray
 ) -> tuple[Level, np.ndarray, np.ndarray]:
-    """Tell apart what one more round of messages tells apart.
+    """Split classes whose members differ after one more round of messages.
 
     Args:
         source: Node that every edge starts from.
@@ -177,7 +177,7 @@ def _node_classes(
 
 
 def join(graphs: Sequence[CollapsedGraph]) -> CollapsedGraph:
-    """Put graphs side by side, for a network to be evaluated on all at once."""
+    """Put graphs side by side, so that a network is evaluated on all at once."""
     rounds = len(graphs[0].levels)
     return CollapsedGraph(
         torch.cat([graph.node_type for graph in graphs]),

@@ -2,7 +2,7 @@
 
 The sparse graph follows MEGNet-sparse (Kazeev et al., npj Comput. Mater. 9, 113 (2023),
 doi 10.1038/s41524-023-01062-z): only the sites that differ from the pristine host become
-nodes, and a node's type says both what is there and what was there.
+nodes, and a node's type is the species on the site together with the one in the host.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch_geometric.data import Data
 from matbench_segvae.defects import DefectiveCell, sparse_defects
 from matbench_segvae.errors import UserError
 
-# Stands for every element that the training part did not contain.
+# The type of every element that the training part does not contain.
 UNSEEN = "X"
 
 
@@ -90,7 +90,7 @@ class SparseDefectGraph(GraphConverter):
     """
 
     def __init__(self, kinds: Sequence[str], cutoff: float) -> None:
-        # matgl's own name for the vocabulary, which its helpers look up.
+        # matgl's functions read the vocabulary under this name.
         self.element_types = tuple(kinds)
         self.cutoff = cutoff
         self._index = {kind: number for number, kind in enumerate(kinds)}
@@ -112,7 +112,7 @@ class SparseDefectGraph(GraphConverter):
             structure: The whole defective supercell.
 
         Returns:
-            Graph, lattice in Å of shape ``(1, 3, 3)``, and two idle state attributes.
+            Graph, lattice in Å of shape ``(1, 3, 3)``, and two unused state attributes.
 
         Raises:
             UserError: If the host is not known, there is no defect, or its kind did not
@@ -134,7 +134,7 @@ class SparseDefectGraph(GraphConverter):
             frac_coords=torch.as_tensor(frac_coords, dtype=torch.float32),
             pbc_offset=torch.as_tensor(offsets, dtype=torch.float32),
         )
-        return graph, torch.as_tensor(lattice[None], dtype=torch.float32), _idle_state()
+        return graph, torch.as_tensor(lattice[None], dtype=torch.float32), _unused_state()
 
     def _node_types(self, cell: DefectiveCell) -> list[int]:
         unknown = sorted({d.kind for d in cell.defects} - set(self._index))
@@ -158,7 +158,7 @@ class CrystalGraph(Structure2Graph):
         """Make the graph of one structure.
 
         Returns:
-            Graph, lattice in Å of shape ``(1, 3, 3)``, and two idle state attributes.
+            Graph, lattice in Å of shape ``(1, 3, 3)``, and two unused state attributes.
         """
         unseen = {e for e in structure.elements if e.symbol not in self.element_types}
         if unseen:
@@ -170,7 +170,7 @@ class CrystalGraph(Structure2Graph):
 
 
 def placed(graph: Data, lattice: torch.Tensor, _: int = 0) -> Data:
-    """Give a graph the Cartesian positions that matgl's networks measure distances by.
+    """Convert a graph to the Cartesian positions from which matgl's networks take distances.
 
     Args:
         graph: With fractional coordinates and lattice translations, as the converters give it.
@@ -188,6 +188,6 @@ def placed(graph: Data, lattice: torch.Tensor, _: int = 0) -> Data:
     )
 
 
-def _idle_state() -> np.ndarray:
+def _unused_state() -> np.ndarray:
     # MEGNet's two global inputs; nothing global varies within these data sets.
     return np.zeros(2, dtype=np.float32)

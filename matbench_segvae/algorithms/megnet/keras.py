@@ -1,212 +1,38 @@
-"""The original MEGNet, on TensorFlow, through an adapter.
+"""The original MEGNet, on TensorFlow.
 
 MEGNet is Chen et al., Chem. Mater. 31, 3564 (2019), doi 10.1021/acs.chemmater.9b01294, in
 the authors' first implementation, the package ``megnet`` 1.3.2. It comes with the extra
-``megnet``; TensorFlow is imported by the first `fit` and not before.
+``keras``; TensorFlow is imported by the first `fit` and not before.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-import torch
-from torch_geometric.data import Data
 
-from matbench_segvae.algorithms.megnet.algorithm import (
-    Converter,
-    check_inputs,
-    raw_graphs,
-    split,
-    standardised,
-)
 from matbench_segvae.algorithms.megnet.graphs import CrystalGraph, SparseDefectGraph
 from matbench_segvae.algorithms.megnet.keras_loading import Libraries, load_libraries, seeded
+from matbench_segvae.algorithms.megnet.keras_training import (
+    KerasGraph,
+    as_keras_graph,
+    build,
+    train,
+)
+from matbench_segvae.algorithms.megnet.preparation import (
+    Converter,
+    TargetScale,
+    check_inputs,
+    raw_graphs,
+    validation_split,
+)
+from matbench_segvae.algorithms.megnet.settings import KerasSettings
 from matbench_segvae.algorithms.megnet.training import TrainingOutcome
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
-from matbench_segvae.errors import UserError
-
-# A graph as megnet takes it: types, distances (Å), state, and where edges start and end.
-KerasGraph = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class KerasSettings:
-    """How the network is built and trained.
-
-    Attributes:
-        dense: Whether defects benchmarks are read as graphs of all atoms, too.
-        defect_cutoff: Longest edge of the sparse defect graph, in Å.
-        crystal_cutoff: Longest edge of the graph of all atoms, in Å.
-        centers: Number of Gaussians that a distance is expanded in.
-        width: Their width in Å, the package's own value.
-        epochs: Largest number of passes over the training part; the cosine schedule's length.
-        patience: Epochs without a better validation error after which training ends.
-        batch_size: Graphs per step.
-        learning_rate: Adam's step at the start of the cosine schedule.
-        loss: Name of a Keras loss, of targets in standard deviations.
-        validation_share: Share of the training part kept aside to choose the best epoch.
-        settled: Share of the epochs before which none is chosen.
-    """
-
-    dense: bool = False
-    defect_cutoff: float = 20.0
-    crystal_cutoff: float = 5.0
-    centers: int = 100
-    width: float = 0.5
-    epochs: int = 200
-    patience: int = 100
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    loss: str = "mae"
-    validation_share: float = 0.1
-    settled: float = 0.5
-
-
-def as_keras_graph(name: str, graph: Data, lattice: torch.Tensor) -> KerasGraph:
-    """Write a graph the way megnet does.
-
-    Args:
-        name: Sample id, for messages.
-        graph: Of one of the converters.
-        lattice: Lattice vectors as rows in Å, shape ``(1, 3, 3)``.
-
-    Raises:
-        UserError: If it has no edges, which megnet cannot read.
-    """
-    source, target = graph.edge_index.numpy()
-    if not len(source):
-        raise UserError(f"{name}: no two atoms are within the cutoff, so there is no graph")
-    coords, shifts = graph.frac_coords.numpy(), graph.pbc_offset.numpy()
-    vectors = (coords[target] + shifts - coords[source]) @ lattice[0].numpy()
-    return {
-        "atom": graph.node_type.numpy().astype(np.int32),
-        "bond": np.linalg.norm(vectors, axis=1).astype(np.float32),
-        "state": np.zeros((1, 2), dtype=np.float32),
-        "index1": source.astype(np.int32),
-        "index2": target.astype(np.int32),
-    }
-
-
-def build(libraries: Libraries, types: int, cutoff: float, settings: KerasSettings) -> Any:  # noqa: ANN401
-    """Make an untrained network.
-
-    Args:
-        libraries: TensorFlow and megnet.
-        types: Number of node types.
-        cutoff: Longest edge in Å.
-        settings: How to build and train it.
-
-    Returns:
-        A ``megnet.models.MEGNetModel``.
-    """
-    return libraries.models.MEGNetModel(
-        nvocal=types,
-        centers=np.linspace(0.0, cutoff + 1.0, settings.centers, dtype=np.float32),
-        width=settings.width,
-        lr=settings.learning_rate,
-        loss=settings.loss,
-        metrics=["mae"],
-        graph_converter=_graphs_as_they_are(libraries),
-    )
-
-
-def _graphs_as_they_are(libraries: Libraries) -> Any:  # noqa: ANN401
-    """A converter for graphs that are made already: distances stay distances."""
-    converter = libraries.graph.StructureGraph()
-    # megnet takes its presence for a wish to expand distances outside the network.
-    converter.graph_to_input = lambda graph: [
-        np.asarray(graph[name])[None] for name in ("atom", "bond", "state", "index1", "index2")
-    ]
-    del converter.bond_converter
-    return converter
-
-
-def train(
-    libraries: Libraries,
-    model: Any,  # noqa: ANN401
-    training: tuple[Sequence[KerasGraph], np.ndarray],
-    validation: tuple[Sequence[KerasGraph], np.ndarray],
-    settings: KerasSettings,
-    scratch: Path,
-    report: Callable[[str], None],
-) -> TrainingOutcome:
-    """Train a network in place and leave it with the weights of its best epoch.
-
-    Args:
-        libraries: TensorFlow and megnet.
-        model: From `build`.
-        training: Graphs and standardised targets.
-        validation: The same, to choose the best epoch by.
-        settings: How to train.
-        scratch: A folder that megnet may write to.
-        report: Takes lines of progress.
-
-    Returns:
-        What came of it; errors are in standard deviations of the target.
-    """
-    best = _best_weights(libraries, settings, report)
-    schedule = libraries.keras.callbacks.LearningRateScheduler(
-        lambda epoch, _: settings.learning_rate * _cosine(epoch / settings.epochs)
-    )
-    model.train_from_graphs(
-        list(training[0]),
-        list(training[1]),
-        list(validation[0]),
-        list(validation[1]),
-        epochs=settings.epochs,
-        batch_size=settings.batch_size,
-        callbacks=[schedule, best],
-        save_checkpoint=False,
-        patience=None,
-        dirname=str(scratch / "megnet"),
-        verbose=0,
-    )
-    if best.weights is not None:
-        model.set_weights(best.weights)
-    return TrainingOutcome(best.epoch, best.error, tuple(best.losses))
-
-
-def _cosine(progress: float) -> float:
-    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * progress))
-
-
-def _best_weights(
-    libraries: Libraries, settings: KerasSettings, report: Callable[[str], None]
-) -> Any:  # noqa: ANN401
-    """A Keras callback that keeps the best weights in memory, reports, and stops in time.
-
-    Keras's own has to be told an epoch to start from, restores nothing when training runs to
-    its end, and says nothing.
-    """
-    first = min(int(settings.settled * settings.epochs), settings.epochs - 1)
-
-    class BestWeights(libraries.keras.callbacks.Callback):  # type: ignore[name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.epoch, self.error = -1, math.inf
-            self.weights: list[np.ndarray] | None = None
-            self.losses: list[float] = []
-
-        def on_epoch_end(self, epoch: int, logs: Mapping[str, float] | None = None) -> None:
-            logs = logs or {}
-            self.losses.append(float(logs["loss"]))
-            error = float(logs["val_mae"])
-            if epoch >= first and error < self.error:
-                self.epoch, self.error, self.weights = epoch, error, self.model.get_weights()
-            if epoch - max(self.epoch, first) >= settings.patience:
-                self.model.stop_training = True
-            if (epoch + 1) % max(1, settings.epochs // 10) == 0:
-                report(f"epoch {epoch + 1}/{settings.epochs}, loss {self.losses[-1]:.4f}")
-
-    return BestWeights()
-
 
 _PACKAGES = ("megnet", "tensorflow", "tf_keras", "matgl", "pymatgen")
 
@@ -246,8 +72,7 @@ class KerasMEGNet:
         # A megnet.models.MEGNetModel once fitted.
         self._model: Any = None
         self._outcome: TrainingOutcome | None = None
-        self._mean, self._std = 0.0, 1.0
-        self._classification = False
+        self._scale = TargetScale()
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Train on the fold's training part, a share of which chooses the best epoch.
@@ -258,32 +83,27 @@ class KerasMEGNet:
             context: Seed, scratch folder and what kind of task it is.
 
         Raises:
-            UserError: If the extra is not installed, or the inputs are not structures, too
-                few, or without known host.
+            UserError: If the extra ``keras`` is not installed, or the inputs are not
+                structures, too few, or without known host.
         """
         check_inputs(self.card.algorithm, inputs, context)
         self._libraries = load_libraries(self.card.algorithm)
-        self._classification = context.task_type == "classification"
-        sparse = context.on_defects and not self.settings.dense
         settings = self.settings
+        sparse = context.on_defects and not settings.dense
         cutoff = settings.defect_cutoff if sparse else settings.crystal_cutoff
         kind = SparseDefectGraph if sparse else CrystalGraph
         self._converter = kind.from_training(inputs, cutoff)
-        values, self._mean, self._std = standardised(targets)
-        graphs = self._graphs(inputs)
-        kept, aside = split(len(graphs), settings.validation_share, context.seed)
+        self._scale = TargetScale.from_training(targets, context.task_type == "classification")
+        values, graphs = self._scale.standardised(targets), self._graphs(inputs)
+        training, validation = (
+            ([graphs[i] for i in rows], values[rows])
+            for rows in validation_split(len(graphs), settings.validation_share, context.seed)
+        )
         types = len(self._converter.element_types)
         with seeded(self._libraries, context.seed):
             self._model = build(self._libraries, types, cutoff, settings)
-            self._outcome = train(
-                self._libraries,
-                self._model,
-                ([graphs[i] for i in kept], values[kept]),
-                ([graphs[i] for i in aside], values[aside]),
-                settings,
-                context.scratch,
-                context.report,
-            )
+            parts = (training, validation)
+            self._outcome = train(self._libraries, self._model, parts, settings, context)
         if not sparse:
             self._average_unseen()
 
@@ -309,8 +129,7 @@ class KerasMEGNet:
             return np.empty(0)
         with seeded(self._libraries, 0):
             outputs = self._model.predict_graphs(graphs, batch_size=self.settings.batch_size)
-        values = np.asarray(outputs, dtype=float).reshape(-1) * self._std + self._mean
-        return np.clip(values, 0.0, 1.0) if self._classification else values
+        return self._scale.predictions(np.asarray(outputs, dtype=float).reshape(-1))
 
     def describe(self) -> Mapping[str, Any]:
         """Size, settings and course of the training, in JSON's own types."""
@@ -322,7 +141,7 @@ class KerasMEGNet:
             "parameters": int(sum(np.prod(weight.shape) for weight in weights)),
             "epochs": len(self._outcome.losses),
             "best_epoch": self._outcome.best_epoch,
-            "validation_mae": self._outcome.validation_mae * self._std,
+            "validation_mae": self._outcome.validation_mae * self._scale.std,
             "node_types": list(self._converter.element_types),
             "device": "cuda" if gpus else "cpu",
             "settings": asdict(self.settings),
@@ -337,7 +156,7 @@ class KerasMEGNet:
         ]
 
     def _average_unseen(self) -> None:
-        """Let the type for unseen elements be the mean of the trained ones, not random noise."""
+        """Make the embedding of unseen elements the mean of the trained ones."""
         layer = self._model.model.get_layer("atom_embedding")
         (table,) = layer.get_weights()
         table[-1] = table[:-1].mean(axis=0)

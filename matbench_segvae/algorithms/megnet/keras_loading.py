@@ -1,7 +1,7 @@
-"""Loading the original ``megnet`` package, which was written for older companions.
+"""Loading the original ``megnet`` package, which needs older versions of other packages.
 
-megnet 1.3.2 asks TensorFlow for Keras 2 and pymatgen for classes under names they no longer
-have. Both are arranged here, and only for as long as it takes to import it.
+megnet 1.3.2 needs TensorFlow with Keras 2, and classes of pymatgen under names they no longer
+have. Both are provided here; pymatgen's old names exist only while megnet is imported.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, missing_extra
 
 _PACKAGES = ("tensorflow", "tf_keras", "megnet")
 
@@ -59,23 +59,20 @@ def load_libraries(algorithm: str) -> Libraries:
     """Import TensorFlow and the original megnet.
 
     Args:
-        algorithm: Who asks, for messages.
+        algorithm: Name of the algorithm, for messages.
 
     Raises:
-        UserError: If one of them is not installed, or TensorFlow is already in this process
-            with Keras 3.
+        UserError: If one of them is not installed, or TensorFlow was loaded with Keras 3 in
+            this process before.
     """
     missing = [name for name in _PACKAGES if find_spec(name) is None]
     if missing:
-        raise UserError(
-            f"{algorithm} needs packages that are not installed ({', '.join(missing)}): "
-            'pip install "matbench_segvae[megnet]"'
-        )
-    # TensorFlow looks at this whenever its Keras is first used, so it has to stay.
+        raise missing_extra(algorithm, missing, "keras")
+    # TensorFlow reads this when its Keras is first used, so it has to stay set.
     os.environ[_LEGACY_KERAS] = "1"
     with _variable(_LOG_LEVEL, "3"):
         tensorflow = import_module("tensorflow")
-        # The name of Keras's package, as its modules have it.
+        # Keras 2 reports itself under the name of its package.
         if not tensorflow.keras.layers.Layer.__module__.startswith("tf_keras"):
             raise UserError(
                 f"{algorithm} needs Keras 2, but TensorFlow was loaded with Keras 3: set "
@@ -102,7 +99,7 @@ def _variable(name: str, value: str) -> Iterator[None]:
 
 @contextmanager
 def _old_names() -> Iterator[None]:
-    """Let pymatgen's classes have their old names, too, for the time of the block."""
+    """Give pymatgen's classes their old names, too, for the time of the block."""
     local_env = import_module("pymatgen.analysis.local_env")
     added = [old for old in _RENAMED if not hasattr(local_env, old)]
     for old in added:
@@ -116,16 +113,16 @@ def _old_names() -> Iterator[None]:
 
 @contextmanager
 def seeded(libraries: Libraries, seed: int) -> Iterator[None]:
-    """Seed Python, numpy and TensorFlow and put their generators back afterwards.
+    """Seed Python, numpy and TensorFlow, and restore the state of their generators afterwards.
 
-    Keras takes initial weights from TensorFlow's generator, megnet the order of the batches
+    Keras draws initial weights from TensorFlow's generator, megnet the order of the batches
     from numpy's.
 
     Args:
         libraries: TensorFlow and Keras.
         seed: Seed of all of them inside the block.
     """
-    # TensorFlow has no public way to ask for its global seed.
+    # TensorFlow has no public function that returns its global seed.
     eager = import_module("tensorflow.python.eager.context")
     python, tensorflow = random.getstate(), eager.global_seed()
     numpy = np.random.get_state()  # noqa: NPY002 - the generator that megnet uses
@@ -135,7 +132,7 @@ def seeded(libraries: Libraries, seed: int) -> Iterator[None]:
     libraries.keras.utils.set_random_seed(seed)
     try:
         with warnings.catch_warnings():
-            # Keras warns of how megnet uses it: nothing a user could act on.
+            # Keras warns about how megnet uses it: nothing a user could act on.
             warnings.simplefilter("ignore")
             yield
     finally:

@@ -3,167 +3,29 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import lightning
 import torch
-from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset
 
+from matbench_segvae.algorithms.megnet.graph_module import (
+    Batch,
+    BestWeights,
+    GraphModule,
+    PresentStatistics,
+)
 from matbench_segvae.algorithms.megnet.settings import MEGNetSettings
+from matbench_segvae.algorithms.protocol import FoldContext
 from matbench_segvae.lightning_tools import silent_trainer
 
-# Graphs side by side, their idle state attributes, and their targets.
-Batch = tuple[Any, torch.Tensor, torch.Tensor]
-
-
-_LOSSES: dict[str, Callable[[torch.Tensor, torch.Tensor], torch.Tensor]] = {
-    "l1_loss": torch.nn.functional.l1_loss,
-    "huber_loss": torch.nn.functional.huber_loss,
-    "smooth_l1_loss": torch.nn.functional.smooth_l1_loss,
-    "mse_loss": torch.nn.functional.mse_loss,
-}
-
-
-class GraphModule(lightning.LightningModule):
-    """A network of graphs, its loss and its learning-rate schedule.
-
-    Args:
-        network: Takes graphs side by side and their states, gives a number each.
-        settings: How to train it.
-    """
-
-    def __init__(self, network: torch.nn.Module, settings: MEGNetSettings) -> None:
-        super().__init__()
-        self.network = network
-        self.settings = settings
-        self.step_losses: list[torch.Tensor] = []
-
-    def forward(self, graphs: Any, states: torch.Tensor) -> torch.Tensor:  # noqa: ANN401
-        """Evaluate the network, shape ``(graphs,)``."""
-        # A batch of one comes back without its batch dimension.
-        output: torch.Tensor = self.network(graphs, state_attr=states).reshape(-1)
-        return output
-
-    def on_train_epoch_start(self) -> None:
-        """Start to collect the losses of an epoch."""
-        self.step_losses = []
-
-    def training_step(self, batch: Batch, _: int) -> torch.Tensor:
-        """Compute the loss of a batch."""
-        graphs, states, targets = batch
-        loss = _LOSSES[self.settings.loss](self(graphs, states), targets)
-        self.step_losses.append(loss.detach())
-        return loss
-
-    def validation_step(self, batch: Batch, _: int) -> None:
-        """Add a batch to the mean absolute error of the validation part."""
-        graphs, states, targets = batch
-        error = (self(graphs, states) - targets).abs().mean()
-        self.log("val_mae", error, batch_size=len(targets), on_epoch=True, on_step=False)
-
-    def configure_optimizers(self) -> dict[str, Any]:
-        """Adam with a linear warm-up and a cosine schedule, stepped once an epoch."""
-        settings = self.settings
-        # The fused kernel does in one call what else takes longer than the forward pass.
-        optimizer = torch.optim.AdamW(
-            self.network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(
-            optimizer, lambda epoch: _rate(epoch, settings.epochs, settings.warm_up)
-        )
-        return {"optimizer": optimizer, "lr_scheduler": schedule}
-
-
-def _rate(epoch: int, epochs: int, warm_up: int) -> float:
-    """Learning rate of an epoch relative to the largest one; it ends at a hundredth of it."""
-    if epoch < warm_up:
-        return (epoch + 1) / (warm_up + 1)
-    progress = (epoch - warm_up) / max(1, epochs - warm_up)
-    return 0.01 + 0.99 * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
-
-
-class SettledStatistics(Callback):
-    """Averages what a network standardises by over the training part, before it is looked at.
-
-    Running averages lag behind the weights. Where what is standardised varies by a hundredth
-    of its mean, a small lag moves every prediction by more than the targets' spread. Averages
-    over all batches with the weights as they are have none (Wu and Johnson, arXiv:2105.07576).
-
-    Args:
-        training: The training part, in a fixed order.
-        first: Epoch before which no weights are kept, so that no averages are needed.
-    """
-
-    def __init__(self, training: Iterable[Batch], first: int) -> None:
-        self._training = training
-        self._first = first
-
-    def on_validation_start(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
-        """Average anew."""
-        norms = [m for m in pl_module.modules() if isinstance(m, torch.nn.BatchNorm1d)]
-        if not norms or trainer.current_epoch < self._first:
-            return
-        usual = [norm.momentum for norm in norms]
-        for norm in norms:
-            norm.reset_running_stats()
-            norm.momentum = None  # torch's word for a plain average
-            norm.train()
-        with torch.no_grad():
-            for batch in self._training:
-                graphs, states, _ = pl_module.transfer_batch_to_device(batch, pl_module.device, 0)
-                pl_module(graphs, states)
-        for norm, momentum in zip(norms, usual, strict=True):
-            norm.momentum = momentum
-            norm.eval()
-
-
-class BestWeights(Callback):
-    """Keeps the weights of the epoch with the smallest validation error, in memory."""
-
-    def __init__(self, report: Callable[[str], None], first: int) -> None:
-        self.best_epoch = -1
-        self.best_error = math.inf
-        self.losses: list[float] = []
-        self._weights: dict[str, torch.Tensor] = {}
-        self._report = report
-        self._first = first
-
-    def on_validation_epoch_end(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
-        """Remember the weights if they are the best so far."""
-        error = float(trainer.callback_metrics["val_mae"])
-        if trainer.current_epoch >= self._first and error < self.best_error:
-            self.best_error = error
-            self.best_epoch = int(trainer.current_epoch)
-            state = pl_module.state_dict()
-            self._weights = {name: w.detach().cpu().clone() for name, w in state.items()}
-
-    def on_train_epoch_end(self, trainer: lightning.Trainer, pl_module: GraphModule) -> None:
-        """Keep the loss, and say at every tenth of the way where the training is."""
-        self.losses.append(float(torch.stack(pl_module.step_losses).mean()))
-        done, total = trainer.current_epoch + 1, trainer.max_epochs
-        if done % max(1, total // 10) == 0:
-            best = f", best so far {self.best_epoch + 1}" if self.best_epoch >= 0 else ""
-            self._report(f"epoch {done}/{total}, loss {self.losses[-1]:.4f}{best}")
-
-    def restore(self, module: GraphModule) -> None:
-        """Put the best weights back; without a finite error the last ones stay."""
-        if self._weights:
-            module.load_state_dict(self._weights)
-
-
-# A graph in whatever form the network takes it, and its standardised target.
 Item = tuple[Any, float]
+"""A graph in the form that the network takes, and its standardised target."""
 
-
-# Puts graphs side by side.
 Join = Callable[[Sequence[Any]], Any]
+"""Puts graphs side by side."""
 
 
 # MEGNet's two global inputs: nothing global varies within these data sets.
@@ -171,8 +33,23 @@ _STATE_SIZE = 2
 
 
 @dataclass(frozen=True)
+class TrainingData:
+    """Graphs to train on, and to choose the best epoch by.
+
+    Attributes:
+        training: Graphs of the training part, with standardised targets.
+        validation: Graphs of the validation part, likewise.
+        join: Puts graphs side by side.
+    """
+
+    training: Sequence[Item]
+    validation: Sequence[Item]
+    join: Join
+
+
+@dataclass(frozen=True)
 class TrainingOutcome:
-    """What came of a training.
+    """Course of a training.
 
     Attributes:
         best_epoch: Number of the epoch whose weights were kept, from 0.
@@ -185,11 +62,11 @@ class TrainingOutcome:
     losses: tuple[float, ...]
 
 
-def start(network: torch.nn.Module, gain: float) -> None:
-    """Draw initial weights that let small differences through.
+def draw_weights(network: torch.nn.Module, gain: float) -> None:
+    """Draw initial weights under which small differences between inputs do not vanish.
 
-    The slope of softplus at 0 is one half, so a gain of 2 keeps the size of a signal, as He et
-    al. (arXiv:1502.01852) have it for rectifiers. Recurrent layers stay as they are.
+    The slope of softplus at 0 is one half, so a gain of 2 keeps the size of a signal, as
+    derived for rectifiers by He et al. (arXiv:1502.01852). Recurrent layers stay as they are.
 
     Args:
         network: Any network; its linear layers are drawn anew from torch's generator.
@@ -203,13 +80,9 @@ def start(network: torch.nn.Module, gain: float) -> None:
 
 def train(
     network: torch.nn.Module,
-    training: Sequence[Item],
-    validation: Sequence[Item],
-    join: Join,
+    data: TrainingData,
     settings: MEGNetSettings,
-    seed: int,
-    scratch: Path,
-    report: Callable[[str], None],
+    context: FoldContext,
 ) -> TrainingOutcome:
     """Train a network in place and leave it with the weights of its best epoch.
 
@@ -217,38 +90,35 @@ def train(
 
     Args:
         network: A matgl network.
-        training: Graphs with standardised targets.
-        validation: Graphs to choose the best epoch by.
-        join: Puts graphs side by side.
+        data: Graphs and targets.
         settings: How to train.
-        seed: Orders the batches.
-        scratch: The only folder Lightning may write to.
-        report: Takes lines of progress.
+        context: Its seed orders the batches; its scratch folder is the only one that Lightning
+            may write to; it reports progress.
 
     Returns:
-        What came of it; errors are in standard deviations of the target.
+        Course of the training; errors are in standard deviations of the target.
     """
     module = GraphModule(network, settings)
     every = min(settings.validate_every, settings.epochs)
-    # There has to be a look at the validation part from there on.
-    last_look = settings.epochs // every * every - 1
-    first = min(int(settings.settled * settings.epochs), last_look)
-    best = BestWeights(report, first)
-    statistics = SettledStatistics(_loader(training, settings.batch_size, join), first)
+    # No later than the last validation, so that an epoch is chosen.
+    last = settings.epochs // every * every - 1
+    first = min(int(settings.burn_in_share * settings.epochs), last)
+    best = BestWeights(context.report, first)
+    in_order = _loader(data.training, settings.batch_size, data.join)
     trainer = silent_trainer(
         settings.epochs,
         check_val_every_n_epoch=every,
         accelerator=device(),
         devices=1,
-        callbacks=[statistics, best],
-        default_root_dir=str(scratch),
+        callbacks=[PresentStatistics(in_order, first), best],
+        default_root_dir=str(context.scratch),
         num_sanity_val_steps=0,
     )
-    order = torch.Generator().manual_seed(seed)
+    order = torch.Generator().manual_seed(context.seed)
     trainer.fit(
         module,
-        _loader(training, settings.batch_size, join, order),
-        _loader(validation, settings.predict_batch, join, no_single=False),
+        _loader(data.training, settings.batch_size, data.join, order),
+        _loader(data.validation, settings.predict_batch, data.join, no_single=False),
     )
     module.cpu()
     best.restore(module)
@@ -262,9 +132,15 @@ def _loader(
     order: torch.Generator | None = None,
     no_single: bool = True,
 ) -> DataLoader[Item]:
-    """A plain loader, shuffled if there is an order: matgl's own caches graphs on disk.
+    """A loader of torch, because matgl's own caches graphs on disk.
 
-    Without a last batch of one graph, if there is another: nothing can be standardised over it.
+    Args:
+        items: Graphs with targets.
+        batch_size: Graphs per batch.
+        join: Puts graphs side by side.
+        order: Shuffles the graphs; without it they stay in order.
+        no_single: Whether to drop a last batch of a single graph, over which nothing can be
+            standardised, unless it is the only one.
     """
 
     def collate(batch: Sequence[Item]) -> Batch:
@@ -285,7 +161,13 @@ def _loader(
 def predict(
     network: torch.nn.Module, graphs: Sequence[Any], join: Join, batch_size: int
 ) -> torch.Tensor:
-    """Run a network over graphs.
+    """Evaluate a network on graphs.
+
+    Args:
+        network: A matgl network.
+        graphs: Graphs in the form that the network takes.
+        join: Puts graphs side by side.
+        batch_size: Graphs at once.
 
     Returns:
         The outputs, shape ``(len(graphs),)``, in standard deviations from the mean.

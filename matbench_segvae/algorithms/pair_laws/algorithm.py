@@ -19,11 +19,12 @@ from matbench_segvae.algorithms.pair_laws.selection import (
     search_laws,
 )
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
-from matbench_segvae.algorithms.protocol import STD_PER_MAE, AlgorithmCard, FoldContext
+from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
 from matbench_segvae.defects import PairCounts, count_pairs, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
+from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.lightning_tools import isolated
 
 

@@ -13,9 +13,9 @@ from pymatgen.core.structure import Structure
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw, pairs_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
-from matbench_segvae.algorithms.protocol import STD_PER_MAE
 from matbench_segvae.defects import HOSTS, DefectiveCell, PairCounts, count_pairs, sparse_defects
 from matbench_segvae.errors import UserError
+from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.types import Floats
 
 _RANGE_TOLERANCE = 1e-3  # Å; pair distances that agree so far are the same on a lattice

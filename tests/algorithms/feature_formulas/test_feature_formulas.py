@@ -8,22 +8,26 @@ import pandas as pd
 import pytest
 
 from matbench_segvae.algorithms import FoldContext
-from matbench_segvae.algorithms.feature_formulas.algorithm import (
-    ErrorModel,
-    FeatureFormula,
-    polished,
-    sampled_rows,
-)
-from matbench_segvae.algorithms.feature_formulas.forward_selection import splits
+from matbench_segvae.algorithms.feature_formulas.algorithm import FeatureFormula, search_rows
+from matbench_segvae.algorithms.feature_formulas.cross_validation import CrossValidation
+from matbench_segvae.algorithms.feature_formulas.error_model import ErrorModel
+from matbench_segvae.algorithms.feature_formulas.feature_selection import SearchData
+from matbench_segvae.algorithms.feature_formulas.final_refit import final_refit
 from matbench_segvae.algorithms.feature_formulas.metrics import AbsoluteError, LogLoss, fit_linear
 from matbench_segvae.algorithms.feature_formulas.search import (
-    FormulaSearch,
     choose_formula,
     final_choice,
+    search_formula,
 )
 from matbench_segvae.algorithms.feature_formulas.settings import FeatureFormulaSettings
 from matbench_segvae.algorithms.feature_formulas.term_search import quotients_stand_alone
-from matbench_segvae.algorithms.feature_formulas.terms import Term, linked, scaled, sum_of
+from matbench_segvae.algorithms.feature_formulas.terms import (
+    Term,
+    centred_design,
+    linked,
+    scaled,
+    sum_of,
+)
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.segvae import SEGVAE
 from matbench_segvae.errors import UserError
@@ -31,11 +35,11 @@ from matbench_segvae.expressions import parse
 from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
 QUICK = FeatureFormulaSettings(
-    most_terms=3,
-    screened=3,
+    max_terms=3,
+    selected_features=3,
     searches=1,
-    rounds=1,
-    per_size=4,
+    generation_rounds=1,
+    terms_per_length=4,
     search=SearchSettings(
         corpus_size=200,
         validation_size=10,
@@ -46,8 +50,8 @@ QUICK = FeatureFormulaSettings(
     ),
     validation_folds=3,
     validation_repeats=1,
-    shortlist=4,
-    beam=2,
+    shortlisted_terms=4,
+    beam_width=2,
 )
 
 
@@ -93,16 +97,16 @@ def test_a_planted_law_is_found(regression):
 
 def test_the_description_is_json_and_its_formula_is_what_predicts(regression):
     algorithm, inputs, _ = regression
-    told = json.loads(json.dumps(dict(algorithm.describe())))
-    assert told["nodes"] <= 40 and 1 <= len(told["features"]) <= 8
-    formula = parse(told["formula"], list(told["features"]))
-    assert formula.complexity == told["complexity"] and len(formula.tokens) == told["nodes"]
-    assert formula.n_constants == told["parameters"]
-    table = algorithm._features(inputs, tuple(told["features"]))
-    low, high = told["predictions_between"]
+    facts = json.loads(json.dumps(dict(algorithm.describe())))
+    assert facts["nodes"] <= 40 and 1 <= len(facts["features"]) <= 8
+    formula = parse(facts["formula"], list(facts["features"]))
+    assert formula.complexity == facts["complexity"] and len(formula.tokens) == facts["nodes"]
+    assert formula.n_constants == facts["parameters"]
+    table = algorithm._features(inputs, tuple(facts["features"]))
+    low, high = facts["predictions_between"]
     expected = np.clip(formula({n: table[n].to_numpy() for n in table}), low, high)
     np.testing.assert_allclose(algorithm.predict(inputs), expected, rtol=1e-9)
-    assert {"latex", "candidates", "settings", "seconds", "screened"} <= told.keys()
+    assert {"latex", "candidates", "settings", "seconds", "screened"} <= facts.keys()
 
 
 def test_standard_deviations_are_those_of_held_out_errors(regression):
@@ -117,8 +121,8 @@ def test_errors_that_grow_are_seen_to_grow():
     rng = np.random.default_rng(0)
     x = np.sort(rng.uniform(0, 10, 400))
     target = 10 * x + x * rng.normal(size=400)
-    parts = splits(target, AbsoluteError(), 5, 1, 0)
-    model = ErrorModel.cross_validated(x[:, None], target, AbsoluteError(), parts)
+    validation = CrossValidation.repeated(target, AbsoluteError(), 5, 1, 0)
+    model = ErrorModel.cross_validated(centred_design(x[:, None]).columns, validation)
     small, large = model.std(np.array([20.0, 90.0]))
     assert 1.3 < small < 3 and 6.5 < large < 12
 
@@ -139,18 +143,18 @@ def test_the_same_seed_gives_the_same_formula_whatever_the_test_part(regression,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_feature_that_tells_the_test_part_only_is_not_used(monkeypatch, tmp_path):
+def test_a_feature_that_predicts_the_test_part_only_is_not_used(monkeypatch, tmp_path):
     """A planted leak: a feature equal to the target on test rows, and noise on the others."""
     from matbench_segvae.algorithms.feature_formulas import algorithm as feature_formula
 
     inputs, shares = alloys()
     target = 500 + 3000 * shares["Ni"]
-    original, asked = feature_formula.feature_table, []
+    original, requested = feature_formula.feature_table, []
     noise = np.random.default_rng(2).normal(size=60)
     leak = pd.Series(np.where(np.arange(60) < 45, noise, target), index=inputs.index)
 
     def leaky(part, *args, **options):
-        asked.extend(part.index)
+        requested.extend(part.index)
         wanted = options.get("columns")
         kept = None if wanted is None else [n for n in wanted if n != "norm_10"]
         table = original(part, *args, **{**options, "columns": kept} if wanted else options)
@@ -159,7 +163,7 @@ def test_a_feature_that_tells_the_test_part_only_is_not_used(monkeypatch, tmp_pa
     monkeypatch.setattr(feature_formula, "feature_table", leaky)
     algorithm = FeatureFormula(QUICK)
     algorithm.fit(inputs[:45], target[:45], context(tmp_path))
-    assert set(asked) == set(inputs.index[:45])
+    assert set(requested) == set(inputs.index[:45])
     assert "norm_10" not in algorithm.describe()["features"]
 
 
@@ -174,9 +178,9 @@ def test_a_classification_gives_probabilities_through_a_logistic_link(tmp_path):
     probability = algorithm.predict(inputs[60:])
     assert ((probability >= 0) & (probability <= 1)).all()
     assert roc_auc_score(target[60:], probability) > 0.9
-    told = algorithm.describe()
-    assert told["link"] == "logistic" and told["formula"].startswith("inv(1 + exp(neg(")
-    assert told["nodes"] <= 40
+    facts = algorithm.describe()
+    assert facts["link"] == "logistic" and facts["formula"].startswith("inv(1 + exp(neg(")
+    assert facts["nodes"] <= 40
     with pytest.raises(RuntimeError, match="regression"):
         algorithm.predict_std(inputs)
 
@@ -195,11 +199,11 @@ def test_a_positive_target_with_a_long_tail_gets_an_exponential_link():
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 3, (80, 3)), columns=["row_mean", "column_mean", "norm_2"])
     target = np.exp(2 * table["row_mean"].to_numpy() + 0.1 * rng.normal(size=80))
-    choice = FormulaSearch(table, target, False, QUICK, 0, lambda _: None).run()
+    choice = search_formula(SearchData(table, target, False), QUICK, 0, lambda _: None)
     assert choice.metric.name == "exponential"
     terms = choice.chosen.terms
     assert any("row_mean" in term.features for term in terms)
-    formula = linked(polished(terms, table, target, choice.metric), choice.metric)
+    formula = linked(final_refit(terms, table, target, choice.metric), choice.metric)
     error = np.abs(formula({n: table[n].to_numpy() for n in table}) - target).mean()
     assert error < 0.15 * np.abs(target - np.median(target)).mean()
 
@@ -208,22 +212,22 @@ def test_a_target_of_one_magnitude_is_not_put_through_an_exponential():
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 3, (80, 3)), columns=["row_mean", "column_mean", "norm_2"])
     target = np.exp(table["row_mean"].to_numpy())
-    choice = FormulaSearch(table, target, False, QUICK, 0, lambda _: None).run()
+    choice = search_formula(SearchData(table, target, False), QUICK, 0, lambda _: None)
     assert target.max() < 10 * target.min()
     assert choice.metric.name == "identity"
 
 
-def test_features_are_screened_only_where_there_are_many():
+def test_features_are_selected_only_where_there_are_many():
     rng = np.random.default_rng(0)
     values = rng.uniform(1, 2, (60, 20))
     target = 10 + values[:, 0] + values[:, 3]
     endings = ("mean", "min", "max", "dev", "range")
     names = [f"{p}_{s}" for p in ("row", "column", "d_holes", "s_holes") for s in endings]
-    for n_features, kept in ((8, 8), (20, QUICK.screened)):
+    for n_features, kept in ((8, 8), (20, QUICK.selected_features)):
         table = pd.DataFrame(values[:, :n_features], columns=names[:n_features])
-        choice = FormulaSearch(table, target, False, QUICK, 0, lambda _: None).run()
-        assert len(choice.screened) == kept
-        assert {"row_mean", "row_dev"} <= set(choice.screened)
+        choice = search_formula(SearchData(table, target, False), QUICK, 0, lambda _: None)
+        assert len(choice.selected_features) == kept
+        assert {"row_mean", "row_dev"} <= set(choice.selected_features)
 
 
 def test_only_whole_terms_are_quotients():
@@ -239,11 +243,11 @@ def test_limits_on_nodes_and_features_hold():
     table = pd.DataFrame(rng.uniform(1, 2, (80, 5)), columns=names)
     target = table.sum(axis=1).to_numpy()
     for nodes, features in ((40, 2), (12, 8), (7, 8)):
-        limited = dataclasses.replace(QUICK, most_terms=6, most_nodes=nodes, most_features=features)
-        choice = FormulaSearch(table, target, False, limited, 0, lambda _: None).run()
+        limited = dataclasses.replace(QUICK, max_terms=6, max_nodes=nodes, max_features=features)
+        choice = search_formula(SearchData(table, target, False), limited, 0, lambda _: None)
         for candidate in choice.candidates:
             assert candidate.nodes <= nodes
-            formula = polished(candidate.terms, table, target, choice.metric)
+            formula = final_refit(candidate.terms, table, target, choice.metric)
             assert len(linked(formula, choice.metric).tokens) == candidate.nodes
             assert len(formula.variables) <= features
 
@@ -262,13 +266,13 @@ def test_many_rows_are_sampled_and_constants_fitted_to_all(tmp_path, monkeypatch
 
     monkeypatch.setattr(feature_formula, "feature_table", watched)
     fitted_to = []
-    refit = feature_formula.polished
+    refit = feature_formula.final_refit
     monkeypatch.setattr(
         feature_formula,
-        "polished",
+        "final_refit",
         lambda terms, table, *rest: fitted_to.append(len(table)) or refit(terms, table, *rest),
     )
-    algorithm = FeatureFormula(dataclasses.replace(QUICK, search_rows=50))
+    algorithm = FeatureFormula(dataclasses.replace(QUICK, max_search_rows=50))
     algorithm.fit(inputs, target, context(tmp_path))
     assert fitted_to == [400]
     # All features of the sample, and of all rows those that are in the formula.
@@ -280,12 +284,12 @@ def test_many_rows_are_sampled_and_constants_fitted_to_all(tmp_path, monkeypatch
 def test_samples_keep_both_classes_and_the_seed():
     target = np.zeros(1000)
     target[:5] = 1
-    rows = sampled_rows(target, 100, True, 0)
+    rows = search_rows(target, 100, True, 0)
     assert len(rows) == 100 and 1 <= target[rows].sum() <= 5
-    assert np.array_equal(rows, sampled_rows(target, 100, True, 0))
-    assert not np.array_equal(rows, sampled_rows(target, 100, True, 1))
-    assert len(np.unique(sampled_rows(target, 300, False, 0))) == 300
-    assert np.array_equal(sampled_rows(target, 1000, False, 0), np.arange(1000))
+    assert np.array_equal(rows, search_rows(target, 100, True, 0))
+    assert not np.array_equal(rows, search_rows(target, 100, True, 1))
+    assert len(np.unique(search_rows(target, 300, False, 0))) == 300
+    assert np.array_equal(search_rows(target, 1000, False, 0), np.arange(1000))
 
 
 def test_metrics_are_fitted_to_their_minimum():
@@ -305,7 +309,7 @@ def test_metrics_are_fitted_to_their_minimum():
     np.testing.assert_allclose(found, [model.intercept_[0], model.coef_[0, 0]], rtol=1e-3)
 
 
-def test_terms_are_written_and_added_up():
+def test_terms_are_scaled_and_added_up():
     assert scaled(("inv", "a")) == ("div", "c", "a")
     assert scaled(("div", "mul", "a", "b", "d")) == ("div", "mul", "mul", "c", "a", "b", "d")
     terms = [Term(("inv", "row_mean")), Term(("mul", "row_mean", "sqrt", "norm_2"))]
@@ -348,16 +352,16 @@ def test_segvae_takes_the_search_that_fits_the_benchmark(tmp_path, monkeypatch):
         SEGVAE().describe()
 
 
-def test_what_selection_flattered_is_judged_anew():
-    """Of noise the best formula owes its loss to the divisions that it was selected by."""
+def test_the_final_comparison_uses_new_splits():
+    """Of noise the best formula owes its loss to the splits that it was selected by."""
     rng = np.random.default_rng(0)
-    settings = dataclasses.replace(QUICK, finalists=1, final_repeats=10)
+    settings = dataclasses.replace(QUICK, finalists_per_search=1, final_repeats=10)
     gains = []
     for seed in range(6):
         table = pd.DataFrame(rng.uniform(1, 2, (40, 6)), columns=list("uvwxyz"))
         target = rng.normal(size=40)
-        choice = FormulaSearch(table, target, False, settings, seed, lambda _: None).run()
-        judged = final_choice([choice], table, target, settings, seed)
+        choice = search_formula(SearchData(table, target, False), settings, seed, lambda _: None)
+        judged = final_choice([choice], SearchData(table, target, False), settings, seed)
         assert judged.chosen.terms == choice.chosen.terms
         gains.append(judged.chosen.loss / choice.chosen.loss)
     assert np.mean(gains) > 1.02
@@ -367,11 +371,30 @@ def test_the_best_of_several_searches_wins():
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 2, (60, 4)), columns=list("wxyz"))
     target = (3 * table["x"] * table["y"] + 0.05 * rng.normal(size=60)).to_numpy()
-    settings = dataclasses.replace(QUICK, searches=2, finalists=2)
-    lines = []
-    chosen = choose_formula(table, target, False, settings, 0, lines.append)
-    again = choose_formula(table, target, False, settings, 0, lambda _: None)
+    settings = dataclasses.replace(QUICK, searches=2, finalists_per_search=2)
+    data, lines = SearchData(table, target, False), []
+    chosen = choose_formula(data, settings, 0, lines.append)
+    again = choose_formula(data, settings, 0, lambda _: None)
     assert chosen.chosen == again.chosen
     assert len(chosen.candidates) == 4
     assert chosen.chosen.loss == min(candidate.loss for candidate in chosen.candidates)
     assert sum("search 2" in line for line in lines) == 1
+
+
+def test_coefficients_of_a_centred_design_become_those_of_the_terms():
+    values = np.random.default_rng(0).normal([5.0, -200.0], [0.1, 30.0], (20, 2))
+    design = centred_design(values)
+    coefficients = np.array([1.0, 2.0, -3.0])
+    offset, *factors = design.original_units(coefficients)
+    np.testing.assert_allclose(design.columns @ coefficients, offset + values @ factors)
+    assert np.array_equal(centred_design(np.empty((3, 0))).columns, np.ones((3, 1)))
+
+
+@pytest.mark.parametrize("metric", [AbsoluteError(), AbsoluteError(exponential=True)])
+def test_hold_out_predictions_stay_within_the_targets_of_the_other_rows(metric):
+    x = np.append(np.linspace(0.1, 1.0, 20), np.linspace(5.0, 9.0, 10))
+    target = np.exp(2 * x)
+    validation = CrossValidation(target, metric, [(np.arange(20), np.arange(20, 30))])
+    design = centred_design(x[:, None]).columns
+    predicted = metric.predict(validation.hold_out_values(design, validation.splits[0]))
+    np.testing.assert_allclose(predicted, target[19])

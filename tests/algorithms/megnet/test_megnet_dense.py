@@ -13,10 +13,11 @@ from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
 
 from matbench_segvae.algorithms import FoldContext
-from matbench_segvae.algorithms.megnet.algorithm import DenseMEGNet, SparseMEGNet, split
+from matbench_segvae.algorithms.megnet.algorithm import DenseMEGNet, SparseMEGNet
 from matbench_segvae.algorithms.megnet.class_network import ClassMEGNet
 from matbench_segvae.algorithms.megnet.equivalence_classes import collapse, join
 from matbench_segvae.algorithms.megnet.graphs import CrystalGraph
+from matbench_segvae.algorithms.megnet.preparation import validation_split
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 
@@ -48,7 +49,9 @@ def fitted(kind, fold, tmp_path_factory, count, **settings):
 
 @pytest.fixture(scope="module")
 def dense(fold, tmp_path_factory):
-    return fitted(DenseMEGNet, fold, tmp_path_factory, 57, epochs=12, batch_size=8, settled=0.5)
+    return fitted(
+        DenseMEGNet, fold, tmp_path_factory, 57, epochs=12, batch_size=8, burn_in_share=0.5
+    )
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,7 @@ def test_training_lowers_the_loss(dense):
 def test_what_is_read_out_is_standardised_with_the_weights_that_are_kept(dense, fold):
     """Averages that lag behind the weights would move all predictions."""
     (network,) = dense._networks
-    rows, _ = split(len(fold[0][:57]), dense.settings.validation_share, 3)
+    rows, _ = validation_split(len(fold[0][:57]), dense.settings.validation_share, 3)
     graphs = dense._graphs(fold[0].iloc[rows], len(network.blocks))
     with torch.no_grad():
         read = network.readout(join(graphs), torch.zeros(len(graphs), 2))

@@ -13,7 +13,7 @@ import pytest
 from pymatgen.core import Lattice, Structure
 
 from matbench_segvae.algorithms import FoldContext
-from matbench_segvae.algorithms.megnet import keras_loading as megnet_tensorflow
+from matbench_segvae.algorithms.megnet import keras_loading
 from matbench_segvae.algorithms.megnet.keras import KerasDenseMEGNet, KerasMEGNet
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
@@ -24,10 +24,10 @@ MOS2 = HOSTS["MoS2"]
 
 
 def installed():
-    return all(megnet_tensorflow.find_spec(name) for name in megnet_tensorflow._PACKAGES)
+    return all(keras_loading.find_spec(name) for name in keras_loading._PACKAGES)
 
 
-needs_extra = pytest.mark.skipif(not installed(), reason="the extra megnet is not installed")
+needs_extra = pytest.mark.skipif(not installed(), reason="the extra keras is not installed")
 
 
 def cell(sites, repeats=4):
@@ -50,7 +50,7 @@ def fold():
 @pytest.fixture(scope="module")
 def eager():
     """Without compiling its functions, which takes longer than a few short epochs."""
-    tensorflow = megnet_tensorflow.load_libraries("megnet_keras").tensorflow
+    tensorflow = keras_loading.load_libraries("megnet_keras").tensorflow
     tensorflow.config.run_functions_eagerly(True)
     yield tensorflow
     tensorflow.config.run_functions_eagerly(False)
@@ -78,7 +78,7 @@ def dense(fold, eager, tmp_path_factory):
 
 
 @needs_extra
-def test_training_lowers_the_loss_and_says_how_it_goes(sparse):
+def test_training_lowers_the_loss_and_reports_its_progress(sparse):
     network, _, lines = sparse
     losses = network._outcome.losses
     assert len(losses) == 8
@@ -156,13 +156,13 @@ def test_compositions_are_refused(tmp_path):
 
 
 def test_a_missing_extra_is_one_line_that_names_it(monkeypatch, tmp_path, capsys):
-    real = megnet_tensorflow.find_spec
+    real = keras_loading.find_spec
     monkeypatch.setattr(
-        megnet_tensorflow, "find_spec", lambda n: None if n == "tensorflow" else real(n)
+        keras_loading, "find_spec", lambda n: None if n == "tensorflow" else real(n)
     )
     assert main(["run", "--algorithm", "megnet_keras", "--fold", "0", "--out", str(tmp_path)]) == 2
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("error:")]
-    assert "(tensorflow)" in line and 'pip install "matbench_segvae[megnet]"' in line
+    assert "(tensorflow)" in line and 'pip install "matbench_segvae[keras]"' in line
 
 
 @needs_extra
