@@ -6,12 +6,10 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.feature_formulas.terms import Term
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
 from matbench_segvae.fitting.additive_problem import AdditiveProblem, powers_of_ten
-from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.segvae import (
     AdditiveObjective,
     FitSettings,
@@ -20,6 +18,7 @@ from matbench_segvae.segvae import (
     pretrained,
     search,
 )
+from matbench_segvae.segvae.domain import defined_between
 from matbench_segvae.types import Floats
 
 _OPERATORS = ("mul", "div", "square", "sqrt")
@@ -68,7 +67,7 @@ def written_terms(
     spread = float(np.sqrt(np.average((rest - np.average(rest, weights=weights)) ** 2)))
     problem = AdditiveProblem.table(points, rest / (spread or 1.0), weights)
     objective = AdditiveObjective(
-        problem, grammar.variables, FitSettings(), seed, _Defined(points, seed)
+        problem, grammar.variables, FitSettings(), seed, defined_between(points, _PROBES, seed)
     )
     module = pretrained(grammar, settings, _NETWORK_SEED)
     found = search(grammar, objective, module, settings, seed)
@@ -105,16 +104,3 @@ def _best_of_each_length(scored: Iterable[Scored], most: int) -> list[Scored]:
 def _of_one_sign(column: Floats) -> bool:
     """Whether a feature can be divided by: it is not 0 on the rows nor between them."""
     return bool((column > 0).all() or (column < 0).all())
-
-
-class _Defined:
-    """Admits terms that are defined everywhere between the rows, not only on them."""
-
-    def __init__(self, points: Floats, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        low, high = points.min(axis=0), points.max(axis=0)
-        self._probes = low + (high - low) * rng.random((_PROBES, points.shape[1]))
-
-    def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
-        values = program.values(self._probes, constants)
-        return np.asarray(np.isfinite(values).all(axis=1))
