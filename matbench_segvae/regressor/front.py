@@ -25,7 +25,7 @@ SELECTIONS = ("best", "accuracy", "score")
 _CLOSE = 1.5  # times the least loss: what "best" chooses among
 
 
-_ROUNDINGS = 4  # times that constants are replaced by integers
+_ROUNDINGS = 4  # rounds; in each, one constant of a formula may become an integer
 
 
 @dataclass(frozen=True)
@@ -142,9 +142,9 @@ def _rounded(formula: Expression) -> list[Expression]:
 
 
 def scores(front: Sequence[Equation], floor: float) -> list[float]:
-    """What each step in complexity gains: ``-Δlog(loss)/Δcomplexity``, 0 for the first.
+    """Gain of each step in complexity: ``-Δlog(loss)/Δcomplexity``, 0 for the first.
 
-    After PySR (Cranmer, arXiv:2305.01582). Losses below the floor are all alike.
+    After PySR (Cranmer, arXiv:2305.01582). Losses below the floor count as equal.
     """
     gains = [0.0]
     for before, after in pairwise(front):
@@ -154,7 +154,7 @@ def scores(front: Sequence[Equation], floor: float) -> list[float]:
 
 
 def choose(front: Sequence[Equation], floor: float, selection: str) -> int:
-    """Position of the formula to trust.
+    """Position of the formula that predicts.
 
     Args:
         front: The front, simplest first.

@@ -39,12 +39,12 @@ if TYPE_CHECKING:
 
 
 class SEGVAERegressor(RegressorMixin, BaseEstimator):
-    """Finds formulas for a column of a table, from the simplest to the most exact.
+    """Finds formulas for a column of a table, from the simplest to the most accurate.
 
-    A variational autoencoder writes formulas ``f(x)``; their constants are fitted, the best
-    formulas retrain the network, and what remains is a Pareto front of complexity against
-    loss. Offset and factor come free, as fitted or whole numbers: formulas read
-    ``b + a*f(x)``, in the units of the table.
+    A variational autoencoder generates formulas ``f(x)``, their constants are fitted, and the
+    best formulas retrain the network. The result is a Pareto front of complexity against
+    loss. Formulas are linearly scaled: they read ``b + a*f(x)``, in the units of the table,
+    with fitted numbers or integers for ``a`` and ``b``.
 
     Args:
         operators: Names of the operators, see :data:`~matbench_segvae.expressions.OPERATORS`;
@@ -55,34 +55,35 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         max_length: Most tokens in ``f``.
         predicates: A priori knowledge: names from
             :data:`~matbench_segvae.expressions.grammar.PREDICATES`, or functions of a formula's
-            tokens (in prefix order) that say whether to keep it. By default all that rule
-            out senseless formulas.
+            tokens (in prefix order) that return whether to keep it. By default all that rule
+            out redundant formulas.
         loss: ``"squared"``, ``"absolute"`` or ``"huber"`` (squared up to 1.35 standard
             deviations of the noise, absolute beyond).
         model_selection: Which formula predicts. ``"best"``: the highest score among those
             within 1.5 times the least loss; ``"accuracy"``: the least loss; ``"score"``:
             the highest score.
         preset: ``"default"``, or ``"paper"`` for the published method: its language, sizes
-            and lengths, and formulas taken as they stand, with neither offset nor factor.
+            and lengths, and formulas taken as they stand, without linear scaling.
         epochs: Rounds of the search; the preset's by default.
         time_limit: Seconds after which no round is begun, none by default; at least one
             round takes place. The pretraining of a network for a new language, about a
             minute, does not count.
-        search_settings: All about the network and the search, instead of the preset.
-        fit_settings: How hard constants are fitted.
-        warm_start: Go on from the formulas and the network of the previous ``fit``.
-        random_state: Source of the search's randomness; the same number gives the same
-            formulas. ``None`` draws anew each time.
+        search_settings: Settings of the network and the search, instead of the preset's.
+        fit_settings: How many starts and steps the fit of constants gets.
+        warm_start: Start from the formulas and the network of the previous ``fit``.
+        random_state: Seed of the search; the same number gives the same formulas. ``None``
+            draws a new one for each fit.
         verbose: Print a line after each round, on stderr.
 
     Attributes:
         front_: The formulas, simplest first.
-        constant_free_front_: Formulas without any fitted number, simplest first. One may be beaten
-            by a formula of :attr:`front_` that is no longer, but owes it to its numbers.
-        best_index_: Position of the one that predicts.
+        constant_free_front_: The Pareto front of formulas without fitted numbers, simplest
+            first. A formula of :attr:`front_` that is no more complex may have a smaller
+            loss, thanks to its fitted numbers.
+        best_index_: Position in :attr:`front_` of the formula that predicts.
         variables_: Column names by the names that stand for them in formulas.
-        uncertainty_: Gives predictions their standard deviation.
-        loss_: What was minimised, with its width if it has one.
+        uncertainty_: Model of the predictions' standard deviation.
+        loss_: The loss that was minimised, with its width if it has one.
         n_features_in_: Number of features.
         feature_names_in_: Their names, if the table had some.
     """
@@ -195,12 +196,12 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
     def predict(
         self, X: ArrayLike, index: int | None = None, return_std: bool = False
     ) -> Floats | tuple[Floats, Floats]:
-        """Values of a formula.
+        """Predict with a formula.
 
         Args:
             X: Features, shape ``(N, V)``.
             index: Position of the formula in :attr:`equations_`; the best one by default.
-            return_std: Whether to give standard deviations too: the training error and
+            return_std: Whether to return standard deviations too: the training error and
                 the spread of the front's better formulas, scaled on training residuals.
 
         Returns:
@@ -236,7 +237,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         return self.equations_.iloc[self.best_index_]
 
     def sympy(self, index: int | None = None) -> sp.Expr:
-        """A formula as sympy sees it; the best one by default."""
+        """A formula as a sympy expression; the best one by default."""
         return self._equation(index).expression.sympy()
 
     def latex(self, index: int | None = None) -> str:
@@ -244,7 +245,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         return self._equation(index).expression.latex()
 
     def latex_table(self) -> str:
-        """The front as a LaTeX table, with what renamed variables stand for below it."""
+        """The front as a LaTeX table; below it, the columns that renamed variables stand for."""
         check_is_fitted(self)
         note = ", ".join(
             f"${latex_text(name)}$: {latex_text(column)}"

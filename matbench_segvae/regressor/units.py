@@ -61,52 +61,52 @@ def in_original_units(
     return Expression(whole.tokens, whole.constants), whole.factor
 
 
-def _join(token: str, parts: list[_Scaled]) -> _Scaled:
+def _join(token: str, arguments: list[_Scaled]) -> _Scaled:
     """Pull the factors out of an operator's arguments as far as it lets them."""
-    factors = [part.factor for part in parts]
+    factors = [argument.factor for argument in arguments]
     match token:
         case "mul" | "div":
-            return _product(token, parts)
+            return _product(token, arguments)
         case "add" | "sub":
-            return _sum(token, parts)
+            return _sum(token, arguments)
         case "neg":
-            return _node(token, parts, factors[0])
+            return _node(token, arguments, factors[0])
         case "inv":
-            return _node(token, parts, 1 / factors[0])
+            return _node(token, arguments, 1 / factors[0])
         case "square":
-            return _node(token, parts, factors[0] ** 2)
+            return _node(token, arguments, factors[0] ** 2)
         case "cube":
-            return _node(token, parts, factors[0] ** 3)
+            return _node(token, arguments, factors[0] ** 3)
         case "sqrt" if factors[0] > 0:
-            return _node(token, parts, factors[0] ** 0.5)
-    return _node(token, [_whole(part) for part in parts], 1.0)
+            return _node(token, arguments, factors[0] ** 0.5)
+    return _node(token, [_whole(argument) for argument in arguments], 1.0)
 
 
-def _node(token: str, parts: Sequence[_Scaled], factor: float) -> _Scaled:
+def _node(token: str, arguments: Sequence[_Scaled], factor: float) -> _Scaled:
     return _Scaled(
-        (token, *(t for part in parts for t in part.tokens)),
-        tuple(c for part in parts for c in part.constants),
+        (token, *(t for argument in arguments for t in argument.tokens)),
+        tuple(c for argument in arguments for c in argument.constants),
         factor,
     )
 
 
-def _whole(part: _Scaled) -> _Scaled:
+def _whole(scaled: _Scaled) -> _Scaled:
     """The same with its factor inside the formula, as a constant of its own if need be."""
-    if part.factor == 1.0:
-        return part
-    number = part.number
+    if scaled.factor == 1.0:
+        return scaled
+    number = scaled.number
     if number is not None:
         return _Scaled((FITTED,), (number,))
-    if part.tokens[0] == "mul" and part.tokens[1] == FITTED:
-        return _Scaled(part.tokens, (part.constants[0] * part.factor, *part.constants[1:]))
-    return _Scaled(("mul", FITTED, *part.tokens), (part.factor, *part.constants))
+    if scaled.tokens[0] == "mul" and scaled.tokens[1] == FITTED:
+        return _Scaled(scaled.tokens, (scaled.constants[0] * scaled.factor, *scaled.constants[1:]))
+    return _Scaled(("mul", FITTED, *scaled.tokens), (scaled.factor, *scaled.constants))
 
 
-def _product(token: str, parts: Sequence[_Scaled]) -> _Scaled:
+def _product(token: str, arguments: Sequence[_Scaled]) -> _Scaled:
     """A product or quotient; a fitted constant in it takes the factor."""
-    left, right = parts
+    left, right = arguments
     factor = left.factor * right.factor if token == "mul" else left.factor / right.factor
-    bare = [_Scaled(part.tokens, part.constants) for part in parts]
+    bare = [_Scaled(argument.tokens, argument.constants) for argument in arguments]
     if left.tokens == (FITTED,):
         bare[0] = _Scaled((FITTED,), (left.constants[0] * factor,))
         factor = 1.0
@@ -117,9 +117,9 @@ def _product(token: str, parts: Sequence[_Scaled]) -> _Scaled:
     return _node(token, bare, factor)
 
 
-def _sum(token: str, parts: Sequence[_Scaled]) -> _Scaled:
+def _sum(token: str, arguments: Sequence[_Scaled]) -> _Scaled:
     """A sum or difference; the factor of the argument that is no number is pulled out."""
-    left, right = parts
+    left, right = arguments
     common = right.factor if left.number is not None else left.factor
-    inner = [_whole(_Scaled(p.tokens, p.constants, p.factor / common)) for p in parts]
+    inner = [_whole(_Scaled(p.tokens, p.constants, p.factor / common)) for p in arguments]
     return _node(token, inner, common)
