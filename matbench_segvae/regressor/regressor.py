@@ -151,6 +151,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         return self
 
     def _search_options(self, parameters: Mapping[str, Any]) -> SearchOptions:
+        """The checked parameters as the search takes them, with a seed drawn for this fit."""
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         fitting = self.fit_settings or FitSettings()
         report = _to_stderr if self.verbose else _to_nowhere
@@ -168,16 +169,11 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         self.front_, self.constant_free_front_ = make_fronts(
             rows, start.scales, fits, self.loss_, linear_scaling
         )
-        self._previous = (
-            None
-            if network is None
-            else replace(
-                start,
-                formulas=tuple(fit.formula for fit in fits),
-                network=network if self.warm_start else None,
-                n_fits=start.n_fits + 1,
-            )
-        )
+        formulas = tuple(fit.formula for fit in fits)
+        kept = network if self.warm_start else None
+        after = replace(start, formulas=formulas, network=kept, n_fits=start.n_fits + 1)
+        # A constant table is not searched: there is nothing to start another fit from.
+        self._previous = None if network is None else after
 
     def _warm_start(self, grammar: Grammar) -> WarmStart | None:
         """What the previous fit left to start from, if its language was the same."""

@@ -139,21 +139,21 @@ def texts_of(target, candidates, **columns):
 
 def test_numbers_next_to_whole_ones_are_written_as_such():
     x, y = np.random.default_rng(0).uniform(0, 1, (2, 30))
-    front, plain = texts_of(2 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
-    assert front[-1] == plain[-1] == "2*sin(x)*cos(y)"
-    front, plain = texts_of(3 - x, {"x": ()}, x=x)
-    assert front[-1] == plain[-1] == "3 - x"
-    front, plain = texts_of(np.exp(2 * x) + y, {"exp(0.5*x) + y": (1.9,)}, x=x, y=y)
-    assert front[-1] == plain[-1] == "exp(2*x) + y"
-    front, plain = texts_of(1 / (x + 3) ** 2, {"1/(x + 0.5)**2": (2.5,)}, x=x)
-    assert front[-1] == plain[-1] == "1/(x + 3)**2"
+    front, constant_free = texts_of(2 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
+    assert front[-1] == constant_free[-1] == "2*sin(x)*cos(y)"
+    front, constant_free = texts_of(3 - x, {"x": ()}, x=x)
+    assert front[-1] == constant_free[-1] == "3 - x"
+    front, constant_free = texts_of(np.exp(2 * x) + y, {"exp(0.5*x) + y": (1.9,)}, x=x, y=y)
+    assert front[-1] == constant_free[-1] == "exp(2*x) + y"
+    front, constant_free = texts_of(1 / (x + 3) ** 2, {"1/(x + 0.5)**2": (2.5,)}, x=x)
+    assert front[-1] == constant_free[-1] == "1/(x + 3)**2"
 
 
 def test_other_numbers_stay_as_they_are():
     x, y = np.random.default_rng(0).uniform(0, 1, (2, 30))
-    front, plain = texts_of(2.3 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
+    front, constant_free = texts_of(2.3 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
     assert front[-1] == "2.3*sin(x)*cos(y)"
-    assert "2*sin(x)*cos(y)" in plain  # the best that can be had without
+    assert "2*sin(x)*cos(y)" in constant_free  # the best that can be had without
     front, _ = texts_of(np.exp(1.9 * x) + y, {"exp(0.5*x) + y": (1.7,)}, x=x, y=y)
     assert front[-1] == "exp(1.9*x) + y"
     front, _ = texts_of(20 * np.sin(x), {"sin(x)": ()}, x=x)
@@ -207,8 +207,8 @@ def test_whole_offsets_and_factors_can_be_written_without_fitted_numbers(text):
     for offset, factor in product(filter(is_whole, OFFSETS), filter(is_whole, FACTORS)):
         values = offset + factor * formula(columns)
         forms = linear_forms(formula.tokens, (), offset, factor, values.mean())
-        plain = [form for form in forms if FITTED not in form.tokens]
-        assert any(np.allclose(form(columns), values, rtol=1e-12) for form in plain)
+        constant_free = [form for form in forms if FITTED not in form.tokens]
+        assert any(np.allclose(form(columns), values, rtol=1e-12) for form in constant_free)
 
 
 def test_whole_numbers_come_out_of_a_search():
@@ -228,16 +228,16 @@ def test_whole_numbers_come_out_of_a_search():
 
 def test_the_constant_free_front_holds_formulas_without_fitted_numbers(fitted):
     model, frame = fitted
-    plain = model.constant_free_front_
-    assert plain and not any(FITTED in e.expression.tokens for e in plain)
-    assert all(one.complexity < other.complexity for one, other in pairwise(plain))
-    assert all(one.loss > other.loss for one, other in pairwise(plain))
+    constant_free = model.constant_free_front_
+    assert constant_free and not any(FITTED in e.expression.tokens for e in constant_free)
+    assert all(one.complexity < other.complexity for one, other in pairwise(constant_free))
+    assert all(one.loss > other.loss for one, other in pairwise(constant_free))
     target = planted(noise=0.3)[1]
     columns = {name: frame[column].to_numpy() for name, column in model.variables_.items()}
-    for equation in plain:
+    for equation in constant_free:
         assert equation.loss == pytest.approx(np.mean((equation.expression(columns) - target) ** 2))
     # The front may be ahead by its numbers, but not behind.
-    for equation in plain:
+    for equation in constant_free:
         assert min(e.loss for e in model.front_ if e.complexity <= equation.complexity) <= (
             equation.loss * (1 + 1e-3)
         )
@@ -368,6 +368,11 @@ def test_save_and_load_predict_the_same(fitted, tmp_path):
     pd.testing.assert_frame_equal(again.equations_, model.equations_)
     with pytest.raises(ValueError, match="feature names"):
         again.predict(frame.rename(columns={"gap": "other"}))
+    content = json.loads(path.read_text())
+    assert list(content) == [
+        *("format", "format_version", "columns", "variables", "chosen", "front", "plain_front"),
+        *("loss", "floor", "uncertainty", "parameters"),
+    ]
     copied = pickle.loads(pickle.dumps(model))  # noqa: S301
     assert np.array_equal(copied.predict(frame), model.predict(frame))
 
