@@ -1,4 +1,4 @@
-"""Formulas in other people's tools: a torch module, a table for LaTeX."""
+"""Formulas for other tools: a torch module, a LaTeX table."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def latex_table(front: Sequence[Equation], scores: Sequence[float], note: str = 
     Args:
         front: The formulas.
         scores: Their scores.
-        note: A line below the table, such as what the variables stand for.
+        note: A line below the table, such as the meaning of the variables.
     """
     lines = [
         r"\begin{tabular}{rrrl}",
@@ -86,7 +86,7 @@ def latex_table(front: Sequence[Equation], scores: Sequence[float], note: str = 
 
 
 def latex_text(text: str) -> str:
-    """Plain text as LaTeX prints it."""
+    """Text with LaTeX's special characters escaped."""
     return "".join(
         _LATEX_SPECIAL.get(char, "\\" + char if char in "&%$#_{}" else char) for char in text
     )

@@ -1,13 +1,13 @@
-"""Losses of a table's residuals, and the weights under which squares follow them."""
+"""Losses of a table's residuals, and the weights under which least squares minimises them."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.fitting.robust import absolute_weights
+from matbench_segvae.types import Floats
 
 LOSSES = ("squared", "absolute", "huber")
 
@@ -32,7 +32,7 @@ class Loss:
     name: str
     width: float = 1.0
 
-    def mean(self, residuals: NDArray[np.float64], weights: NDArray[np.float64]) -> float:
+    def mean(self, residuals: Floats, weights: Floats) -> float:
         """Weighted mean loss.
 
         Args:
@@ -53,7 +53,7 @@ class Loss:
                     )
         return float(np.average(losses, weights=weights))
 
-    def factors(self, residuals: NDArray[np.float64]) -> NDArray[np.float64]:
+    def factors(self, residuals: Floats) -> Floats:
         """Weights that make a squared loss lead to this loss's minimum, with mean 1.
 
         Iteratively reweighted least squares (Schlossmacher, J. Am. Stat. Assoc. 68, 857,
@@ -68,18 +68,22 @@ class Loss:
                 factors = self.width / np.maximum(np.abs(residuals), self.width)
                 return np.asarray(factors / factors.mean())
 
-    def comparable(self, spread: float) -> float:
-        """The loss below which differences are rounding, for a target of this spread."""
+    def floor(self, spread: float) -> float:
+        """The loss below which differences are rounding.
+
+        Args:
+            spread: Standard deviation of the target.
+        """
         error = 1e-9 * spread
         return {"squared": error**2, "absolute": error}.get(self.name, error * self.width)
 
 
-def huber(residuals: NDArray[np.float64], spread: float) -> Loss:
+def huber(residuals: Floats, spread: float) -> Loss:
     """Huber's loss with its width taken from the residuals of a robust fit.
 
     Args:
         residuals: Shape ``(N,)``.
-        spread: Spread of the target; a width below a thousandth of it makes no sense.
+        spread: Standard deviation of the target; the width is at least a thousandth of it.
     """
     sigma = _TO_SIGMA * float(np.median(np.abs(residuals)))
     return Loss("huber", max(HUBER_WIDTH * sigma, 1e-3 * spread))

@@ -1,19 +1,22 @@
-"""A fitted estimator as a JSON file: readable, and nothing in it is ever run."""
+"""A fitted estimator as a JSON file: readable, and nothing in it is ever executed."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
+
+import numpy as np
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import parse
 from matbench_segvae.regressor.front import Equation
 from matbench_segvae.regressor.losses import LOSSES, Loss
 from matbench_segvae.regressor.uncertainty import Uncertainty
+from matbench_segvae.segvae.settings import FitSettings, SearchSettings
 
 FORMAT = "matbench_segvae.SEGVAERegressor"
 
@@ -24,52 +27,31 @@ VERSION = 2
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Model:
-    """Everything that predicts.
+def write_model(parameters: Mapping[str, Any], fitted: Mapping[str, Any], path: Path) -> None:
+    """Write a fitted estimator.
 
-    Attributes:
-        parameters: The estimator's parameters, in plain types.
-        columns: Column names if the training table had some.
-        variables: What each column is called in formulas, to column name.
-        front: The formulas, simplest first.
-        constant_free_front: Those of a front without any fitted number.
-        chosen: Position of the one that predicts.
-        loss: What the formulas were fitted under.
-        floor: Loss below which differences are rounding.
-        uncertainty: Gives predictions their standard deviation.
-    """
-
-    parameters: Mapping[str, Any]
-    columns: tuple[str, ...] | None
-    variables: Mapping[str, str]
-    front: tuple[Equation, ...]
-    constant_free_front: tuple[Equation, ...]
-    chosen: int
-    loss: Loss
-    floor: float
-    uncertainty: Uncertainty
-
-
-def write_model(model: Model, path: Path) -> None:
-    """Write a model.
+    Args:
+        parameters: The estimator's parameters by name.
+        fitted: Its fitted attributes by name; what a prediction does not need is left out.
+        path: Where to write.
 
     Raises:
         UserError: If the file cannot be written.
     """
+    columns = fitted.get("feature_names_in_")
     content = {
         "format": FORMAT,
         "format_version": VERSION,
-        "columns": None if model.columns is None else list(model.columns),
-        "variables": dict(model.variables),
-        "chosen": model.chosen,
+        "columns": None if columns is None else list(columns),
+        "variables": fitted["variables_"],
+        "chosen": fitted["best_index_"],
         # Formulas in full digits: reading them back gives the same constants.
-        "front": _written(model.front),
-        "plain_front": _written(model.constant_free_front),
-        "loss": asdict(model.loss),
-        "floor": model.floor,
-        "uncertainty": asdict(model.uncertainty),
-        "parameters": _plain(model.parameters),
+        "front": _front_content(fitted["front_"]),
+        "plain_front": _front_content(fitted["constant_free_front_"]),
+        "loss": asdict(fitted["loss_"]),
+        "floor": fitted["_floor"],
+        "uncertainty": asdict(fitted["uncertainty_"]),
+        "parameters": _as_json(parameters),
     }
     try:
         path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
@@ -77,12 +59,22 @@ def write_model(model: Model, path: Path) -> None:
         raise UserError(f"cannot write the model '{path}': {error.strerror}") from error
 
 
-def read_model(path: Path) -> Model:
-    """Read a model.
+def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the parameters and the fitted attributes of an estimator, each by name.
 
     Raises:
         UserError: If the file cannot be read, is damaged or is something else.
     """
+    content = _read_content(path)
+    try:
+        return _parameters(content["parameters"]), _fitted(content)
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
+        raise UserError(f"the model '{path}' is damaged: {what}") from error
+
+
+def _read_content(path: Path) -> dict[str, Any]:
+    """The JSON of a model in this format and version."""
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -97,54 +89,57 @@ def read_model(path: Path) -> Model:
             f"'{path}' is a model in format version {version}, this program reads version "
             f"{VERSION}: save it again, or use the program that wrote it"
         )
-    try:
-        return _model(content)
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        what = f"lacks {error}" if isinstance(error, KeyError) else str(error)
-        raise UserError(f"the model '{path}' is damaged: {what}") from error
+    return content
 
 
-def _model(content: dict[str, Any]) -> Model:
+def _parameters(content: dict[str, Any]) -> dict[str, Any]:
+    """Parameters as the estimator's constructor takes them."""
+    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in content.items()}
+    for name, kind in (("search_settings", SearchSettings), ("fit_settings", FitSettings)):
+        if parameters.get(name) is not None:
+            parameters[name] = _dataclass_from(kind, parameters[name])
+    return parameters
+
+
+def _fitted(content: dict[str, Any]) -> dict[str, Any]:
+    """The fitted attributes, checked against each other."""
     variables = {str(name): str(column) for name, column in content["variables"].items()}
-    front, constant_free_front = (
-        tuple(
-            Equation(parse(entry["formula"], tuple(variables)), _number(entry["loss"]))
-            for entry in content[name]
-        )
-        for name in ("front", "plain_front")
-    )
-    chosen = content["chosen"]
-    members = tuple(content["uncertainty"]["members"])
-    for position in (chosen, *members):
-        if not isinstance(position, int) or not 0 <= position < len(front):
-            raise ValueError(f"there is no formula {position!r}")
     columns = content["columns"]
     if columns is not None and list(columns) != list(variables.values()):
         raise ValueError("its columns and variables do not agree")
-    if content["loss"]["name"] not in LOSSES:
-        raise ValueError(f"unknown loss '{content['loss']['name']}'")
-    return Model(
-        parameters=dict(content["parameters"]),
-        columns=None if columns is None else tuple(map(str, columns)),
-        variables=variables,
-        front=front,
-        constant_free_front=constant_free_front,
-        chosen=chosen,
-        loss=Loss(content["loss"]["name"], _number(content["loss"]["width"])),
-        floor=_number(content["floor"]),
-        uncertainty=Uncertainty(
-            _number(content["uncertainty"]["noise"]),
-            _number(content["uncertainty"]["factor"]),
-            members,
-        ),
-    )
+    front = _front(content["front"], tuple(variables))
+    chosen, members = content["chosen"], tuple(content["uncertainty"]["members"])
+    for position in (chosen, *members):
+        if not isinstance(position, int) or not 0 <= position < len(front):
+            raise ValueError(f"there is no formula {position!r}")
+    loss, uncertainty = content["loss"], content["uncertainty"]
+    if loss["name"] not in LOSSES:
+        raise ValueError(f"unknown loss '{loss['name']}'")
+    noise, factor = _number(uncertainty["noise"]), _number(uncertainty["factor"])
+    names = {} if columns is None else {"feature_names_in_": np.array(columns, dtype=object)}
+    return names | {
+        "n_features_in_": len(variables),
+        "variables_": variables,
+        "front_": front,
+        "constant_free_front_": _front(content["plain_front"], tuple(variables)),
+        "best_index_": chosen,
+        "loss_": Loss(loss["name"], _number(loss["width"])),
+        "_floor": _number(content["floor"]),
+        "uncertainty_": Uncertainty(noise, factor, members),
+    }
 
 
-def _written(front: tuple[Equation, ...]) -> list[dict[str, Any]]:
+def _front_content(front: Sequence[Equation]) -> list[dict[str, Any]]:
     return [
         {"complexity": e.complexity, "loss": e.loss, "formula": e.expression.to_string()}
         for e in front
     ]
+
+
+def _front(content: list[dict[str, Any]], variables: tuple[str, ...]) -> tuple[Equation, ...]:
+    return tuple(
+        Equation(parse(entry["formula"], variables), _number(entry["loss"])) for entry in content
+    )
 
 
 def _number(value: object) -> float:
@@ -153,20 +148,20 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401
+def _as_json(value: Any) -> Any:  # noqa: ANN401
     """A parameter in JSON's types; None for what has no text, such as functions."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _as_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value if not callable(item)]
+        return [_as_json(item) for item in value if not callable(item)]
     if hasattr(value, "item"):
         return value.item()  # a number of numpy
     return value if isinstance(value, str | int | float | bool | None) else None
 
 
-def dataclass_from(kind: type[T], content: object) -> T:
+def _dataclass_from(kind: type[T], content: object) -> T:
     """Rebuild settings, groups inside groups included.
 
     Raises:
@@ -179,6 +174,6 @@ def dataclass_from(kind: type[T], content: object) -> T:
     for name, value in content.items():
         hint = hints.get(name)
         if isinstance(hint, type) and is_dataclass(hint):
-            value = dataclass_from(hint, value)
+            value = _dataclass_from(hint, value)
         values[name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)

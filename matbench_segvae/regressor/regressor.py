@@ -5,43 +5,46 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import (
-    _check_sample_weight,
-    check_is_fitted,
-    check_random_state,
-    validate_data,
-)
+from sklearn.utils.validation import check_is_fitted, check_random_state, validate_data
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.expressions.grammar import Predicate
+from matbench_segvae.expressions.grammar import Grammar, Predicate
 from matbench_segvae.regressor.export import FormulaModule, latex_table, latex_text
-from matbench_segvae.regressor.front import Equation, as_frame, choose, scores, values_of
-from matbench_segvae.regressor.model_file import Model, dataclass_from, read_model, write_model
-from matbench_segvae.regressor.table import Table, distinct_rows
-from matbench_segvae.regressor.table_search import TableResult, TableTask, WarmStart, fit_table
-from matbench_segvae.regressor.uncertainty import fit_uncertainty, members_of
-from matbench_segvae.regressor.validation import Language, check_choices, formula_names, settings_or
-from matbench_segvae.segvae.settings import FitSettings, PresetName, SearchSettings, preset
+from matbench_segvae.regressor.front import Equation, as_frame, choose, make_fronts, scores
+from matbench_segvae.regressor.linear_fit import fit_candidates
+from matbench_segvae.regressor.model_file import read_model, write_model
+from matbench_segvae.regressor.table import Table, distinct_rows, feature_scales, values_of
+from matbench_segvae.regressor.table_search import SearchOptions, WarmStart, search_table
+from matbench_segvae.regressor.uncertainty import fit_uncertainty
+from matbench_segvae.regressor.validation import (
+    check_parameters,
+    formula_grammar,
+    formula_names,
+    row_weights,
+    search_settings,
+)
+from matbench_segvae.segvae.settings import FitSettings, SearchSettings
+from matbench_segvae.types import Floats
 
 if TYPE_CHECKING:
     import sympy as sp
     from numpy.typing import ArrayLike
-from matbench_segvae.types import Floats
 
 
 class SEGVAERegressor(RegressorMixin, BaseEstimator):
-    """Finds formulas for a column of a table, from the simplest to the most exact.
+    """Finds formulas for a column of a table, from the simplest to the most accurate.
 
-    A variational autoencoder writes formulas ``f(x)``; their constants are fitted, the best
-    formulas retrain the network, and what remains is a Pareto front of complexity against
-    loss. Offset and factor come free, as fitted or whole numbers: formulas read
-    ``b + a*f(x)``, in the units of the table.
+    A variational autoencoder generates formulas ``f(x)``, their constants are fitted, and the
+    best formulas retrain the network. The result is a Pareto front of complexity against
+    loss. Formulas are linearly scaled: they read ``b + a*f(x)``, in the units of the table,
+    with fitted numbers or integers for ``a`` and ``b``.
 
     Args:
         operators: Names of the operators, see :data:`~matbench_segvae.expressions.OPERATORS`;
@@ -52,34 +55,35 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         max_length: Most tokens in ``f``.
         predicates: A priori knowledge: names from
             :data:`~matbench_segvae.expressions.grammar.PREDICATES`, or functions of a formula's
-            tokens (in prefix order) that say whether to keep it. By default all that rule
-            out senseless formulas.
+            tokens (in prefix order) that return whether to keep it. By default all that rule
+            out redundant formulas.
         loss: ``"squared"``, ``"absolute"`` or ``"huber"`` (squared up to 1.35 standard
             deviations of the noise, absolute beyond).
         model_selection: Which formula predicts. ``"best"``: the highest score among those
             within 1.5 times the least loss; ``"accuracy"``: the least loss; ``"score"``:
             the highest score.
         preset: ``"default"``, or ``"paper"`` for the published method: its language, sizes
-            and lengths, and formulas taken as they stand, with neither offset nor factor.
+            and lengths, and formulas taken as they stand, without linear scaling.
         epochs: Rounds of the search; the preset's by default.
         time_limit: Seconds after which no round is begun, none by default; at least one
             round takes place. The pretraining of a network for a new language, about a
             minute, does not count.
-        search_settings: All about the network and the search, instead of the preset.
-        fit_settings: How hard constants are fitted.
-        warm_start: Go on from the formulas and the network of the previous ``fit``.
-        random_state: Source of the search's randomness; the same number gives the same
-            formulas. ``None`` draws anew each time.
+        search_settings: Settings of the network and the search, instead of the preset's.
+        fit_settings: How many starts and steps the fit of constants gets.
+        warm_start: Start from the formulas and the network of the previous ``fit``.
+        random_state: Seed of the search; the same number gives the same formulas. ``None``
+            draws a new one for each fit.
         verbose: Print a line after each round, on stderr.
 
     Attributes:
         front_: The formulas, simplest first.
-        constant_free_front_: Formulas without any fitted number, simplest first. One may be beaten
-            by a formula of :attr:`front_` that is no longer, but owes it to its numbers.
-        best_index_: Position of the one that predicts.
+        constant_free_front_: The Pareto front of formulas without fitted numbers, simplest
+            first. A formula of :attr:`front_` that is no more complex may have a smaller
+            loss, thanks to its fitted numbers.
+        best_index_: Position in :attr:`front_` of the formula that predicts.
         variables_: Column names by the names that stand for them in formulas.
-        uncertainty_: Gives predictions their standard deviation.
-        loss_: What was minimised, with its width if it has one.
+        uncertainty_: Model of the predictions' standard deviation.
+        loss_: The loss that was minimised, with its width if it has one.
         n_features_in_: Number of features.
         feature_names_in_: Their names, if the table had some.
     """
@@ -133,26 +137,67 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             UserError: If a parameter has a value that is not allowed.
             ValueError: If the data are not finite numbers of matching shapes.
         """
-        check_choices(self.get_params(deep=False))
+        parameters = self.get_params(deep=False)
+        check_parameters(parameters)
         points, target = validate_data(self, X, y, dtype=np.float64, y_numeric=True)
-        weights = _row_weights(sample_weight, points)
-        table = distinct_rows(points, np.asarray(target, dtype=np.float64), weights)
+        weights = row_weights(sample_weight, points)
         self.variables_ = formula_names(self._columns())
-        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        task = self._task(seed)
-        result = fit_table(task, table, self._memory_for(task.grammar.tokens))
-        self._settle(table, result)
+        target = np.asarray(target, dtype=np.float64)
+        rows = distinct_rows(points, target, weights, tuple(self.variables_))
+        options = self._search_options(parameters)
+        grammar = formula_grammar(parameters, rows.variables, options.search.scaled)
+        self._fit_rows(rows, grammar, options)
+        self._choose(rows)
         return self
+
+    def _search_options(self, parameters: Mapping[str, Any]) -> SearchOptions:
+        """The checked parameters as the search takes them, with a seed drawn for this fit."""
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        fitting = self.fit_settings or FitSettings()
+        report = _to_stderr if self.verbose else _to_nowhere
+        return SearchOptions(search_settings(parameters), fitting, self.loss, seed, report)
+
+    def _fit_rows(self, rows: Table, grammar: Grammar, options: SearchOptions) -> None:
+        """From distinct rows to the fronts: scale, search, fit, put in the user's units."""
+        linear_scaling = options.search.scaled
+        start = self._warm_start(grammar)
+        if start is None:
+            start = WarmStart(grammar.tokens, feature_scales(rows.points, linear_scaling))
+        scaled = rows.scaled(start.scales)
+        candidates, network = search_table(scaled, grammar, options, start)
+        fits, self.loss_ = fit_candidates(scaled, candidates, self.loss, linear_scaling)
+        self.front_, self.constant_free_front_ = make_fronts(
+            rows, start.scales, fits, self.loss_, linear_scaling
+        )
+        formulas = tuple(fit.formula for fit in fits)
+        kept = network if self.warm_start else None
+        after = replace(start, formulas=formulas, network=kept, n_fits=start.n_fits + 1)
+        # A constant table is not searched: there is nothing to start another fit from.
+        self._previous = None if network is None else after
+
+    def _warm_start(self, grammar: Grammar) -> WarmStart | None:
+        """What the previous fit left to start from, if its language was the same."""
+        previous: WarmStart | None = getattr(self, "_previous", None)
+        if self.warm_start and previous is not None and previous.language == grammar.tokens:
+            return previous
+        return None
+
+    def _choose(self, rows: Table) -> None:
+        """Choose the formula that predicts, and find its standard deviation."""
+        # Losses below the floor are rounding; it is positive so that it has a logarithm.
+        self._floor = max(self.loss_.floor(rows.spread), 1e-300)
+        self.best_index_ = choose(self.front_, self._floor, self.model_selection)
+        self.uncertainty_ = fit_uncertainty(rows, self.front_, self.best_index_, self._floor)
 
     def predict(
         self, X: ArrayLike, index: int | None = None, return_std: bool = False
     ) -> Floats | tuple[Floats, Floats]:
-        """Values of a formula.
+        """Predict with a formula.
 
         Args:
             X: Features, shape ``(N, V)``.
             index: Position of the formula in :attr:`equations_`; the best one by default.
-            return_std: Whether to give standard deviations too: the training error and
+            return_std: Whether to return standard deviations too: the training error and
                 the spread of the front's better formulas, scaled on training residuals.
 
         Returns:
@@ -188,7 +233,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         return self.equations_.iloc[self.best_index_]
 
     def sympy(self, index: int | None = None) -> sp.Expr:
-        """A formula as sympy sees it; the best one by default."""
+        """A formula as a sympy expression; the best one by default."""
         return self._equation(index).expression.sympy()
 
     def latex(self, index: int | None = None) -> str:
@@ -196,7 +241,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         return self._equation(index).expression.latex()
 
     def latex_table(self) -> str:
-        """The front as a LaTeX table, with what renamed variables stand for below it."""
+        """The front as a LaTeX table; below it, the columns that renamed variables stand for."""
         check_is_fitted(self)
         note = ", ".join(
             f"${latex_text(name)}$: {latex_text(column)}"
@@ -216,19 +261,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             UserError: If the file cannot be written.
         """
         check_is_fitted(self)
-        names = getattr(self, "feature_names_in_", None)
-        model = Model(
-            parameters=self.get_params(deep=False),
-            columns=None if names is None else tuple(names),
-            variables=self.variables_,
-            front=self.front_,
-            constant_free_front=self.constant_free_front_,
-            chosen=self.best_index_,
-            loss=self.loss_,
-            floor=self._floor,
-            uncertainty=self.uncertainty_,
-        )
-        write_model(model, Path(path))
+        write_model(self.get_params(deep=False), vars(self), Path(path))
 
     @classmethod
     def load(cls, path: str | Path) -> SEGVAERegressor:
@@ -237,19 +270,13 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         Raises:
             UserError: If the file cannot be read, is damaged or is something else.
         """
-        model = read_model(Path(path))
+        parameters, fitted = read_model(Path(path))
         try:
-            estimator = cls(**_parameters(model.parameters))
+            estimator = cls(**parameters)
         except TypeError as error:
             raise UserError(f"the model '{path}' is damaged: {error}") from error
-        if model.columns is not None:
-            estimator.feature_names_in_ = np.array(model.columns, dtype=object)
-        estimator.n_features_in_ = len(model.variables)
-        estimator.variables_ = dict(model.variables)
-        estimator.front_, estimator.constant_free_front_ = model.front, model.constant_free_front
-        estimator.best_index_ = model.chosen
-        estimator.loss_, estimator._floor = model.loss, model.floor
-        estimator.uncertainty_ = model.uncertainty
+        for name, value in fitted.items():
+            setattr(estimator, name, value)
         return estimator
 
     def _columns(self) -> list[str]:
@@ -266,81 +293,6 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
 
     def _values(self, equation: Equation, points: Floats) -> Floats:
         return values_of(equation.expression, points, tuple(self.variables_))
-
-    def _task(self, seed: int) -> TableTask:
-        """The parameters as the search takes them."""
-        # Names by position, so that tables of as many columns share a pretrained network.
-        names = {f"x{i}": name for i, name in enumerate(self.variables_)}
-        named = cast(PresetName, self.preset)
-        search = settings_or(
-            self.search_settings, SearchSettings, lambda: preset(named), "search_settings"
-        )
-        language = Language(
-            self.preset,
-            self.operators,
-            self.constants,
-            self.max_length,
-            self.max_fitted,
-            self.predicates,
-            search.scaled,
-        )
-        return TableTask(
-            grammar=language.grammar(names),
-            names=names,
-            search=search,
-            fitting=settings_or(self.fit_settings, FitSettings, FitSettings, "fit_settings"),
-            loss=self.loss,
-            epochs=self.epochs or search.epochs,
-            time_limit=self.time_limit,
-            seed=seed,
-            report=_to_stderr if self.verbose else _to_nowhere,
-            keep_network=self.warm_start,
-        )
-
-    def _settle(self, table: Table, result: TableResult) -> None:
-        """Choose a formula and scale the spread of the others."""
-        self.front_, self.constant_free_front_ = result.front, result.plain
-        self.loss_, self._memory = result.loss, result.memory
-        # Losses below the floor are rounding; it is positive so that it has a logarithm.
-        self._floor = max(result.loss.comparable(table.spread), 1e-300)
-        self.best_index_ = choose(self.front_, self._floor, self.model_selection)
-        best = self.front_[self.best_index_]
-        self.uncertainty_ = fit_uncertainty(
-            table.target,
-            table.weights,
-            self._values(best, table.points),
-            members_of(self.front_, self._floor),
-            lambda position: self._values(self.front_[position], table.points),
-            best.expression.n_constants,
-        )
-
-    def _memory_for(self, tokens: tuple[str, ...]) -> WarmStart | None:
-        """What a warm start goes on from, if it can."""
-        memory: WarmStart | None = getattr(self, "_memory", None)
-        return memory if self.warm_start and memory and memory.language == tokens else None
-
-
-def _parameters(saved: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as the constructor takes them, from what JSON made of them."""
-    parameters = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
-    for name, kind in (("search_settings", SearchSettings), ("fit_settings", FitSettings)):
-        if parameters.get(name) is not None:
-            parameters[name] = dataclass_from(kind, parameters[name])
-    return parameters
-
-
-def _row_weights(given: ArrayLike | None, points: Floats) -> Floats:
-    """Weights of the rows as given, or all 1.
-
-    Raises:
-        ValueError: If there are not as many as rows, or one is negative, or all are 0.
-    """
-    if given is not None and not np.any(np.asarray(given)):
-        raise UserError("sample_weight is zero for every row: at least one has to count")
-    weights = np.asarray(_check_sample_weight(given, points, dtype=np.float64))
-    if (weights < 0).any():
-        raise UserError(f"sample_weight has a negative value, {weights.min():g}: 0 or more")
-    return weights
 
 
 def _to_stderr(line: str) -> None:

@@ -1,16 +1,17 @@
-"""How far predictions may be off, from what the formulas of the front disagree on."""
+"""Standard deviations of predictions, from where the formulas of the front disagree."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from matbench_segvae.regressor.front import Equation
+from matbench_segvae.regressor.table import Table
 from matbench_segvae.types import Floats
 
-_CLOSE = 2.0  # times the least loss: formulas that have a say
+_CLOSE = 2.0  # times the least loss: formulas that count
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Uncertainty:
     Attributes:
         noise: Root mean squared residual of training, in units of the target.
         factor: Fitted on the training residuals.
-        members: Positions in the front of the formulas that have a say.
+        members: Positions in the front of the formulas that count.
     """
 
     noise: float
@@ -52,30 +53,28 @@ def members_of(front: Sequence[Equation], floor: float) -> tuple[int, ...]:
 
 
 def fit_uncertainty(
-    target: Floats,
-    weights: Floats,
-    chosen: Floats,
-    members: tuple[int, ...],
-    predict: Callable[[int], Floats],
-    n_constants: int,
+    table: Table, front: Sequence[Equation], chosen: int, floor: float
 ) -> Uncertainty:
-    """Scale the spread of formulas on their training residuals.
+    """Scale the spread of the front's better formulas on the training residuals.
 
     Args:
-        target: Shape ``(N,)``.
-        weights: Of the rows, shape ``(N,)``, with mean 1.
-        chosen: Predictions of the formula chosen, shape ``(N,)``.
-        members: Positions of the formulas that have a say.
-        predict: Gives a member's predictions, shape ``(N,)``.
-        n_constants: Constants of the formula chosen, each of which cost a residual.
+        table: The training rows, features in the user's units.
+        front: The formulas.
+        chosen: Position of the formula that predicts.
+        floor: Loss below which differences are rounding; positive.
     """
-    squares = (target - chosen) ** 2
-    mean = float(np.average(squares, weights=weights))
-    variance = mean + _spread(chosen, [predict(member) for member in members])
-    free = max(1, len(target) - n_constants) / len(target)
+    best = front[chosen].expression
+    predictions = table.values(best)
+    members = members_of(front, floor)
+    squares = (table.target - predictions) ** 2
+    mean = float(np.average(squares, weights=table.weights))
+    variance = mean + _spread(predictions, [table.values(front[i].expression) for i in members])
+    # Each constant of the formula costs a degree of freedom.
+    n_rows = len(table.target)
+    free = max(1, n_rows - best.n_constants) / n_rows
     with np.errstate(invalid="ignore", divide="ignore"):
         ratio = np.where(squares > 0, squares / variance, 0.0)
-    factor = np.sqrt(float(np.average(ratio, weights=weights)) / free)
+    factor = np.sqrt(float(np.average(ratio, weights=table.weights)) / free)
     return Uncertainty(float(np.sqrt(mean)), float(factor), members)
 
 

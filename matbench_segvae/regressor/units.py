@@ -1,4 +1,4 @@
-"""Features of any size: searched at size one, written in the user's units.
+"""From a formula of scaled features to one in the user's units.
 
 Constants are looked for around one, where formulas of data of that size have theirs. A
 feature in the thousands is therefore divided by a power of ten for the search, and the
@@ -16,13 +16,13 @@ from matbench_segvae.expressions.operators import NAMED_CONSTANTS, OPERATORS
 
 
 @dataclass(frozen=True)
-class _Part:
-    """``factor`` times a formula: what became of a subtree.
+class _Scaled:
+    """``factor`` times a formula: a subtree whose factor has been pulled out.
 
     Attributes:
         tokens: Prefix tokens.
         constants: Values of the fitted ones.
-        factor: What the whole is to be multiplied by.
+        factor: What the formula is multiplied by.
     """
 
     tokens: tuple[str, ...]
@@ -39,7 +39,9 @@ class _Part:
         return None
 
 
-def in_original_units(expression: Expression, scales: Mapping[str, float]) -> _Part:
+def in_original_units(
+    expression: Expression, scales: Mapping[str, float]
+) -> tuple[Expression, float]:
     """Rewrite a formula of scaled variables for the original ones.
 
     Args:
@@ -47,69 +49,70 @@ def in_original_units(expression: Expression, scales: Mapping[str, float]) -> _P
         scales: Scale of each variable.
 
     Returns:
-        Tokens and constants of a formula, and the factor to multiply it by.
+        A formula of the original variables and the factor to multiply it by.
     """
 
-    def leaf(token: str, index: int) -> _Part:
+    def leaf(token: str, index: int) -> _Scaled:
         if token == FITTED:
-            return _Part((token,), (expression.constants[index],))
-        return _Part((token,), (), 1.0 / scales.get(token, 1.0))
+            return _Scaled((token,), (expression.constants[index],))
+        return _Scaled((token,), (), 1.0 / scales.get(token, 1.0))
 
-    return expression.fold(leaf, _join)
+    whole = expression.fold(leaf, _join)
+    return Expression(whole.tokens, whole.constants), whole.factor
 
 
-def _join(token: str, parts: list[_Part]) -> _Part:
+def _join(token: str, arguments: list[_Scaled]) -> _Scaled:
     """Pull the factors out of an operator's arguments as far as it lets them."""
     match token:
         case "mul" | "div":
-            return _product(token, parts)
+            return _product(token, arguments)
         case "add" | "sub":
-            return _sum(token, parts)
+            return _sum(token, arguments)
     factor_out = OPERATORS[token].factor_out
-    factor = factor_out(parts[0].factor) if factor_out else None
+    factor = factor_out(arguments[0].factor) if factor_out else None
     if factor is None:
-        return _node(token, [_whole(part) for part in parts], 1.0)
-    return _node(token, parts, factor)
+        return _node(token, [_whole(argument) for argument in arguments], 1.0)
+    return _node(token, arguments, factor)
 
 
-def _node(token: str, parts: Sequence[_Part], factor: float) -> _Part:
-    return _Part(
-        (token, *(t for part in parts for t in part.tokens)),
-        tuple(c for part in parts for c in part.constants),
+def _node(token: str, arguments: Sequence[_Scaled], factor: float) -> _Scaled:
+    return _Scaled(
+        (token, *(t for argument in arguments for t in argument.tokens)),
+        tuple(c for argument in arguments for c in argument.constants),
         factor,
     )
 
 
-def _whole(part: _Part) -> _Part:
-    """Write the factor of a part into it, as a constant of its own if need be."""
-    if part.factor == 1.0:
-        return part
-    number = part.number
+def _whole(scaled: _Scaled) -> _Scaled:
+    """The same with its factor inside the formula, as a constant of its own if need be."""
+    if scaled.factor == 1.0:
+        return scaled
+    number = scaled.number
     if number is not None:
-        return _Part((FITTED,), (number,))
-    if part.tokens[0] == "mul" and part.tokens[1] == FITTED:
-        return _Part(part.tokens, (part.constants[0] * part.factor, *part.constants[1:]))
-    return _Part(("mul", FITTED, *part.tokens), (part.factor, *part.constants))
+        return _Scaled((FITTED,), (number,))
+    if scaled.tokens[0] == "mul" and scaled.tokens[1] == FITTED:
+        return _Scaled(scaled.tokens, (scaled.constants[0] * scaled.factor, *scaled.constants[1:]))
+    return _Scaled(("mul", FITTED, *scaled.tokens), (scaled.factor, *scaled.constants))
 
 
-def _product(token: str, parts: Sequence[_Part]) -> _Part:
+def _product(token: str, arguments: Sequence[_Scaled]) -> _Scaled:
     """A product or quotient; a fitted constant in it takes the factor."""
-    left, right = parts
+    left, right = arguments
     factor = left.factor * right.factor if token == "mul" else left.factor / right.factor
-    bare = [_Part(part.tokens, part.constants) for part in parts]
+    bare = [_Scaled(argument.tokens, argument.constants) for argument in arguments]
     if left.tokens == (FITTED,):
-        bare[0] = _Part((FITTED,), (left.constants[0] * factor,))
+        bare[0] = _Scaled((FITTED,), (left.constants[0] * factor,))
         factor = 1.0
     elif right.tokens == (FITTED,):
         change = factor if token == "mul" else 1 / factor
-        bare[1] = _Part((FITTED,), (right.constants[0] * change,))
+        bare[1] = _Scaled((FITTED,), (right.constants[0] * change,))
         factor = 1.0
     return _node(token, bare, factor)
 
 
-def _sum(token: str, parts: Sequence[_Part]) -> _Part:
-    """A sum or difference; the factor of the part that is no number is pulled out."""
-    left, right = parts
+def _sum(token: str, arguments: Sequence[_Scaled]) -> _Scaled:
+    """A sum or difference; the factor of the argument that is no number is pulled out."""
+    left, right = arguments
     common = right.factor if left.number is not None else left.factor
-    rest = [_whole(_Part(p.tokens, p.constants, p.factor / common)) for p in parts]
-    return _node(token, rest, common)
+    inner = [_whole(_Scaled(p.tokens, p.constants, p.factor / common)) for p in arguments]
+    return _node(token, inner, common)

@@ -1,109 +1,48 @@
-"""What the estimator may be told, checked before a fit begins."""
+"""The estimator's parameters: checked, and in the form that the search takes them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from keyword import iskeyword
 from numbers import Integral, Real
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.utils.validation import _check_sample_weight
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
-from matbench_segvae.expressions.grammar import (
-    LINEAR_SCALING_PREDICATES,
-    PREDICATES,
-    Predicate,
-)
+from matbench_segvae.expressions.grammar import LINEAR_SCALING_PREDICATES, PREDICATES, Predicate
 from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERATORS
 from matbench_segvae.regressor.front import SELECTIONS
 from matbench_segvae.regressor.losses import LOSSES
-from matbench_segvae.segvae.settings import PresetName, paper_grammar
+from matbench_segvae.regressor.table import names_by_position
+from matbench_segvae.segvae.settings import (
+    FitSettings,
+    PresetName,
+    SearchSettings,
+    paper_grammar,
+    preset,
+)
+from matbench_segvae.types import Floats
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 PRESETS: tuple[PresetName, ...] = ("default", "paper")
 """Names of the settings to choose from."""
 
 
-@dataclass(frozen=True)
-class Language:
-    """What a user says of the language; ``None`` leaves it to the preset.
-
-    Attributes:
-        preset: Name of the preset.
-        operators: Names of operators.
-        constants: Named constants.
-        max_length: Most tokens.
-        max_fitted: Most fitted constants.
-        predicates: Names of predicates, and functions of a formula's tokens.
-        scaled: Whether offset and factor of the whole are left to the fit.
-    """
-
-    preset: str
-    operators: Sequence[str] | None
-    constants: Sequence[str] | None
-    max_length: int | None
-    max_fitted: int | None
-    predicates: Sequence[str | Predicate] | None
-    scaled: bool = True
-
-    def grammar(self, names: Mapping[str, str]) -> Grammar:
-        """The grammar.
-
-        Args:
-            names: Variables of the grammar, to the names that the user's predicates know.
-
-        Raises:
-            UserError: If a name is unknown.
-        """
-        for what in ("operators", "constants", "predicates"):
-            if isinstance(getattr(self, what), str):
-                raise UserError(f"{what}={getattr(self, what)!r}: give a list of names")
-        if self.operators is not None and len(self.operators) == 0:
-            raise UserError("operators=(): name at least one, such as 'add'")
-        if self.max_fitted and not self.scaled:
-            raise UserError(
-                f"max_fitted={self.max_fitted}: formulas are taken as they stand, without fitted "
-                "constants; choose 0 or None, or a preset or search_settings with scaled=True"
-            )
-        base = paper_grammar(tuple(names)) if self.preset == "paper" else Grammar(tuple(names))
-        has_fitted = base.fitted_constants and self.scaled
-        fitted = (base.max_fitted if has_fitted else 0, self.max_fitted)
-        n_fitted = fitted[0] if fitted[1] is None else fitted[1]
-        given = base.predicates if self.predicates is None else self.predicates
-        return replace(
-            base,
-            operators=base.operators if self.operators is None else tuple(self.operators),
-            constants=base.constants if self.constants is None else tuple(self.constants),
-            fitted_constants=n_fitted > 0,
-            max_length=base.max_length if self.max_length is None else self.max_length,
-            max_fitted=n_fitted,
-            predicates=(
-                *(_predicate(g, names) for g in given),
-                *(LINEAR_SCALING_PREDICATES if self.scaled else ()),
-            ),
-        )
+_LEAST_SECONDS = 1e-3  # for the one round that always takes place
 
 
-def _predicate(given: str | Predicate, names: Mapping[str, str]) -> Predicate:
-    """A predicate by name, or a user's, which is told the user's names."""
-    if isinstance(given, str) and given in PREDICATES:
-        return PREDICATES[given]
-    if given in DEFAULT_PREDICATES:
-        return given
-    if callable(given):
-        return lambda tokens: bool(given([names.get(token, token) for token in tokens]))
-    raise UserError(
-        f"unknown predicate {given!r}: choose from {', '.join(PREDICATES)}, or give a function "
-        "of a formula's tokens that says whether to keep it"
-    )
-
-
-def check_choices(options: Mapping[str, Any]) -> None:
-    """Check everything that does not concern the grammar's names.
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Check every parameter that does not concern the grammar's names.
 
     Args:
-        options: The estimator's parameters by name.
+        parameters: The estimator's parameters by name.
 
     Raises:
         UserError: Naming the value and what is allowed.
@@ -113,39 +52,132 @@ def check_choices(options: Mapping[str, Any]) -> None:
         ("model_selection", SELECTIONS),
         ("preset", PRESETS),
     ):
-        if options[name] not in allowed:
-            raise UserError(f"{name}={options[name]!r}: choose from {', '.join(allowed)}")
+        if parameters[name] not in allowed:
+            raise UserError(f"{name}={parameters[name]!r}: choose from {', '.join(allowed)}")
     for name, least in (("max_length", 1), ("max_fitted", 0), ("epochs", 1)):
-        value = options[name]
+        value = parameters[name]
         if value is not None and not (_is(value, Integral) and value >= least):
             raise UserError(f"{name}={value!r}: a whole number of at least {least}, or None")
-    limit = options["time_limit"]
+    limit = parameters["time_limit"]
     if limit is not None and not (_is(limit, Real) and limit > 0 and math.isfinite(limit)):
         raise UserError(f"time_limit={limit!r}: a positive number of seconds, or None")
+    for name, kind in (("search_settings", SearchSettings), ("fit_settings", FitSettings)):
+        value = parameters[name]
+        if not isinstance(value, kind | None):
+            raise UserError(f"{name}={value!r}: {kind.__name__}(...) or None")
 
 
 def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def settings_or(given: object, kind: type, default: Callable[[], Any], name: str) -> Any:  # noqa: ANN401
-    """A group of settings as given, or the default one.
+def row_weights(sample_weight: ArrayLike | None, points: Floats) -> Floats:
+    """Weights of the rows as given, or all 1, shape ``(N,)``.
+
+    Args:
+        sample_weight: What the user gave, shape ``(N,)``.
+        points: Features, shape ``(N, V)``.
 
     Raises:
-        UserError: If it is something else.
+        UserError: If a weight is negative, or all are 0.
+        ValueError: If there are not as many as rows.
     """
-    if given is None:
-        return default()
-    if not isinstance(given, kind):
-        raise UserError(f"{name}={given!r}: {kind.__name__}(...) or None")
-    return given
+    if sample_weight is not None and not np.any(np.asarray(sample_weight)):
+        raise UserError("sample_weight is zero for every row: at least one has to count")
+    weights = np.asarray(_check_sample_weight(sample_weight, points, dtype=np.float64))
+    if (weights < 0).any():
+        raise UserError(f"sample_weight has a negative value, {weights.min():g}: 0 or more")
+    return weights
+
+
+def search_settings(parameters: Mapping[str, Any]) -> SearchSettings:
+    """Settings of the search: given or the preset's, with the limits on rounds and time.
+
+    Args:
+        parameters: The estimator's parameters by name, checked.
+    """
+    given: SearchSettings = parameters["search_settings"] or preset(parameters["preset"])
+    seconds = given.max_seconds
+    if parameters["time_limit"] is not None:
+        limit = max(parameters["time_limit"], _LEAST_SECONDS)
+        seconds = limit if seconds is None else min(seconds, limit)
+    return replace(given, epochs=parameters["epochs"] or given.epochs, max_seconds=seconds)
+
+
+def formula_grammar(
+    parameters: Mapping[str, Any], variables: Sequence[str], linear_scaling: bool
+) -> Grammar:
+    """The language of the formulas, with a variable for each feature, named by position.
+
+    Args:
+        parameters: The estimator's parameters by name; ``None`` leaves it to the preset.
+        variables: The names of the features that the user's predicates know.
+        linear_scaling: Whether formulas are linearly scaled: they then need no constants
+            that offset or factor could replace. Without, they have no fitted constants.
+
+    Raises:
+        UserError: If a name is unknown.
+    """
+    _check_lists(parameters)
+    max_fitted = parameters["max_fitted"]
+    if max_fitted and not linear_scaling:
+        raise UserError(
+            f"max_fitted={max_fitted}: formulas are taken as they stand, without fitted "
+            "constants; choose 0 or None, or a preset or search_settings with scaled=True"
+        )
+    names = dict(zip(names_by_position(len(variables)), variables, strict=True))
+    is_paper = parameters["preset"] == "paper"
+    base = paper_grammar(tuple(names)) if is_paper else Grammar(tuple(names))
+    if max_fitted is None:
+        max_fitted = base.max_fitted if base.fitted_constants and linear_scaling else 0
+    chosen: dict[str, Any] = {
+        name: tuple(parameters[name])
+        for name in ("operators", "constants")
+        if parameters[name] is not None
+    }
+    if parameters["max_length"] is not None:
+        chosen["max_length"] = parameters["max_length"]
+    predicates = base.predicates if parameters["predicates"] is None else parameters["predicates"]
+    return replace(
+        base,
+        **chosen,
+        fitted_constants=max_fitted > 0,
+        max_fitted=max_fitted,
+        predicates=(
+            *(_predicate(given, names) for given in predicates),
+            *(LINEAR_SCALING_PREDICATES if linear_scaling else ()),
+        ),
+    )
+
+
+def _check_lists(parameters: Mapping[str, Any]) -> None:
+    """Refuse text in place of a list of names, and an empty list of operators."""
+    for name in ("operators", "constants", "predicates"):
+        if isinstance(parameters[name], str):
+            raise UserError(f"{name}={parameters[name]!r}: give a list of names")
+    if parameters["operators"] is not None and len(parameters["operators"]) == 0:
+        raise UserError("operators=(): name at least one, such as 'add'")
+
+
+def _predicate(given: str | Predicate, names: Mapping[str, str]) -> Predicate:
+    """A predicate by name, or the user's own, which takes tokens with the user's names."""
+    if isinstance(given, str) and given in PREDICATES:
+        return PREDICATES[given]
+    if given in DEFAULT_PREDICATES:
+        return given
+    if callable(given):
+        return lambda tokens: bool(given([names.get(token, token) for token in tokens]))
+    raise UserError(
+        f"unknown predicate {given!r}: choose from {', '.join(PREDICATES)}, or give a function "
+        "of a formula's tokens that returns whether to keep it"
+    )
 
 
 def is_formula_name(name: str) -> bool:
     """Whether a column's name can stand in a formula as it is.
 
-    It has to be an ASCII identifier, as the reader of formulas knows them, and must not be
-    the name of an operator or a constant.
+    It has to be an ASCII identifier, as the parser of formulas expects, and must not be the
+    name of an operator or a constant.
     """
     taken = name in OPERATORS or name in NAMED_CONSTANTS or name == FITTED
     return name.isascii() and name.isidentifier() and not iskeyword(name) and not taken

@@ -23,7 +23,7 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(autouse=True)
 def narrow(monkeypatch, tmp_path, cache):
-    from matbench_segvae.regressor import regressor
+    from matbench_segvae.regressor import validation
     from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
     quick = SearchSettings(
@@ -33,7 +33,7 @@ def narrow(monkeypatch, tmp_path, cache):
         samples=150,
         network=NetworkSettings(embedding=16, hidden=32, latent=8),
     )
-    monkeypatch.setattr(regressor, "preset", lambda name: quick)
+    monkeypatch.setattr(validation, "preset", lambda name: quick)
     monkeypatch.setenv("MATBENCH_SEGVAE_CACHE", str(cache))
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)

@@ -19,11 +19,12 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from matbench_segvae import SEGVAERegressor, UserError
-from matbench_segvae.expressions import OPERATORS, parse
+from matbench_segvae.expressions import OPERATORS, Expression, parse
 from matbench_segvae.expressions.operators import FITTED
 from matbench_segvae.expressions.rewriting import linear_forms
-from matbench_segvae.regressor.front import FrontMaker
-from matbench_segvae.regressor.table import Candidate, Table
+from matbench_segvae.regressor.front import make_fronts
+from matbench_segvae.regressor.linear_fit import fit_candidates
+from matbench_segvae.regressor.table import Table
 from matbench_segvae.segvae import FitSettings, NetworkSettings, SearchSettings, preset
 
 QUICK = SearchSettings(
@@ -113,48 +114,56 @@ def test_without_noise_the_formula_is_exact_and_short():
     assert max(abs(c) for c in difference.coeffs()) < 1e-9
 
 
-def table_of(target, **columns):
-    """A table and what makes its front, with columns in ordinary units."""
-    points = np.stack(list(columns.values()), axis=1)
-    table = Table(points, target, np.ones(len(target)))
-    return FrontMaker(table, np.ones(len(columns)), {name: name for name in columns}, "squared")
-
-
 def fronts_of(target, candidates, **columns):
+    """Both fronts that candidates give, with columns in ordinary units."""
+    table = Table(
+        np.stack(list(columns.values()), axis=1), target, np.ones(len(target)), tuple(columns)
+    )
+    scales = np.ones(len(columns))
+    scaled = table.scaled(scales)
+    names = dict(zip(columns, scaled.variables, strict=True))
+    formulas = [
+        Expression(tuple(names.get(t, t) for t in parse(text).tokens), constants)
+        for text, constants in candidates.items()
+    ]
+    fits, loss = fit_candidates(scaled, formulas, "squared", linear_scaling=True)
+    return make_fronts(table, scales, fits, loss, linear_scaling=True)
+
+
+def texts_of(target, candidates, **columns):
     """Texts of both fronts that candidates give."""
-    maker = table_of(target, **columns)
-    fits = maker.polished([Candidate(parse(f).tokens, c) for f, c in candidates.items()])
-    return [[str(e.expression) for e in front] for front in maker.fronts(fits)]
+    return [
+        [str(e.expression) for e in front] for front in fronts_of(target, candidates, **columns)
+    ]
 
 
 def test_numbers_next_to_whole_ones_are_written_as_such():
     x, y = np.random.default_rng(0).uniform(0, 1, (2, 30))
-    front, plain = fronts_of(2 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
-    assert front[-1] == plain[-1] == "2*sin(x)*cos(y)"
-    front, plain = fronts_of(3 - x, {"x": ()}, x=x)
-    assert front[-1] == plain[-1] == "3 - x"
-    front, plain = fronts_of(np.exp(2 * x) + y, {"exp(0.5*x) + y": (1.9,)}, x=x, y=y)
-    assert front[-1] == plain[-1] == "exp(2*x) + y"
-    front, plain = fronts_of(1 / (x + 3) ** 2, {"1/(x + 0.5)**2": (2.5,)}, x=x)
-    assert front[-1] == plain[-1] == "1/(x + 3)**2"
+    front, constant_free = texts_of(2 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
+    assert front[-1] == constant_free[-1] == "2*sin(x)*cos(y)"
+    front, constant_free = texts_of(3 - x, {"x": ()}, x=x)
+    assert front[-1] == constant_free[-1] == "3 - x"
+    front, constant_free = texts_of(np.exp(2 * x) + y, {"exp(0.5*x) + y": (1.9,)}, x=x, y=y)
+    assert front[-1] == constant_free[-1] == "exp(2*x) + y"
+    front, constant_free = texts_of(1 / (x + 3) ** 2, {"1/(x + 0.5)**2": (2.5,)}, x=x)
+    assert front[-1] == constant_free[-1] == "1/(x + 3)**2"
 
 
 def test_other_numbers_stay_as_they_are():
     x, y = np.random.default_rng(0).uniform(0, 1, (2, 30))
-    front, plain = fronts_of(2.3 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
+    front, constant_free = texts_of(2.3 * np.sin(x) * np.cos(y), {"sin(x)*cos(y)": ()}, x=x, y=y)
     assert front[-1] == "2.3*sin(x)*cos(y)"
-    assert "2*sin(x)*cos(y)" in plain  # the best that can be had without
-    front, _ = fronts_of(np.exp(1.9 * x) + y, {"exp(0.5*x) + y": (1.7,)}, x=x, y=y)
+    assert "2*sin(x)*cos(y)" in constant_free  # the best that can be had without
+    front, _ = texts_of(np.exp(1.9 * x) + y, {"exp(0.5*x) + y": (1.7,)}, x=x, y=y)
     assert front[-1] == "exp(1.9*x) + y"
-    front, _ = fronts_of(20 * np.sin(x), {"sin(x)": ()}, x=x)
+    front, _ = texts_of(20 * np.sin(x), {"sin(x)": ()}, x=x)
     assert front[-1] == "20.0*sin(x)"  # there is a whole number up to 10 only
 
 
 def test_under_noise_whole_numbers_win_only_where_they_describe_the_data():
     x = np.linspace(0, 3, 400)
     noise = 0.1 * np.random.default_rng(0).normal(size=400)
-    maker = table_of(2 * np.sin(x) + noise, x=x)
-    front, _ = maker.fronts(maker.polished([Candidate(("sin", "x"), ())]))
+    front, _ = fronts_of(2 * np.sin(x) + noise, {"sin(x)": ()}, x=x)
     by_size = {e.complexity: e for e in front}
     assert str(by_size[4].expression) == "2*sin(x)"
     fitted = [e for e in front if FITTED in e.expression.tokens and e.complexity > 4]
@@ -198,8 +207,8 @@ def test_whole_offsets_and_factors_can_be_written_without_fitted_numbers(text):
     for offset, factor in product(filter(is_whole, OFFSETS), filter(is_whole, FACTORS)):
         values = offset + factor * formula(columns)
         forms = linear_forms(formula.tokens, (), offset, factor, values.mean())
-        plain = [form for form in forms if FITTED not in form.tokens]
-        assert any(np.allclose(form(columns), values, rtol=1e-12) for form in plain)
+        constant_free = [form for form in forms if FITTED not in form.tokens]
+        assert any(np.allclose(form(columns), values, rtol=1e-12) for form in constant_free)
 
 
 def test_whole_numbers_come_out_of_a_search():
@@ -217,18 +226,18 @@ def test_whole_numbers_come_out_of_a_search():
     assert model.predict([[1.0, 2.0]])[0] == pytest.approx(2 * np.sin(1) * np.cos(2) - 4)
 
 
-def test_the_plain_front_holds_formulas_without_fitted_numbers(fitted):
+def test_the_constant_free_front_holds_formulas_without_fitted_numbers(fitted):
     model, frame = fitted
-    plain = model.constant_free_front_
-    assert plain and not any(FITTED in e.expression.tokens for e in plain)
-    assert all(one.complexity < other.complexity for one, other in pairwise(plain))
-    assert all(one.loss > other.loss for one, other in pairwise(plain))
+    constant_free = model.constant_free_front_
+    assert constant_free and not any(FITTED in e.expression.tokens for e in constant_free)
+    assert all(one.complexity < other.complexity for one, other in pairwise(constant_free))
+    assert all(one.loss > other.loss for one, other in pairwise(constant_free))
     target = planted(noise=0.3)[1]
     columns = {name: frame[column].to_numpy() for name, column in model.variables_.items()}
-    for equation in plain:
+    for equation in constant_free:
         assert equation.loss == pytest.approx(np.mean((equation.expression(columns) - target) ** 2))
     # The front may be ahead by its numbers, but not behind.
-    for equation in plain:
+    for equation in constant_free:
         assert min(e.loss for e in model.front_ if e.complexity <= equation.complexity) <= (
             equation.loss * (1 + 1e-3)
         )
@@ -359,6 +368,11 @@ def test_save_and_load_predict_the_same(fitted, tmp_path):
     pd.testing.assert_frame_equal(again.equations_, model.equations_)
     with pytest.raises(ValueError, match="feature names"):
         again.predict(frame.rename(columns={"gap": "other"}))
+    content = json.loads(path.read_text())
+    assert list(content) == [
+        *("format", "format_version", "columns", "variables", "chosen", "front", "plain_front"),
+        *("loss", "floor", "uncertainty", "parameters"),
+    ]
     copied = pickle.loads(pickle.dumps(model))  # noqa: S301
     assert np.array_equal(copied.predict(frame), model.predict(frame))
 
@@ -380,8 +394,8 @@ def damaged(text, **changes):
         (lambda text: damaged(text, front=[{"formula": "open('x')", "loss": 1}]), "open"),
         (lambda text: damaged(text, front=[{"formula": "1.5*z", "loss": 1}]), "'z'"),
         (lambda text: damaged(text, front=[{"loss": 1}]), "formula"),
-        (lambda text: damaged(text, constant_free_front=[{"formula": "z", "loss": 1}]), "'z'"),
-        (lambda text: damaged(text, constant_free_front=None), "damaged"),
+        (lambda text: damaged(text, plain_front=[{"formula": "z", "loss": 1}]), "'z'"),
+        (lambda text: damaged(text, plain_front=None), "damaged"),
         (lambda text: damaged(text, uncertainty=3), "damaged"),
         (lambda text: damaged(text, parameters={"colour": 1}), "colour"),
         (lambda text: damaged(text, parameters={"search_settings": {"x": 1}}), "damaged"),

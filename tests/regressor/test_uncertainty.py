@@ -56,7 +56,7 @@ def uncertainties(path, task):
     return [fold["uncertainty"] for fold in results.values()]
 
 
-def test_the_capability_is_told_by_the_method(sure):
+def test_an_algorithm_with_the_method_predicts_deviations(sure):
     assert isinstance(registry.create_algorithm("dummy"), PredictsStd)
     assert isinstance(registry.create_algorithm("sure"), Algorithm)
     assert not isinstance(registry.create_algorithm("pair_table"), PredictsStd)

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.feature_formulas.settings import FeatureFormulaSettings
 from matbench_segvae.algorithms.feature_formulas.terms import Term
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
 from matbench_segvae.fitting.additive_problem import AdditiveProblem, powers_of_ten
-from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.segvae import (
     AdditiveObjective,
     FitSettings,
@@ -20,6 +18,7 @@ from matbench_segvae.segvae import (
     pretrained,
     search,
 )
+from matbench_segvae.segvae.domain import defined_between
 from matbench_segvae.types import Floats
 
 _OPERATORS = ("mul", "div", "square", "sqrt")
@@ -67,7 +66,7 @@ def generated_terms(
     spread = float(np.sqrt(np.average((residual - np.average(residual, weights=weights)) ** 2)))
     problem = AdditiveProblem.table(points, residual / (spread or 1.0), weights)
     objective = AdditiveObjective(
-        problem, grammar.variables, FitSettings(), seed, _DefinedBetweenRows(points, seed)
+        problem, grammar.variables, FitSettings(), seed, defined_between(points, _PROBES, seed)
     )
     module = pretrained(grammar, settings.search, _NETWORK_SEED)
     found = search(grammar, objective, module, settings.search, seed)
@@ -103,21 +102,3 @@ def _best_of_each_length(scored: Iterable[Scored], most: int) -> list[Scored]:
 def _of_one_sign(column: Floats) -> bool:
     """Whether a feature can be a divisor: it is not 0 on the rows nor between them."""
     return bool((column > 0).all() or (column < 0).all())
-
-
-class _DefinedBetweenRows:
-    """Admits terms that are defined everywhere between the rows, not only on them.
-
-    Args:
-        points: The features, shape ``(N, F)``.
-        seed: Seed of the random points between the rows.
-    """
-
-    def __init__(self, points: Floats, seed: int) -> None:
-        rng = np.random.default_rng(seed)
-        low, high = points.min(axis=0), points.max(axis=0)
-        self._probes = low + (high - low) * rng.random((_PROBES, points.shape[1]))
-
-    def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
-        values = program.values(self._probes, constants)
-        return np.asarray(np.isfinite(values).all(axis=1))

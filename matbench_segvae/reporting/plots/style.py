@@ -1,4 +1,4 @@
-"""Saving pictures: the formats, and files that are the same for the same results."""
+"""One style for all pictures, and files that are the same for the same results."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _FORMATS = (".pdf", ".png", ".svg")
 
 
 def check_format(path: Path) -> None:
-    """Refuse the name of a picture that cannot be drawn.
+    """Refuse a file name whose format cannot be drawn.
 
     Raises:
-        UserError: If its ending is none of the known ones.
+        UserError: If the ending is none of the supported ones.
     """
     if path.suffix not in _FORMATS:
         raise UserError(f"cannot draw '{path}': the name has to end with {', '.join(_FORMATS)}")
@@ -27,8 +27,8 @@ def save_figure(make: Callable[[], Figure], path: Path) -> Path:
     """Draw a figure in this package's style and save it.
 
     Args:
-        make: Draws it.
-        path: Where to save it; its ending says in which format.
+        make: Draws the figure; called inside the style.
+        path: Where to save it; its ending is the format.
 
     Returns:
         The path.
@@ -38,7 +38,7 @@ def save_figure(make: Callable[[], Figure], path: Path) -> Path:
     """
     with matplotlib.rc_context({"svg.hashsalt": "matbench_segvae", "font.size": 9}):
         figure = make()
-        # Without a date the same results give the same file.
+        # Without a date and with fixed ids the same results give the same file.
         metadata = {"Date": None} if path.suffix == ".svg" else None
         try:
             figure.savefig(path, metadata=metadata, dpi=160, bbox_inches="tight")
