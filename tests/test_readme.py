@@ -11,7 +11,7 @@ from quick import PAIR_LAWS
 
 from matbench_segvae.algorithms import registry
 from matbench_segvae.algorithms.protocol import Algorithm
-from matbench_segvae.running import run
+from matbench_segvae.running import RunOptions, run
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -89,5 +89,6 @@ def test_the_example_of_an_algorithm_is_found_by_its_entry_point_and_run(
     monkeypatch.setattr(EntryPoint, "load", lambda _: kind)
     assert isinstance(kind(), Algorithm)
     assert kind.card.algorithm == name
-    (result,) = run(["defects2d_xtb_mos2"], [name], [1], out=tmp_path).results
+    options = RunOptions(folds=[1])
+    (result,) = run(["defects2d_xtb_mos2"], [name], options, out=tmp_path).results
     assert 0 < result.score < 0.2  # eV per site; the mean of the training part errs by 0.2
