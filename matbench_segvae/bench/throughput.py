@@ -164,7 +164,7 @@ def _objective(
 ) -> Objective:
     """What formulas are asked for: with constants, or as they stand."""
     weights = np.ones(len(values))
-    if not settings.scaled:
+    if not settings.linear_scaling:
         return DirectObjective(points, values, weights, grammar.variables)
     problem = AdditiveProblem.table(points, values, weights)
     return AdditiveObjective(

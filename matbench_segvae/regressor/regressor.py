@@ -282,7 +282,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             self.max_length,
             self.max_fitted,
             self.predicates,
-            search.scaled,
+            search.linear_scaling,
         )
         return TableTask(
             grammar=language.grammar(names),

@@ -103,7 +103,7 @@ class TableSearch:
             all is only known once they have their offset and factor, or none.
         """
         objective = self._objective(table, constant_free_target)
-        spread = table.spread if self.settings.scaled else float(np.std(constant_free_target))
+        spread = table.spread if self.settings.linear_scaling else float(np.std(constant_free_target))
         settings = replace(
             self.settings,
             epochs=epochs,
@@ -120,7 +120,7 @@ class TableSearch:
     def _objective(self, table: Table, constant_free_target: Floats) -> Objective:
         """What formulas are asked for."""
         variables, sound = self.grammar.variables, _Sound(table, self.seed)
-        if not self.settings.scaled:
+        if not self.settings.linear_scaling:
             return DirectObjective(
                 table.points, constant_free_target, table.weights, variables, sound, self._absolute
             )
@@ -250,9 +250,9 @@ def fit_table(task: TableTask, table: Table, memory: WarmStart | None) -> TableR
         table: The rows.
         memory: Of an earlier fit with the same language, to go on from.
     """
-    scales = powers_of_ten(table.points) if task.search.scaled else np.ones(table.points.shape[1])
+    scales = powers_of_ten(table.points) if task.search.linear_scaling else np.ones(table.points.shape[1])
     scales = scales if memory is None else memory.scales
-    maker = FrontMaker(table, scales, task.names, task.loss, task.search.scaled)
+    maker = FrontMaker(table, scales, task.names, task.loss, task.search.linear_scaling)
     varies = np.ptp(table.points, axis=0).any()
     if not varies or table.spread <= _CONSTANT * np.abs(table.target).max():
         return TableResult(*maker.fronts([]), maker.loss, None)

@@ -78,7 +78,7 @@ def test_pretraining_teaches_the_network_to_give_formulas_back():
         return float((logits.argmax(2) == ids)[ids != 0].float().mean())
 
     untrained = share_given_back(
-        pretrain(GRAMMAR, SearchSettings(300, 0, network=QUICK.network), 0)
+        pretrain(GRAMMAR, SearchSettings(corpus_size=300, pretraining_epochs=0, network=QUICK.network), 0)
     )
     assert share_given_back(pretrain(GRAMMAR, settings, 0)) > untrained + 0.3
 

@@ -43,7 +43,7 @@ SETTINGS = SearchSettings(
     pretraining_epochs=1,
     epochs=5,
     samples=100,
-    passes=2,
+    elite_passes=2,
     hall_of_fame=20,
     local_share=0.3,
     network=NetworkSettings(embedding=16, hidden=24, latent=8),
@@ -342,7 +342,7 @@ def test_without_formulas_or_without_defined_ones_the_search_still_ends(run):
             return [Scored(t, np.inf, np.zeros((1, t.count("c")))) for t in formulas]
 
     assert run(objective=Undefined()) == []
-    untaught = dataclasses.replace(SETTINGS, epochs=2, samples=3, masked=False)
+    untaught = dataclasses.replace(SETTINGS, epochs=2, samples=3, grammar_mask=False)
     run(untaught)
 
 
@@ -457,9 +457,9 @@ def test_presets():
         10000,
         50,
     )
-    assert (paper.samples, paper.elite_share, paper.memory) == (5000, 0.05, 5)
-    assert (paper.masked, paper.local_share, paper.hall_of_fame) == (False, 0.0, 0)
-    assert (paper.scaled, paper.deduplicated, paper.mutation_share) == (False, False, 0.0)
+    assert (paper.samples, paper.elite_share, paper.recent_rounds) == (5000, 0.05, 5)
+    assert (paper.grammar_mask, paper.local_share, paper.hall_of_fame) == (False, 0.0, 0)
+    assert (paper.linear_scaling, paper.discard_duplicates, paper.mutation_share) == (False, False, 0.0)
     assert paper.network == NetworkSettings(embedding=128, hidden=128, latent=128, dropout=0.1)
     assert preset("paper", latent=8).network.latent == 8
     assert preset() == preset("default") == SearchSettings()
