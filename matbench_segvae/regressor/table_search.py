@@ -20,8 +20,8 @@ from matbench_segvae.regressor.front import Equation, FrontMaker
 from matbench_segvae.regressor.losses import Loss
 from matbench_segvae.regressor.table import Candidate, Table, Weights
 from matbench_segvae.segvae.pretraining import pretrained
-from matbench_segvae.segvae.scoring import AdditiveObjective, DirectObjective, Objective
-from matbench_segvae.segvae.search import search
+from matbench_segvae.segvae.scoring import AdditiveObjective, Criteria, DirectObjective, Objective
+from matbench_segvae.segvae.search import Search
 from matbench_segvae.segvae.settings import FitSettings, SearchSettings
 from matbench_segvae.segvae.training import SEGVAEModule
 from matbench_segvae.types import Floats
@@ -103,7 +103,9 @@ class TableSearch:
             all is only known once they have their offset and factor, or none.
         """
         objective = self._objective(table, constant_free_target)
-        spread = table.spread if self.settings.linear_scaling else float(np.std(constant_free_target))
+        spread = (
+            table.spread if self.settings.linear_scaling else float(np.std(constant_free_target))
+        )
         settings = replace(
             self.settings,
             epochs=epochs,
@@ -111,7 +113,7 @@ class TableSearch:
             target_loss=max(self.settings.target_loss, _PERFECT * spread),
         )
         self.seed += 1  # another search has to draw other formulas
-        found = search(self.grammar, objective, self._module, settings, self.seed, report)
+        found = Search(self.grammar, objective, self._module, settings, self.seed).run(report)
         promising = {s.tokens: s for s in [*found.fronts(), *found.constant_free()]}
         return [
             Candidate(s.tokens, tuple(s.constants.ravel().tolist())) for s in promising.values()
@@ -119,21 +121,17 @@ class TableSearch:
 
     def _objective(self, table: Table, constant_free_target: Floats) -> Objective:
         """What formulas are asked for."""
-        variables, sound = self.grammar.variables, _Sound(table, self.seed)
-        if not self.settings.linear_scaling:
-            return DirectObjective(
-                table.points, constant_free_target, table.weights, variables, sound, self._absolute
-            )
-        problem = AdditiveProblem.table(table.points, table.target, table.weights)
-        return AdditiveObjective(
-            problem,
-            variables,
-            self._fit_settings,
-            self.seed,
-            sound,
-            constant_free_target,
-            self._absolute,
+        variables = self.grammar.variables
+        criteria = Criteria(
+            admissible=_Sound(table, self.seed),
+            absolute=self._absolute,
+            constant_free_target=constant_free_target,
         )
+        problem = AdditiveProblem.table(table.points, table.target, table.weights)
+        if not self.settings.linear_scaling:
+            as_it_stands = replace(problem, target=constant_free_target)
+            return DirectObjective(as_it_stands, variables, criteria)
+        return AdditiveObjective(problem, variables, self._fit_settings, self.seed, criteria)
 
 
 def _sooner(seconds: float | None, deadline: float | None) -> float | None:
@@ -250,7 +248,11 @@ def fit_table(task: TableTask, table: Table, memory: WarmStart | None) -> TableR
         table: The rows.
         memory: Of an earlier fit with the same language, to go on from.
     """
-    scales = powers_of_ten(table.points) if task.search.linear_scaling else np.ones(table.points.shape[1])
+    scales = (
+        powers_of_ten(table.points)
+        if task.search.linear_scaling
+        else np.ones(table.points.shape[1])
+    )
     scales = scales if memory is None else memory.scales
     maker = FrontMaker(table, scales, task.names, task.loss, task.search.linear_scaling)
     varies = np.ptp(table.points, axis=0).any()

@@ -64,7 +64,8 @@ class Language:
         if self.max_fitted and not self.scaled:
             raise UserError(
                 f"max_fitted={self.max_fitted}: formulas are taken as they stand, without fitted "
-                "constants; choose 0 or None, or a preset or search_settings with linear_scaling=True"
+                "constants; choose 0 or None, or a preset or search_settings with "
+                "linear_scaling=True"
             )
         base = paper_grammar(tuple(names)) if self.preset == "paper" else Grammar(tuple(names))
         has_fitted = base.fitted_constants and self.scaled

@@ -18,8 +18,8 @@ from matbench_segvae.files import cache_folder, written_whole
 from matbench_segvae.lightning_tools import (
     SeededSteps,
     TrainerOptions,
-    build_trainer,
     isolated,
+    resumable_trainer,
     run_trainer,
 )
 from matbench_segvae.seeding import derived_seed
@@ -100,7 +100,9 @@ def pretrain(
     data = CorpusData(grammar, settings, seed)
     with isolated(seed):
         module = SEGVAEModule(len(grammar.tokens), settings.network, settings.training)
-        trainer = build_trainer(settings.pretraining_epochs, [SeededSteps(seed)], trainer_options)
+        trainer = resumable_trainer(
+            settings.pretraining_epochs, [SeededSteps(seed)], trainer_options
+        )
         run_trainer(trainer, module, data)
     return module
 

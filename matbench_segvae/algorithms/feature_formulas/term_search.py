@@ -14,11 +14,12 @@ from matbench_segvae.fitting.additive_problem import AdditiveProblem, powers_of_
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.segvae import (
     AdditiveObjective,
+    Criteria,
     FitSettings,
     Scored,
+    Search,
     SearchSettings,
     pretrained,
-    search,
 )
 from matbench_segvae.types import Floats
 
@@ -67,11 +68,10 @@ def written_terms(
     points = points / powers_of_ten(points)
     spread = float(np.sqrt(np.average((rest - np.average(rest, weights=weights)) ** 2)))
     problem = AdditiveProblem.table(points, rest / (spread or 1.0), weights)
-    objective = AdditiveObjective(
-        problem, grammar.variables, FitSettings(), seed, _Defined(points, seed)
-    )
+    criteria = Criteria(admissible=_Defined(points, seed))
+    objective = AdditiveObjective(problem, grammar.variables, FitSettings(), seed, criteria)
     module = pretrained(grammar, settings, _NETWORK_SEED)
-    found = search(grammar, objective, module, settings, seed)
+    found = Search(grammar, objective, module, settings, seed).run()
     one_signed = {x for x, column in zip(names, points.T, strict=True) if _of_one_sign(column)}
     return [
         Term(tuple(names.get(token, token) for token in scored.tokens))

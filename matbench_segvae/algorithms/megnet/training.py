@@ -14,7 +14,7 @@ from lightning.pytorch.callbacks import Callback
 from torch.utils.data import DataLoader, Dataset
 
 from matbench_segvae.algorithms.megnet.settings import MEGNetSettings
-from matbench_segvae.lightning_tools import silent_trainer
+from matbench_segvae.lightning_tools import quiet_trainer
 
 # Graphs side by side, their idle state attributes, and their targets.
 Batch = tuple[Any, torch.Tensor, torch.Tensor]
@@ -235,7 +235,7 @@ def train(
     first = min(int(settings.settled * settings.epochs), last_look)
     best = BestWeights(report, first)
     statistics = SettledStatistics(_loader(training, settings.batch_size, join), first)
-    trainer = silent_trainer(
+    trainer = quiet_trainer(
         settings.epochs,
         check_val_every_n_epoch=every,
         accelerator=device(),
