@@ -74,7 +74,6 @@ def quiet_trainer(max_epochs: int, **options: Any) -> L.Trainer:  # noqa: ANN401
 def use_one_core() -> None:
     """Keep this process to one core, for where several of them work side by side."""
     import numba
-    import torch
 
     torch.set_num_threads(1)
     numba.set_num_threads(1)

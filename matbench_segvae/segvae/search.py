@@ -133,7 +133,8 @@ class Search:
         self._objective_before = self._objective_state()
         started = time.perf_counter()
 
-        n_mutations = round(settings.mutation_share * settings.samples)
+        # At least one formula of a round is a sample of the network.
+        n_mutations = min(round(settings.mutation_share * settings.samples), settings.samples - 1)
         mutations = self._mutate(n_mutations)
         n_samples = settings.samples - (n_mutations if mutations else 0)
         samples = self._sample(n_samples)

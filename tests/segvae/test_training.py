@@ -205,6 +205,23 @@ def test_a_search_interrupted_while_scoring_resumes_from_before(run, tmp_path, a
     assert_resumes(tmp_path / "last.ckpt")
 
 
+def test_formulas_sampled_in_an_interrupted_round_are_counted_once():
+    class Interrupted:
+        def score(self, formulas, hints=None):
+            raise KeyboardInterrupt
+
+    module = SEGVAEModule(len(GRAMMAR.tokens), SETTINGS.network, SETTINGS.training)
+    search = Search(GRAMMAR, Interrupted(), module, SETTINGS, 0)
+    with pytest.raises(KeyboardInterrupt):
+        search.round()
+    assert search.state_dict()["n_sampled"] == 0
+    resumed = Search(GRAMMAR, GuessingObjective(), module, SETTINGS, 0)
+    resumed.load_state_dict(search.state_dict())
+    resumed.round()
+    assert resumed.n_sampled == SETTINGS.samples
+    assert resumed.metrics["sampled"] == SETTINGS.samples
+
+
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_a_search_of_a_law_resumed_ends_with_the_same_front(tmp_path, epoch):
     settings = dataclasses.replace(SETTINGS, epochs=4)
@@ -344,6 +361,18 @@ def test_without_formulas_or_without_defined_ones_the_search_still_ends(run):
     assert run(objective=Undefined()) == []
     untaught = dataclasses.replace(SETTINGS, epochs=2, samples=3, grammar_mask=False)
     run(untaught)
+
+
+def test_every_round_has_a_sample_of_the_network_however_few_formulas_it_has(weights):
+    settings = dataclasses.replace(SETTINGS, samples=2, mutation_share=0.9)
+    module = SEGVAEModule(len(GRAMMAR.tokens), settings.network, settings.training)
+    module.load_state_dict(weights)
+    search = Search(GRAMMAR, GuessingObjective(), module, settings, 0)
+    counts = []
+    for _ in range(3):
+        search.round()
+        counts.append(search.n_sampled)
+    assert counts[0] < counts[1] < counts[2]
 
 
 def test_samples_without_mask_are_checked():
