@@ -151,7 +151,7 @@ class Search:
         self._measure(proposed - started, scored - proposed)
 
     def _mutate(self, n_formulas: int) -> dict[Tokens, Floats]:
-        """Mutations of the front and the elite, with constants to start their fits from."""
+        """Mutations of the best formulas, with constants to start their fits from."""
         front = self.population.front()
         if not n_formulas or not front:
             return {}
