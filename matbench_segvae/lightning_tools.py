@@ -1,4 +1,4 @@
-"""Training with Lightning without leaving traces: no files, no chatter, no global state."""
+"""Quiet, seeded Lightning runs: no files, no messages, no global state left behind."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import lightning
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import Callback, Checkpoint, Timer
@@ -20,7 +19,19 @@ from lightning.pytorch.callbacks import Callback, Checkpoint, Timer
 from matbench_segvae.errors import UserError
 from matbench_segvae.seeding import derived_seed
 
+TrainerOptions = Mapping[str, Any]
+"""Arguments of :class:`lightning.Trainer`, such as ``logger``, ``callbacks``, ``accelerator``."""
+
 _CHATTY_LOGGERS = ("lightning", "lightning.pytorch", "lightning.fabric", "lightning_fabric")
+
+_QUIET: TrainerOptions = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "enable_progress_bar": False,
+    "enable_model_summary": False,
+}
+
+_RESERVED = ("reload_dataloaders_every_n_epochs", "num_sanity_val_steps")
 
 
 @contextmanager
@@ -50,46 +61,22 @@ def isolated(seed: int, threads: int = 1) -> Iterator[None]:
                 logging.getLogger(name).setLevel(level)
 
 
-def silent_trainer(max_epochs: int, **options: Any) -> lightning.Trainer:  # noqa: ANN401
+def quiet_trainer(max_epochs: int, **options: Any) -> L.Trainer:  # noqa: ANN401
     """A trainer that writes nothing and prints nothing; use it inside :func:`isolated`.
 
     Args:
         max_epochs: Passes over the data.
-        **options: Further arguments of :class:`lightning.Trainer`.
+        **options: Further arguments of :class:`lightning.Trainer`, or others in place of ours.
     """
-    return lightning.Trainer(
-        max_epochs=max_epochs,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        **options,
-    )
+    return L.Trainer(**{**_QUIET, "max_epochs": max_epochs, **options})
 
 
 def use_one_core() -> None:
     """Keep this process to one core, for where several of them work side by side."""
     import numba
-    import torch
 
     torch.set_num_threads(1)
     numba.set_num_threads(1)
-
-
-TrainerOptions = Mapping[str, Any]
-"""Arguments of :class:`lightning.Trainer`, such as ``logger``, ``callbacks``, ``accelerator``."""
-
-
-_QUIET: TrainerOptions = {
-    "logger": False,
-    "enable_progress_bar": False,
-    "enable_model_summary": False,
-    "accelerator": "cpu",
-    "devices": 1,
-}
-
-
-_OURS = ("reload_dataloaders_every_n_epochs", "num_sanity_val_steps")
 
 
 class SeededSteps(Callback):
@@ -103,18 +90,21 @@ class SeededSteps(Callback):
         torch.manual_seed(derived_seed(self._seed, "step", trainer.global_step))
 
 
-def build_trainer(
+def resumable_trainer(
     max_epochs: int,
     callbacks: Sequence[Callback],
     options: TrainerOptions | None = None,
     max_seconds: float | None = None,
 ) -> L.Trainer:
-    """A trainer that asks for a loader before every epoch, writes and prints nothing.
+    """A quiet trainer on the processor that asks for a loader before every epoch.
+
+    With loaders that depend on the epoch alone, and :class:`SeededSteps`, a run resumed from
+    a checkpoint ends as one that was never stopped.
 
     Args:
         max_epochs: Passes over the data.
         callbacks: Of the caller, beside those in the options.
-        options: What the user wants otherwise. A checkpoint callback or a
+        options: The user's options, in place of ours. A checkpoint callback or a
             ``default_root_dir`` switches checkpoints on.
         max_seconds: Time after which no further epoch begins.
 
@@ -122,22 +112,41 @@ def build_trainer(
         UserError: If an option is one that this package needs for itself.
     """
     given = dict(options or {})
-    for name in _OURS:
+    for name in _RESERVED:
         if name in given:
             raise UserError(f"trainer option '{name}' is not free: leave it out")
-    asked = given.pop("callbacks", None) or []
-    asked = [asked] if isinstance(asked, Callback) else list(asked)
-    writes = "default_root_dir" in given or any(isinstance(c, Checkpoint) for c in asked)
+    users = given.pop("callbacks", None) or []
+    users = [users] if isinstance(users, Callback) else list(users)
+    writes = "default_root_dir" in given or any(isinstance(c, Checkpoint) for c in users)
     if max_seconds is not None:
         # By epoch, because stopping inside one would change what comes after a resume.
-        asked.append(Timer(timedelta(seconds=max_seconds), interval="epoch"))
-    defaults = {**_QUIET, "max_epochs": max_epochs, "enable_checkpointing": writes}
-    return L.Trainer(
-        **{**defaults, **given},
-        callbacks=[*callbacks, *asked],
+        users.append(Timer(timedelta(seconds=max_seconds), interval="epoch"))
+    ours: TrainerOptions = {
+        "max_epochs": max_epochs,
+        "accelerator": "cpu",
+        "devices": 1,
+        "enable_checkpointing": writes,
+    }
+    return quiet_trainer(
+        **{**ours, **given},
+        callbacks=[*callbacks, *users],
         reload_dataloaders_every_n_epochs=1,
         num_sanity_val_steps=0,
     )
+
+
+def written_between_epochs(checkpoint: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint was written after the last step of an epoch but before its end.
+
+    Lightning then takes the next epoch for the remainder of this one if its length differs.
+
+    Args:
+        checkpoint: Content of the file.
+    """
+    loop = checkpoint["loops"]["fit_loop"]
+    epochs = loop["epoch_progress"]["current"]
+    after_last_step = bool(loop["epoch_loop.batch_progress"]["is_last_batch"])
+    return after_last_step and epochs["processed"] < epochs["ready"]
 
 
 def run_trainer(
@@ -146,9 +155,9 @@ def run_trainer(
     data: L.LightningDataModule,
     checkpoint: Path | None = None,
 ) -> None:
-    """Fit, letting an interrupt by the user through as what it is.
+    """Fit, and raise an interrupt by the user as what it is.
 
-    Lightning answers Ctrl-C with ``sys.exit`` and leaves the process deaf to the next one.
+    Lightning answers Ctrl-C with ``sys.exit`` and leaves the next one without effect.
 
     Raises:
         KeyboardInterrupt: If the user interrupted.

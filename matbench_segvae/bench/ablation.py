@@ -40,11 +40,11 @@ class Variant:
 VARIANTS: Mapping[str, Variant] = MappingProxyType(
     {
         "default": Variant(),
-        "samples-not-masked": Variant(search={"masked": False}),
-        "duplicates-kept": Variant(search={"deduplicated": False}),
+        "samples-not-masked": Variant(search={"grammar_mask": False}),
+        "duplicates-kept": Variant(search={"discard_duplicates": False}),
         "constants-as-tokens": Variant(estimator={"max_fitted": 0, "constants": _ALL_CONSTANTS}),
         "nothing-fitted": Variant(
-            search={"scaled": False}, estimator={"constants": _ALL_CONSTANTS}
+            search={"linear_scaling": False}, estimator={"constants": _ALL_CONSTANTS}
         ),
         "one-start-per-fit": Variant(fitting={"screening_starts": 1, "polishing_starts": 1}),
         "elite-of-all-rounds": Variant(search={"hall_of_fame": 20}),

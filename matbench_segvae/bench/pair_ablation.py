@@ -89,7 +89,7 @@ def pair_variants(names: Sequence[str] | None = None) -> dict[str, Variant]:
     known = {
         name: one
         for name, one in VARIANTS.items()
-        if not one.estimator and one.search.get("scaled", True)
+        if not one.estimator and one.search.get("linear_scaling", True)
     }
     for name in names or ():
         if name not in known:

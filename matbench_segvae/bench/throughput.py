@@ -15,13 +15,13 @@ from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.segvae import (
     AdditiveObjective,
     FitSettings,
+    Search,
     SearchSettings,
     paper_grammar,
     preset,
     pretrained,
-    search,
 )
-from matbench_segvae.segvae.scoring import DirectObjective, Objective
+from matbench_segvae.segvae.scoring import Criteria, DirectObjective, Objective
 from matbench_segvae.types import Floats
 
 _ROWS, _FEATURES = 743, 4
@@ -80,14 +80,15 @@ class Throughput:
 class _Recorder(Callback):
     """Collects the figures of every round."""
 
-    def __init__(self) -> None:
+    def __init__(self, search: Search) -> None:
+        self._search = search
         self.rounds: list[dict[str, float]] = []
 
     def on_train_epoch_end(
         self, trainer: lightning.Trainer, pl_module: lightning.LightningModule
     ) -> None:
         """Keep the round's figures."""
-        self.rounds.append({k: float(v) for k, v in trainer.datamodule.metrics.items()})
+        self.rounds.append({k: float(v) for k, v in self._search.metrics.items()})
 
 
 def measure_throughput(
@@ -113,16 +114,10 @@ def measure_throughput(
     compiled = AdditiveProblem.table(points, values, np.ones(_ROWS))
     warm_up = AdditiveObjective(compiled, grammar.variables, FitSettings(), seed)
     warm_up.score([("exp", "mul", "c", grammar.variables[0])])
-    recorder = _Recorder()
+    search = Search(grammar, objective, module, settings, seed)
+    recorder = _Recorder(search)
     start = time.perf_counter()
-    search(
-        grammar,
-        objective,
-        module,
-        settings,
-        seed,
-        trainer_options={"callbacks": [recorder]},
-    )
+    search.run(trainer_options={"callbacks": [recorder]})
     seconds = time.perf_counter() - start
     figures = recorder.rounds
     return Throughput(
@@ -163,13 +158,11 @@ def _objective(
     points: Floats, values: Floats, grammar: Grammar, settings: SearchSettings, seed: int
 ) -> Objective:
     """The objective of the search: formulas with constants fitted, or as they are."""
-    weights = np.ones(len(values))
-    if not settings.scaled:
-        return DirectObjective(points, values, weights, grammar.variables)
-    problem = AdditiveProblem.table(points, values, weights)
-    return AdditiveObjective(
-        problem, grammar.variables, FitSettings(), seed, constant_free_target=values
-    )
+    problem = AdditiveProblem.table(points, values, np.ones(len(values)))
+    if not settings.linear_scaling:
+        return DirectObjective(problem, grammar.variables)
+    criteria = Criteria(constant_free_target=values)
+    return AdditiveObjective(problem, grammar.variables, FitSettings(), seed, criteria)
 
 
 def _peak_megabytes() -> float:

@@ -145,7 +145,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         target = np.asarray(target, dtype=np.float64)
         rows = distinct_rows(points, target, weights, tuple(self.variables_))
         options = self._search_options(parameters)
-        grammar = formula_grammar(parameters, rows.variables, options.search.scaled)
+        grammar = formula_grammar(parameters, rows.variables, options.search.linear_scaling)
         self._fit_rows(rows, grammar, options)
         self._choose(rows)
         return self
@@ -159,7 +159,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
 
     def _fit_rows(self, rows: Table, grammar: Grammar, options: SearchOptions) -> None:
         """From distinct rows to the fronts: scale, search, fit, put in the user's units."""
-        linear_scaling = options.search.scaled
+        linear_scaling = options.search.linear_scaling
         start = self._warm_start(grammar)
         if start is None:
             start = WarmStart(grammar.tokens, feature_scales(rows.points, linear_scaling))

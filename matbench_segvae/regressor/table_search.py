@@ -11,8 +11,8 @@ from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.regressor.table import Table
 from matbench_segvae.segvae.domain import defined_between
 from matbench_segvae.segvae.pretraining import Weights, pretrained
-from matbench_segvae.segvae.scoring import AdditiveObjective, DirectObjective, Objective
-from matbench_segvae.segvae.search import search
+from matbench_segvae.segvae.scoring import AdditiveObjective, Criteria, DirectObjective, Objective
+from matbench_segvae.segvae.search import Search
 from matbench_segvae.segvae.settings import FitSettings, SearchSettings
 from matbench_segvae.segvae.training import SEGVAEModule
 from matbench_segvae.types import Floats, Report
@@ -87,12 +87,12 @@ def search_table(
         return [], None
     seed = options.seed + start.n_fits  # another fit has to draw other formulas
     module = _network(grammar, options.search, start.network)
-    linear_scaling = options.search.scaled
+    linear_scaling = options.search.linear_scaling
     spread = table.standardised().spread if linear_scaling else float(np.std(table.target))
     target_loss = max(options.search.target_loss, _PERFECT * spread)
     settings = replace(options.search, target_loss=target_loss)
     objective = _objective(table, grammar.variables, options, seed)
-    found = search(grammar, objective, module, settings, seed + 1, options.report)
+    found = Search(grammar, objective, module, settings, seed + 1).run(options.report)
     scored = {s.tokens: s for s in [*found.fronts(), *found.constant_free()]}
     new = [Expression(s.tokens, tuple(s.constants.ravel().tolist())) for s in scored.values()]
     candidates = {formula.tokens: formula for formula in [*start.formulas, *new]}
@@ -104,23 +104,17 @@ def _objective(
     table: Table, variables: tuple[str, ...], options: SearchOptions, seed: int
 ) -> Objective:
     """What scores formulas: their error on the table, linearly scaled or as they are."""
-    admissible = defined_between(table.points, _PROBES, seed, beyond_rounding=True)
-    # Huber's width is only known once there are good formulas: absolute errors until then.
-    absolute = options.loss != "squared"
-    if not options.search.scaled:
-        return DirectObjective(
-            table.points, table.target, table.weights, variables, admissible, absolute
-        )
-    standard = table.standardised()
-    return AdditiveObjective(
-        AdditiveProblem.table(standard.points, standard.target, standard.weights),
-        variables,
-        options.fitting,
-        seed,
-        admissible,
-        table.target,
-        absolute,
+    criteria = Criteria(
+        admissible=defined_between(table.points, _PROBES, seed, beyond_rounding=True),
+        # Huber's width is only known once there are good formulas: absolute errors until then.
+        absolute=options.loss != "squared",
+        constant_free_target=table.target,
     )
+    rows = table.standardised() if options.search.linear_scaling else table
+    problem = AdditiveProblem.table(rows.points, rows.target, rows.weights)
+    if not options.search.linear_scaling:
+        return DirectObjective(problem, variables, criteria)
+    return AdditiveObjective(problem, variables, options.fitting, seed, criteria)
 
 
 def _network(grammar: Grammar, settings: SearchSettings, weights: Weights | None) -> SEGVAEModule:

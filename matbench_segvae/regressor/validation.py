@@ -123,7 +123,8 @@ def formula_grammar(
     if max_fitted and not linear_scaling:
         raise UserError(
             f"max_fitted={max_fitted}: formulas are taken as they stand, without fitted "
-            "constants; choose 0 or None, or a preset or search_settings with scaled=True"
+            "constants; choose 0 or None, or a preset or search_settings with "
+            "linear_scaling=True"
         )
     names = dict(zip(names_by_position(len(variables)), variables, strict=True))
     is_paper = parameters["preset"] == "paper"

@@ -1,4 +1,4 @@
-"""Formulas that say the same in other words, told by their values."""
+"""Formulas that are numerically equivalent to earlier ones."""
 
 from __future__ import annotations
 
@@ -12,17 +12,15 @@ from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.types import Floats, Tokens
 
 _POINTS = 24
-
-
 _DIGITS = 9  # in which values have to agree
 
 
 class Duplicates:
-    """Remembers what formulas say, up to a factor, and finds those that add nothing.
+    """Recognises formulas that are equivalent to earlier ones up to a factor.
 
     All formulas are evaluated at the same points, with the same values of their constants
     in order of appearance. Two that agree there up to a factor, which is free in every
-    fit, are the same formula; the shorter one is worth keeping.
+    fit, are equivalent; the shorter one is worth keeping.
 
     Args:
         variables: Names of the variables.
@@ -31,13 +29,16 @@ class Duplicates:
     def __init__(self, variables: Sequence[str]) -> None:
         rng = np.random.default_rng(0)
         self._variables = tuple(variables)
-        # Both signs for the variables: identities that hold on one side only do not count.
+        # Both signs for the variables: identities that hold for one sign only do not count.
         self._points = rng.uniform(-2, 3, (_POINTS, len(self._variables)))
         self._constants = rng.uniform(0.5, 2, 64)
-        self._known: dict[bytes, int] = {}
+        self._complexities: dict[bytes, int] = {}  # by signature
 
-    def new(self, formulas: Sequence[Tokens]) -> list[Tokens]:
-        """Those of the formulas that say something new or say it shorter; remember them."""
+    def discard_from(self, formulas: Sequence[Tokens]) -> list[Tokens]:
+        """Formulas without duplicates, which later ones are then compared with as well.
+
+        A formula that is simpler than the earlier ones it is equivalent to is kept.
+        """
         if not formulas:
             return []
         program = Program.compile(formulas, self._variables)
@@ -45,18 +46,19 @@ class Duplicates:
             self._constants[: program.width], (len(formulas), program.width)
         )
         kept = []
-        signs = _signatures(program.values(self._points, constants))
-        for tokens, sign in zip(formulas, signs, strict=True):
+        signatures = _signatures(program.values(self._points, constants))
+        for tokens, signature in zip(formulas, signatures, strict=True):
             complexity = complexity_of(tokens)
-            if sign is None or complexity < self._known.get(sign, complexity + 1):
+            if signature is None:
                 kept.append(tokens)
-                if sign is not None:
-                    self._known[sign] = complexity
+            elif complexity < self._complexities.get(signature, complexity + 1):
+                kept.append(tokens)
+                self._complexities[signature] = complexity
         return kept
 
 
 def _signatures(values: Floats) -> list[bytes | None]:
-    """What each row says up to a factor; none where too little is defined to tell."""
+    """Digest of each row up to a factor; ``None`` where too few of its values are defined."""
     finite = np.isfinite(values)
     size = np.max(np.abs(np.where(finite, values, 0.0)), axis=1, keepdims=True)
     with np.errstate(all="ignore"):
@@ -66,6 +68,6 @@ def _signatures(values: Floats) -> list[bytes | None]:
     shape[~finite] = np.nan  # all alike: a NaN has a sign too
     enough = finite.sum(axis=1) >= _POINTS // 4
     return [
-        blake2b(row.tobytes(), digest_size=12).digest() if told else None
-        for row, told in zip(shape, enough.tolist(), strict=True)
+        blake2b(row.tobytes(), digest_size=12).digest() if defined else None
+        for row, defined in zip(shape, enough.tolist(), strict=True)
     ]

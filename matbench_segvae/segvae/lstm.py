@@ -2,7 +2,7 @@
 
 torch's own layer spends most of its time on one core filling gradients of single steps
 with zeros and multiplying small matrices. Here the gradient is written out by hand: the
-recurrence is all that goes step by step, the rest is done for all steps at once.
+recurrence alone goes step by step, everything else is done for all steps at once.
 
 After Hochreiter and Schmidhuber, Neural Computation 9, 1735 (1997), with forget gates.
 """

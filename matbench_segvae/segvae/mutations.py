@@ -1,8 +1,9 @@
-"""Small changes to good formulas, beside what the network writes.
+"""Mutations of good formulas, beside the samples of the network.
 
-The network finds the shape of a formula; that one term of it can be left out or should
-have been another is seen faster by trying. What stays of a formula keeps its constants, so
-that their fit goes on from where it was.
+The network finds the shape of a formula; that one term of it is superfluous or should be
+replaced is found faster by trying. What remains of a formula keeps its constants, so that
+their fit continues from where it was. A mutation that takes a subtree from another formula
+is a crossover.
 """
 
 from __future__ import annotations
@@ -24,67 +25,60 @@ from matbench_segvae.types import Floats, Tokens
 
 # A token and, for a fitted constant with a value, that value in each group, shape (K,).
 _Node = tuple[str, Floats | None]
-
-
 _Nodes = tuple[_Node, ...]
 
-
-_TRIES = 3  # draws per formula wanted; near the best formulas most were met before
+_TRIES = 3  # draws per formula wanted; near the best formulas most are known
 
 
 class Mutations:
-    """Draws changed formulas.
+    """Makes new formulas out of good ones.
 
     Args:
         grammar: The language of the formulas.
-        seen: Formulas not to give again; it may grow between draws.
+        known: Formulas not to make again; it may grow between calls.
     """
 
-    def __init__(self, grammar: Grammar, seen: Collection[Tokens]) -> None:
+    def __init__(self, grammar: Grammar, known: Collection[Tokens]) -> None:
         self._grammar = grammar
-        self._seen = seen
+        self._known = known
         self._refused: set[Tokens] = set()  # by the grammar; the same are drawn often
-        self._unary = [name for name in grammar.operators if arity(name) == 1]
-        self._binary = [name for name in grammar.operators if arity(name) == 2]
-        fitted = (FITTED,) if grammar.fitted_constants else ()
-        self._leaves = [*grammar.variables, *grammar.constants, *fitted]
 
-    def shorter(self, parents: Sequence[Scored]) -> dict[Tokens, Floats]:
-        """Formulas with an operator replaced by one of its arguments or a constant.
+    def simplify(self, parents: Sequence[Scored]) -> dict[Tokens, Floats]:
+        """All formulas with an operator replaced by one of its arguments or a constant.
 
         Args:
-            parents: The formulas to change.
+            parents: The formulas to mutate.
 
         Returns:
             New formulas, with constants to start from, shape ``(K, C)``, NaN for none.
         """
         found: dict[Tokens, Floats] = {}
         for parent in parents:
-            for nodes in _shortened(_nodes(parent)):
+            for nodes in _simplified(_nodes(parent)):
                 self._admit(nodes, len(parent.constants), found)
         return found
 
-    def drawn(
+    def draw(
         self, pools: Sequence[Sequence[Scored]], n_formulas: int, rng: np.random.Generator
     ) -> dict[Tokens, Floats]:
-        """Formulas with one subtree replaced, wrapped or its operator exchanged.
+        """Random formulas with one subtree replaced, wrapped or its operator exchanged.
 
         Args:
-            pools: The formulas to change, in groups that are drawn from equally often.
+            pools: The formulas to mutate, in groups that are drawn from equally often.
             n_formulas: How many to draw.
             rng: Source of randomness.
 
         Returns:
-            As :meth:`shorter` does; fewer than asked for where little is new.
+            As :meth:`simplify` does; fewer than ``n_formulas`` where little is new.
         """
-        drawing = _Drawing(self._grammar, self._unary, self._binary, self._leaves, rng)
+        random = _RandomMutations(self._grammar, rng)
         parents = [[_nodes(scored) for scored in pool] for pool in pools if pool]
         n_groups = len(pools[0][0].constants)
         found: dict[Tokens, Floats] = {}
         for _ in range(_TRIES * n_formulas):
             if len(found) >= n_formulas:
                 break
-            self._admit(drawing.changed(parents), n_groups, found)
+            self._admit(random.mutation(parents), n_groups, found)
         return found
 
     def _admit(self, nodes: _Nodes, n_groups: int, found: dict[Tokens, Floats]) -> None:
@@ -98,7 +92,7 @@ class Mutations:
             return
         order = canonical_order(tokens)
         tokens = tuple(tokens[i] for i in order)
-        if tokens in self._seen or tokens in found or tokens in self._refused:
+        if tokens in self._known or tokens in found or tokens in self._refused:
             return
         if not grammar.keeps(tokens):
             self._refused.add(tokens)
@@ -111,43 +105,38 @@ class Mutations:
         found[tokens] = np.stack(columns, axis=1) if columns else np.empty((n_groups, 0))
 
 
-class _Drawing:
-    """Mutations at random."""
+class _RandomMutations:
+    """Draws mutations, whether the grammar allows them or not."""
 
-    def __init__(
-        self,
-        grammar: Grammar,
-        unary: Sequence[str],
-        binary: Sequence[str],
-        leaves: Sequence[str],
-        rng: np.random.Generator,
-    ) -> None:
-        self._grammar = grammar
-        self._unary, self._binary, self._leaves = unary, binary, leaves
+    def __init__(self, grammar: Grammar, rng: np.random.Generator) -> None:
         self._rng = rng
+        self._unary = [name for name in grammar.operators if arity(name) == 1]
+        self._binary = [name for name in grammar.operators if arity(name) == 2]
+        fitted = (FITTED,) if grammar.fitted_constants else ()
+        self._leaves = [*grammar.variables, *grammar.constants, *fitted]
 
-    def changed(self, pools: Sequence[Sequence[_Nodes]]) -> _Nodes:
-        """One of the formulas with one change."""
+    def mutation(self, pools: Sequence[Sequence[_Nodes]]) -> _Nodes:
+        """One of the formulas with one mutation."""
         nodes = self._pick(pools)
-        first = self._below(len(nodes))
-        last = _end(nodes, first)
-        part = nodes[first:last]
+        start = self._below(len(nodes))
+        end = _end(nodes, start)
+        subtree = nodes[start:end]
         match self._below(4):
-            case 0:
-                part = self._small()
-            case 1:
+            case 0:  # a new subtree
+                subtree = self._small()
+            case 1:  # crossover: a subtree of another formula
                 other = self._pick(pools)
-                start = self._below(len(other))
-                part = other[start : _end(other, start)]
-            case 2:
-                part = self._wrapped(part)
-            case _ if part[0][0] in OPERATORS:
-                n_arguments = arity(part[0][0])
+                start_of_other = self._below(len(other))
+                subtree = other[start_of_other : _end(other, start_of_other)]
+            case 2:  # an operator around the subtree
+                subtree = self._wrapped(subtree)
+            case _ if subtree[0][0] in OPERATORS:  # another operator with as many arguments
+                n_arguments = arity(subtree[0][0])
                 alike = self._unary if n_arguments == 1 else self._binary
-                part = (self._one(alike), *part[1:])
-            case _:
-                part = (self._one(self._leaves),)
-        return (*nodes[:first], *part, *nodes[last:])
+                subtree = (self._one(alike), *subtree[1:])
+            case _:  # another variable or constant
+                subtree = (self._one(self._leaves),)
+        return (*nodes[:start], *subtree, *nodes[end:])
 
     def _small(self) -> _Nodes:
         """A formula of one to four tokens."""
@@ -158,14 +147,14 @@ class _Drawing:
             return (self._one(self._unary), *inner)
         return inner
 
-    def _wrapped(self, part: _Nodes) -> _Nodes:
+    def _wrapped(self, subtree: _Nodes) -> _Nodes:
         """An operator around a subtree, with a small formula as its other argument."""
         if self._unary and (not self._binary or self._rng.random() < 0.4):
-            return (self._one(self._unary), *part)
-        sides = [part, self._small()]
+            return (self._one(self._unary), *subtree)
+        arguments = [subtree, self._small()]
         if self._rng.random() < 0.5:
-            sides.reverse()
-        return (self._one(self._binary), *sides[0], *sides[1])
+            arguments.reverse()
+        return (self._one(self._binary), *arguments[0], *arguments[1])
 
     def _below(self, n: int) -> int:
         return int(self._rng.random() * n)
@@ -184,12 +173,12 @@ def _nodes(scored: Scored) -> _Nodes:
     return tuple((t, next(columns) if t == FITTED else None) for t in scored.tokens)
 
 
-def _end(nodes: _Nodes, first: int) -> int:
+def _end(nodes: _Nodes, start: int) -> int:
     """Position after the subtree that begins at a token."""
-    return subtree_end([token for token, _ in nodes], first)
+    return subtree_end([token for token, _ in nodes], start)
 
 
-def _shortened(nodes: _Nodes) -> list[_Nodes]:
+def _simplified(nodes: _Nodes) -> list[_Nodes]:
     """The formula with any operator replaced by one of its arguments or a constant."""
     formulas: list[_Nodes] = []
     starts = subtree_starts([token for token, _ in nodes])

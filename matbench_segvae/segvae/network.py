@@ -2,8 +2,8 @@
 
 After Popov, Lazarev, Belavin, Derkach and Ustyuzhanin, "Symbolic expression generation
 via variational auto-encoder", PeerJ Computer Science 9:e1241 (2023): a bidirectional
-LSTM reads a formula into a normal distribution over latent vectors, and an LSTM that
-sees the latent vector at every step writes a formula from a sample of it.
+LSTM encodes a formula as a normal distribution over latent vectors, and an LSTM that
+sees the latent vector at every step decodes a sample of it into a formula.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch.nn import functional
 from matbench_segvae.segvae.lstm import LSTM, Packing
 from matbench_segvae.segvae.settings import NetworkSettings
 
-# Given the ids written so far, shape (B, t), says which may come next, shape (B, n_tokens).
+# Which tokens may come next, shape (B, n_tokens), given the ids so far, shape (B, t).
 NextTokens = Callable[[torch.Tensor], torch.Tensor]
 
 
@@ -76,9 +76,9 @@ class ExpressionVAE(nn.Module):
         return self.decode(ids, _draw(mean, log_variance)), mean, log_variance
 
     def reconstruction(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Cross-entropy of writing formulas anew from their latent vectors.
+        """Cross-entropy of formulas decoded from their own latent vectors.
 
-        The first end token counts, the filling behind it does not, and is not computed:
+        The first end token counts, the padding after it does not, and is not computed:
         most formulas are much shorter than the longest.
 
         Returns:
@@ -100,20 +100,20 @@ class ExpressionVAE(nn.Module):
         allowed: NextTokens | None = None,
         generator: torch.Generator | None = None,
     ) -> torch.Tensor:
-        """Write one formula for each latent vector, token by token.
+        """Sample one formula for each latent vector, token by token.
 
         Args:
             latent: Latent vectors, shape ``(B, latent)``.
-            max_length: Number of tokens to write.
+            max_length: Most tokens of a formula.
             allowed: Which tokens may follow; the others get probability 0. Without it
-                every token may, and what is written need not be a formula.
+                every token may, and a sample need not be a formula.
             generator: Source of randomness, on the device of the latent vectors.
 
         Returns:
             Ids, shape ``(B, max_length)``.
         """
         ids = torch.zeros(len(latent), max_length, dtype=torch.long, device=latent.device)
-        # What a token and what a latent vector add to the gates is the same at every step.
+        # The terms of a token and of a latent vector in the gates are the same at every step.
         weight, bias = self.decoder.from_input.weight, self.decoder.from_input.bias
         of_token = weight[:, : self.settings.embedding]
         of_latent = weight[:, self.settings.embedding :]
@@ -130,7 +130,7 @@ class ExpressionVAE(nn.Module):
                 logits = logits.masked_fill(~allowed(ids[rows, :step]), -torch.inf)
             token = torch.multinomial(logits.softmax(1), 1, generator=generator)[:, 0]
             ids[rows, step] = token
-            # Most formulas are short: go on with those that have not ended.
+            # Most formulas are short: continue with those that have not ended.
             going = token != 0
             if not going.any():
                 break

@@ -1,10 +1,10 @@
-"""What a search remembers: every score, the recent rounds, and the elite among them."""
+"""The population of a search: every score, the recent rounds, fronts and elite."""
 
 from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from heapq import nsmallest
 from typing import Any
 
@@ -16,15 +16,17 @@ from matbench_segvae.expressions.expression import complexity_of
 from matbench_segvae.segvae.scoring import Scored
 from matbench_segvae.types import Tokens
 
-_KEPT_PER_COMPLEXITY = 10  # formulas of each complexity to breed from
+_KEPT_PER_COMPLEXITY = 10  # formulas of each complexity to mutate
+
+_ByComplexity = dict[int, list[Scored]]  # the best few of every complexity, best first
 
 
 class Population:
-    """Scores of all formulas met, and which were met in recent rounds.
+    """Scores of all formulas so far, and which of them occurred in recent rounds.
 
     Attributes:
-        best: Score of every formula met, up to the order of commutative arguments.
-        rounds: Rounds remembered so far.
+        best: Score of every formula, up to the order of commutative arguments.
+        rounds: Rounds so far.
         improved: Round, counted from 1, that found the best formula so far.
     """
 
@@ -39,9 +41,9 @@ class Population:
 
         Args:
             grammar: The language.
-            n_recent: Rounds that count as recent.
+            n_recent: Rounds whose formulas compete for the elite.
             hall_of_fame_size: Best formulas of all rounds that stay in the elite.
-            floor: Loss that is good enough.
+            floor: Loss that is good enough; smaller ones count as equal to it.
         """
         self.best: dict[Tokens, Scored] = {}
         self.rounds = 0
@@ -51,38 +53,38 @@ class Population:
         self._hall_of_fame_size = hall_of_fame_size
         self._floor = floor
         # Kept up to date, because looking through all scores every round takes long.
-        self._fronts: dict[int, list[Scored]] = {}
+        self._fronts: dict[int, list[Scored]] = {}  # by number of fitted constants
         self._hall_of_fame: list[Scored] = []
-        self._by_complexity: dict[int, list[Scored]] = {}
-        self._constant_free_by_complexity: dict[int, list[Scored]] = {}
+        self._by_complexity: _ByComplexity = {}
+        self._constant_free_by_complexity: _ByComplexity = {}
 
     def add(self, formulas: Sequence[Tokens], scores: Iterable[Scored]) -> None:
-        """Take in a round.
+        """Add a round.
 
         Args:
-            formulas: The formulas of the round, old and new.
+            formulas: The formulas of the round, known and new.
             scores: Scores of those that are new.
         """
         before = self.leader
-        self._take(list(scores))
+        self._keep(list(scores))
         self._recent.append(list(formulas))
         self.rounds += 1
         if self.leader is not before:
             self.improved = self.rounds
 
-    def _take(self, scores: Sequence[Scored]) -> None:
-        """Remember scores, the front and the hall_of_fame among them."""
+    def _keep(self, scores: Sequence[Scored]) -> None:
+        """Keep scores, and update the fronts, the hall of fame and the best per complexity."""
         self.best.update((scored.tokens, scored) for scored in scores)
         finite = [scored for scored in scores if math.isfinite(scored.loss)]
         self._hall_of_fame = nsmallest(
             self._hall_of_fame_size, [*self._hall_of_fame, *finite], key=_loss
         )
         constant_free = [scored for scored in finite if math.isfinite(scored.constant_free_loss)]
-        _put(finite, self._by_complexity, _loss)
-        _put(constant_free, self._constant_free_by_complexity, _constant_free_loss)
-        for n_fitted, arrived in _grouped(finite, _n_fitted).items():
-            known = self._fronts.get(n_fitted, [])
-            self._fronts[n_fitted] = self._pareto([*known, *arrived], tolerance=0)
+        _keep_best(finite, self._by_complexity, _loss)
+        _keep_best(constant_free, self._constant_free_by_complexity, _constant_free_loss)
+        for n_fitted, new in _grouped(finite, _n_fitted).items():
+            front = self._fronts.get(n_fitted, [])
+            self._fronts[n_fitted] = self._pareto([*front, *new], tolerance=0)
 
     def _pareto(
         self,
@@ -101,24 +103,28 @@ class Population:
 
         Where several are good enough, the simplest of them.
         """
-        every = self.fronts()
-        return self._pareto(every, tolerance=0)[-1] if every else None
+        fronts = self.fronts()
+        return self._pareto(fronts, tolerance=0)[-1] if fronts else None
 
-    def elite(self, n_kept: int) -> list[Tokens]:
-        """The formulas to learn from, best first: hall_of_fame, and the best of recent rounds.
+    def elite(self, n_each: int) -> list[Tokens]:
+        """The formulas to train on, best first: hall of fame, and the best of recent rounds.
 
         Args:
-            n_kept: How many of each recent round, on average.
+            n_each: How many of each recent round, on average.
         """
         recent = dict.fromkeys(tokens for formulas in self._recent for tokens in formulas)
-        kept = self._ranked(recent)[: n_kept * len(self._recent)]
+        kept = self._ranked(recent)[: n_each * len(self._recent)]
         hall_of_fame = [scored.tokens for scored in self._hall_of_fame]
         return self._ranked(dict.fromkeys([*hall_of_fame, *kept]))
 
     def parents(self) -> list[list[Scored]]:
-        """Formulas worth changing: the fronts, and the best few of every complexity."""
-        fronts = [self.fronts(), self.constant_free_front()]
-        return [*fronts, _flat(self._by_complexity), _flat(self._constant_free_by_complexity)]
+        """Pools of formulas to mutate: the fronts, and the best few of every complexity."""
+        return [
+            self.fronts(),
+            self.constant_free_front(),
+            self.best_per_complexity(),
+            self.constant_free(),
+        ]
 
     def _ranked(self, formulas: Iterable[Tokens]) -> list[Tokens]:
         """Formulas by loss; those without one only if there are no others."""
@@ -136,23 +142,19 @@ class Population:
 
     def constant_free_front(self) -> list[Scored]:
         """The Pareto front of formulas without any fitted number."""
-        return self._pareto(_flat(self._constant_free_by_complexity), loss=_constant_free_loss)
+        return self._pareto(self.constant_free(), loss=_constant_free_loss)
 
-    def best_per_complexity(self, n_each: int) -> list[Scored]:
+    def best_per_complexity(self, n_each: int = _KEPT_PER_COMPLEXITY) -> list[Scored]:
         """The best few formulas of every complexity, the simplest first.
 
         Args:
-            n_each: How many, up to those that are remembered.
+            n_each: How many, at most the ten that are kept.
         """
-        return [
-            s
-            for complexity in sorted(self._by_complexity)
-            for s in self._by_complexity[complexity][:n_each]
-        ]
+        return _simplest_first(self._by_complexity, n_each)
 
     def constant_free(self) -> list[Scored]:
         """The best few formulas of every complexity without any fitted number."""
-        return _flat(self._constant_free_by_complexity)
+        return _simplest_first(self._constant_free_by_complexity, _KEPT_PER_COMPLEXITY)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything, as tensors and numbers that ``torch.load(weights_only=True)`` reads."""
@@ -174,20 +176,20 @@ class Population:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
+        """Restore what :meth:`state_dict` gave."""
         groups, widths = state["groups"].tolist(), state["widths"].tolist()
         ends = np.cumsum([k * c for k, c in zip(groups, widths, strict=True)], dtype=np.int64)
-        parts = np.split(state["constants"].numpy(), ends[:-1]) if groups else []
+        constants = np.split(state["constants"].numpy(), ends[:-1]) if groups else []
         self.best, self._fronts, self._hall_of_fame = {}, {}, []
         self._by_complexity, self._constant_free_by_complexity = {}, {}
-        self._take(
+        self._keep(
             [
-                Scored(tokens, loss, part.reshape(k, c).copy(), plain)
-                for tokens, loss, plain, part, k, c in zip(
+                Scored(tokens, loss, values.reshape(k, c).copy(), constant_free_loss)
+                for tokens, loss, constant_free_loss, values, k, c in zip(
                     self._decode(state["formulas"]),
                     state["losses"].tolist(),
                     state["constant_free_losses"].tolist(),
-                    parts,
+                    constants,
                     groups,
                     widths,
                     strict=True,
@@ -225,17 +227,17 @@ def _constant_free_loss(scored: Scored) -> float:
     return scored.constant_free_loss
 
 
-def _put(
-    scores: Iterable[Scored], shelves: dict[int, list[Scored]], loss: Callable[[Scored], float]
+def _keep_best(
+    scores: Iterable[Scored], best: _ByComplexity, loss: Callable[[Scored], float]
 ) -> None:
-    """Put formulas on the shelves of their complexity, as far as they are among the best."""
-    for complexity, arrived in _grouped(scores, _complexity).items():
-        known = shelves.get(complexity, [])
-        shelves[complexity] = nsmallest(_KEPT_PER_COMPLEXITY, [*known, *arrived], key=loss)
+    """Add formulas that are among the best of their complexity."""
+    for complexity, new in _grouped(scores, _complexity).items():
+        known = best.get(complexity, [])
+        best[complexity] = nsmallest(_KEPT_PER_COMPLEXITY, [*known, *new], key=loss)
 
 
-def _flat(shelves: Mapping[int, list[Scored]]) -> list[Scored]:
-    return [scored for complexity in sorted(shelves) for scored in shelves[complexity]]
+def _simplest_first(best: _ByComplexity, n_each: int) -> list[Scored]:
+    return [scored for complexity in sorted(best) for scored in best[complexity][:n_each]]
 
 
 def _grouped(scores: Iterable[Scored], key: Callable[[Scored], int]) -> dict[int, list[Scored]]:

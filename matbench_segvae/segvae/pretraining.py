@@ -1,4 +1,4 @@
-"""Pretraining on random formulas, and a cache on disk of the networks that came out."""
+"""Pretraining on random formulas, and a cache on disk of pretrained networks."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from matbench_segvae.files import cache_folder, written_whole
 from matbench_segvae.lightning_tools import (
     SeededSteps,
     TrainerOptions,
-    build_trainer,
     isolated,
+    resumable_trainer,
     run_trainer,
 )
 from matbench_segvae.seeding import derived_seed
@@ -29,7 +29,7 @@ from matbench_segvae.segvae.training import Batches, SEGVAEModule
 
 
 class CorpusData(L.LightningDataModule):
-    """Random formulas to pretrain on, and others to measure the pretraining.
+    """Random formulas to pretrain on, and a hold-out to measure the pretraining on.
 
     Args:
         grammar: The language.
@@ -39,10 +39,10 @@ class CorpusData(L.LightningDataModule):
 
     def __init__(self, grammar: Grammar, settings: SearchSettings, seed: int) -> None:
         super().__init__()
-        wanted = settings.corpus_size + settings.validation_size
-        ids = torch.from_numpy(random_formulas(grammar, wanted, seed))
-        # A small language has fewer formulas than asked for: cut them in proportion.
-        n_training = max(1, round(len(ids) * settings.corpus_size / wanted))
+        n_formulas = settings.corpus_size + settings.validation_size
+        ids = torch.from_numpy(random_formulas(grammar, n_formulas, seed))
+        # A small language may have fewer formulas: split them in proportion.
+        n_training = max(1, round(len(ids) * settings.corpus_size / n_formulas))
         self.training, self.validation = ids[:n_training], ids[n_training:]
         self._batch_size = settings.training.batch_size
         self._seed = seed
@@ -54,27 +54,22 @@ class CorpusData(L.LightningDataModule):
         return Batches(self.training, self._batch_size, seed)
 
     def val_dataloader(self) -> Batches | list[Any]:
-        """The formulas held back; none if the settings ask for none."""
+        """The hold-out; no batches if it is empty."""
         return Batches(self.validation, self._batch_size) if len(self.validation) else []
 
 
 Weights = dict[str, torch.Tensor]
 
-
 # To be raised when the network, its training or the corpus changes.
 _FORMAT = 3
 
-
 _PRETRAINING = ("corpus_size", "validation_size", "pretraining_epochs", "network", "training")
 
-
-# May change when a search is resumed: they only say when it ends.
+# May differ when a search is resumed: they only decide when it ends.
 _ENDS = ("epochs", "target_loss", "patience", "max_seconds")
 
-
-# Folds and seeds of one run come back to few networks.
+# Folds and seeds of one run use few different networks.
 _MOST_IN_PROCESS = 4
-
 
 _in_process: dict[tuple[str, str], Weights] = {}
 
@@ -88,19 +83,21 @@ def pretrain(
     """Train a new network on random formulas of a grammar.
 
     Each epoch's ``loss``, ``reconstruction`` and ``divergence``, and ``validation_loss`` on
-    formulas held back, go to the trainer's loggers.
+    the hold-out, go to the trainer's loggers.
 
     Args:
         grammar: The language of the formulas.
         settings: Sizes and lengths.
         seed: Seed of the formulas, the initial weights and the training.
-        trainer_options: Arguments of :class:`lightning.Trainer` to go beside or in place
-            of ours, which write and print nothing.
+        trainer_options: Arguments of :class:`lightning.Trainer` beside or in place of ours,
+            which write and print nothing.
     """
     data = CorpusData(grammar, settings, seed)
     with isolated(seed):
         module = SEGVAEModule(len(grammar.tokens), settings.network, settings.training)
-        trainer = build_trainer(settings.pretraining_epochs, [SeededSteps(seed)], trainer_options)
+        trainer = resumable_trainer(
+            settings.pretraining_epochs, [SeededSteps(seed)], trainer_options
+        )
         run_trainer(trainer, module, data)
     return module
 
@@ -109,8 +106,8 @@ def pretrained(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEM
     """A network trained as :func:`pretrain` does, from the cache if it was trained before.
 
     The cache is the folder ``networks`` in the user's cache folder, or in the folder that
-    ``MATBENCH_SEGVAE_CACHE`` names. A file in it that is damaged, or not what its name
-    says, is written anew; where nothing can be written, there is no cache.
+    ``MATBENCH_SEGVAE_CACHE`` names. A file in it that is damaged, or does not hold what its
+    name stands for, is written anew; where nothing can be written, there is no cache.
 
     Args:
         grammar: The language of the formulas.
@@ -123,7 +120,7 @@ def pretrained(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEM
     path = folder / f"{name}.pt"
     weights = _in_process.get((str(folder), identity)) or _read(path, identity)
     module = SEGVAEModule(len(grammar.tokens), settings.network, settings.training)
-    if weights is None or not _fit(weights, module):
+    if weights is None or not _matches(weights, module):
         weights = _copy(pretrain(grammar, settings, seed).state_dict())
         _write(path, identity, weights)
     _in_process.pop((str(folder), identity), None)
@@ -135,7 +132,7 @@ def pretrained(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEM
 
 
 def identity_of_search(grammar: Grammar, settings: SearchSettings, seed: int) -> str:
-    """What makes one search differ from another, apart from when it ends: a sha256."""
+    """A sha256 of all that a search depends on, except when it ends."""
     chosen = {name: value for name, value in asdict(settings).items() if name not in _ENDS}
     return hashlib.sha256(_identity(grammar, chosen, seed).encode()).hexdigest()
 
@@ -158,9 +155,9 @@ def _identity(grammar: Grammar, settings: dict[str, Any], seed: int) -> str:
 
 
 def _predicates(grammar: Grammar) -> list[str]:
-    """Name of each predicate and a digest of what it says about some random formulas.
+    """Name of each predicate and a digest of its values for some random formulas.
 
-    A name alone does not tell ``no_nesting_of("sin")`` from ``no_nesting_of("exp")``.
+    A name alone does not distinguish ``no_nesting_of("sin")`` from ``no_nesting_of("exp")``.
     """
     if not grammar.predicates:
         return []
@@ -169,8 +166,8 @@ def _predicates(grammar: Grammar) -> list[str]:
     described = []
     for predicate in grammar.predicates:
         name = getattr(predicate, "__qualname__", type(predicate).__qualname__)
-        answers = bytes(bool(predicate(tokens)) for tokens in formulas)
-        described.append(f"{name} {hashlib.sha256(answers).hexdigest()}")
+        values = bytes(bool(predicate(tokens)) for tokens in formulas)
+        described.append(f"{name} {hashlib.sha256(values).hexdigest()}")
     return described
 
 
@@ -178,8 +175,8 @@ def _copy(weights: Weights) -> Weights:
     return {name: tensor.detach().cpu().clone() for name, tensor in weights.items()}
 
 
-def _fit(weights: Weights, module: SEGVAEModule) -> bool:
-    """Whether weights have the names and shapes of a network."""
+def _matches(weights: Weights, module: SEGVAEModule) -> bool:
+    """Whether weights have the names and shapes of a network's."""
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     return expected == {name: tensor.shape for name, tensor in weights.items()}
 
@@ -194,7 +191,7 @@ def _digest(identity: str, weights: Weights) -> str:
 
 
 def _read(path: Path, identity: str) -> Weights | None:
-    """Weights from a file, if it is whole and what its name says."""
+    """Weights from a file; ``None`` if it is damaged or belongs to another identity."""
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         weights: Weights = content["weights"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from matbench_segvae.expressions import FITTED, Grammar
+from matbench_segvae.types import Floats, Tokens
 
 # A random tree grows a leaf with this share once it has a few operators; smaller shares
 # give longer formulas.
@@ -14,7 +17,7 @@ _LEAF_SHARE = 0.4
 
 
 class FormulaMask:
-    """Tells, step by step, which tokens can still lead to a complete formula."""
+    """Allows, at every step, the tokens that can still lead to a complete formula."""
 
     def __init__(self, grammar: Grammar) -> None:
         self._grammar = grammar
@@ -24,14 +27,14 @@ class FormulaMask:
         """Mask of the tokens that may follow, shape ``(B, n_tokens)``.
 
         Args:
-            ids: Ids written so far, shape ``(B, t)``.
+            ids: Ids sampled so far, shape ``(B, t)``.
         """
         arities = np.where(ids == 0, 0, self._grammar.arities[ids] - 1)
         missing = 1 + arities.sum(axis=1)
         return self._grammar.allowed(missing, ids.shape[1], (ids == self._fitted).sum(axis=1))
 
     def __call__(self, ids: torch.Tensor) -> torch.Tensor:
-        """The same for tensors, as the network's sampling asks."""
+        """The same for tensors, as the network's sampling needs it."""
         return torch.from_numpy(self.after(ids.cpu().numpy())).to(ids.device)
 
 
@@ -42,12 +45,12 @@ def complete_rows(grammar: Grammar, ids: NDArray[np.int64]) -> NDArray[np.bool_]
         grammar: The language.
         ids: Ids, shape ``(B, T)``; what comes after a row's first end token does not count.
     """
-    written = np.logical_and.accumulate(ids != 0, axis=1)
-    missing = 1 + np.cumsum(np.where(written, grammar.arities[ids] - 1, 0), axis=1)
-    before_last = np.pad(written[:, 1:], ((0, 0), (0, 1)))
+    before_end = np.logical_and.accumulate(ids != 0, axis=1)
+    missing = 1 + np.cumsum(np.where(before_end, grammar.arities[ids] - 1, 0), axis=1)
+    before_last = np.pad(before_end[:, 1:], ((0, 0), (0, 1)))
     too_early = ((missing <= 0) & before_last).any(axis=1)
-    fitted = ((ids == grammar.ids.get(FITTED, -1)) & written).sum(axis=1)
-    complete = written[:, 0] & (missing[:, -1] == 0) & ~too_early
+    fitted = ((ids == grammar.ids.get(FITTED, -1)) & before_end).sum(axis=1)
+    complete = before_end[:, 0] & (missing[:, -1] == 0) & ~too_early
     return np.asarray(complete & (fitted <= grammar.max_fitted), dtype=np.bool_)
 
 
@@ -68,19 +71,19 @@ def random_formulas(
     """
     rng = np.random.default_rng(seed)
     weights = _token_weights(grammar)
-    seen: dict[tuple[str, ...], None] = {}
-    for _ in range(max_rounds):
-        for row in _draw(grammar, weights, n_formulas, rng):
-            tokens = grammar.decode(row)
-            if tokens not in seen and grammar.keeps(tokens):
-                seen[tokens] = None
-                if len(seen) == n_formulas:
-                    return np.stack([grammar.encode(tokens) for tokens in seen])
-    return np.stack([grammar.encode(tokens) for tokens in seen])
+    draws = (_draw(grammar, weights, n_formulas, rng) for _ in range(max_rounds))
+    found: dict[Tokens, None] = {}
+    for row in chain.from_iterable(draws):
+        tokens = grammar.decode(row)
+        if tokens not in found and grammar.keeps(tokens):
+            found[tokens] = None
+        if len(found) == n_formulas:
+            break
+    return np.stack([grammar.encode(tokens) for tokens in found])
 
 
-def _token_weights(grammar: Grammar) -> NDArray[np.float64]:
-    """Odds of drawing each token: leaves share theirs, variables as often as constants."""
+def _token_weights(grammar: Grammar) -> Floats:
+    """Relative frequency of each token: variables are drawn as often as named constants."""
     weights = np.zeros(len(grammar.tokens))
     operators = grammar.arities > 0
     weights[operators] = (1 - _LEAF_SHARE) / operators.sum()
@@ -92,20 +95,20 @@ def _token_weights(grammar: Grammar) -> NDArray[np.float64]:
     if len(constants):
         weights[constants] = _LEAF_SHARE / 2 / len(constants)
     if grammar.fitted_constants:
-        # A fitted constant can become any of the named ones, so it comes more often.
+        # A fitted constant can become any of the named ones, so it is drawn more often.
         weights[grammar.ids[FITTED]] = _LEAF_SHARE / 2
     return weights
 
 
 def _draw(
-    grammar: Grammar, weights: NDArray[np.float64], n_rows: int, rng: np.random.Generator
+    grammar: Grammar, weights: Floats, n_rows: int, rng: np.random.Generator
 ) -> NDArray[np.int64]:
     """Draw token after token, each with its weight among those allowed."""
     mask = FormulaMask(grammar)
     ids = np.zeros((n_rows, 0), dtype=np.int64)
     for _ in range(grammar.max_length):
-        odds = np.cumsum(weights * mask.after(ids), axis=1)
-        token = (rng.random((n_rows, 1)) * odds[:, -1:] < odds).argmax(axis=1)
+        cumulated = np.cumsum(weights * mask.after(ids), axis=1)
+        token = (rng.random((n_rows, 1)) * cumulated[:, -1:] < cumulated).argmax(axis=1)
         ids = np.concatenate([ids, token[:, None]], axis=1)
         if not token.any():
             break

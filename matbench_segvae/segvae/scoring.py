@@ -16,17 +16,38 @@ from matbench_segvae.expressions.operators import INTEGERS
 from matbench_segvae.fitting.additive_problem import AdditiveProblem, Fit, fit_constants
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.robust import fit_table_absolutely
+from matbench_segvae.seeding import drawn_rows
 from matbench_segvae.segvae.settings import FitSettings
 from matbench_segvae.types import Floats, Tokens
 
-# Given formulas, their constants for one group of points, shape (B, C), and the number of
-# the group, says which may be kept, shape (B,).
+# Which formulas may be kept, shape (B,), given the formulas, their constants for one group of
+# points, shape (B, C), and the number of the group.
 Admissible = Callable[[Program, Floats, int], NDArray[np.bool_]]
 
 
-def everything(program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
+def admit_all(program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
     """Admit all formulas."""
     return np.ones(len(program), dtype=np.bool_)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Criteria:
+    """What formulas are judged by.
+
+    Attributes:
+        admissible: Which formulas, with their constants, may be kept.
+        absolute: Whether a table's errors count as they are instead of squared.
+        constant_free_target: Of a table, the target in the units in which offset and factor
+            may be whole numbers, shape ``(N,)``; ``None`` for no constant-free losses.
+            Formulas compared as they stand have no other loss.
+    """
+
+    admissible: Admissible = admit_all
+    absolute: bool = False
+    constant_free_target: Floats | None = None
+
+
+_DEFAULT_CRITERIA = Criteria()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -39,8 +60,8 @@ class Scored:
             leave; infinite if the formula is not defined on the data or not admissible.
         constants: Constants in each group, shape ``(K, C)`` with the formula's own ``C``.
         constant_free_loss: The same error of a formula without fitted constants if offset and
-            factor are whole numbers too, in spreads of the target; infinite where that is not
-            asked for.
+            factor are whole numbers too, in spreads of the target; infinite if the criteria
+            have no target for it.
     """
 
     tokens: Tokens
@@ -64,31 +85,24 @@ class Objective(Protocol):
 
 
 class DirectObjective:
-    """Scores formulas without fitted constants by what they say as they stand.
+    """Scores formulas without fitted constants as they stand, without factor and offset.
 
     Args:
-        points: Shape ``(N, V)``.
-        target: Shape ``(N,)``.
-        weights: Of the rows, shape ``(N,)``.
-        variables: Names of the columns of the points.
-        admissible: Says which formulas may be kept.
-        absolute: Whether errors count as they are instead of squared.
+        table: The data.
+        variables: Names of the columns of its points.
+        criteria: What formulas are judged by.
     """
 
     def __init__(
         self,
-        points: Floats,
-        target: Floats,
-        weights: Floats,
+        table: AdditiveProblem,
         variables: Sequence[str],
-        admissible: Admissible = everything,
-        absolute: bool = False,
+        criteria: Criteria = _DEFAULT_CRITERIA,
     ) -> None:
-        self._absolute = absolute
-        self._points, self._target = points, target
-        self._share = weights / weights.sum()
+        self._table = table
+        self._share = table.weights / table.weights.sum()
         self._variables = tuple(variables)
-        self._admissible = admissible
+        self._criteria = criteria
 
     def score(
         self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
@@ -103,10 +117,9 @@ class DirectObjective:
         program = Program.compile(formulas, self._variables)
         none = np.empty((len(formulas), 0))
         with np.errstate(over="ignore"):
-            rest = program.values(self._points, none) - self._target
-            absolute = np.abs(rest) @ self._share
-            errors = absolute if self._absolute else np.sqrt(np.square(rest) @ self._share)
-        kept = np.isfinite(errors) & self._admissible(program, none, 0)
+            residuals = program.values(self._table.points, none) - self._table.target
+            errors = _mean_error(residuals, self._share, self._criteria.absolute)
+        kept = np.isfinite(errors) & self._criteria.admissible(program, none, 0)
         losses = np.where(kept, errors, np.inf).tolist()
         no_constants = np.empty((1, 0))
         return [
@@ -131,9 +144,7 @@ class AdditiveObjective:
         variables: Sequence[str],
         settings: FitSettings,
         seed: int,
-        admissible: Admissible = everything,
-        constant_free_target: Floats | None = None,
-        absolute: bool = False,
+        criteria: Criteria = _DEFAULT_CRITERIA,
     ) -> None:
         """Set up.
 
@@ -142,29 +153,24 @@ class AdditiveObjective:
             variables: Names of the columns of its points.
             settings: How hard to fit.
             seed: Source of the random starts.
-            admissible: Says which fits may be kept.
-            constant_free_target: Of a table, the target in the units in which offset and factor may
-                be whole numbers, shape ``(N,)``.
-            absolute: Whether a table's errors count as they are instead of squared.
+            criteria: What formulas are judged by.
         """
-        self._absolute = absolute
-        self._fit_batch = fit_table_absolutely if absolute else fit_constants
-        self._constant_free_target = constant_free_target
-        self._admissible = admissible
+        self._criteria = criteria
+        self._fit_batch = fit_table_absolutely if criteria.absolute else fit_constants
         self._problem = problem
         self._variables = tuple(variables)
         self._settings = settings
         self._rng = np.random.default_rng(seed)
         self._n_observations = len(problem.target)
-        self._one_by_one = _sampled(problem, settings.screening_rows, seed).one_by_one()
+        self._screened = _for_screening(problem, settings.screening_rows, seed).one_by_one()
 
     def score(
         self, formulas: Sequence[Tokens], hints: Mapping[Tokens, Floats] | None = None
     ) -> list[Scored]:
         """Fit and score formulas: all of them briefly, the most promising ones harder."""
         settings = self._settings
-        given = [(hints or {}).get(tokens) for tokens in formulas]
-        scored = self._fit(formulas, settings.screening_starts, settings.screening_steps, given)
+        starts = [(hints or {}).get(tokens) for tokens in formulas]
+        scored = self._fit(formulas, settings.screening_starts, settings.screening_steps, starts)
         n_polished = max(1, round(settings.polished_share * len(scored)))
         order = sorted(range(len(scored)), key=lambda i: scored[i].loss)[:n_polished]
         before = [scored[i] for i in order]
@@ -172,37 +178,37 @@ class AdditiveObjective:
             [s.tokens for s in before],
             settings.polishing_starts,
             settings.polishing_steps,
-            [given[i] for i in order],
+            [starts[i] for i in order],
             before,
         )
         for position, old, new in zip(order, before, after, strict=True):
             scored[position] = min(old, new, key=lambda s: s.loss)
-        return scored if self._constant_free_target is None else self._with_plain(scored)
+        target = self._criteria.constant_free_target
+        return scored if target is None else self._with_constant_free_losses(scored, target)
 
-    def _with_plain(self, scored: Sequence[Scored]) -> list[Scored]:
+    def _with_constant_free_losses(self, scored: Sequence[Scored], target: Floats) -> list[Scored]:
         """Add the errors of formulas without any fitted number."""
-        found = list(scored)
-        target = self._constant_free_target
-        places = [
-            i for i, s in enumerate(found) if math.isfinite(s.loss) and FITTED not in s.tokens
+        completed = list(scored)
+        positions = [
+            i for i, s in enumerate(scored) if math.isfinite(s.loss) and FITTED not in s.tokens
         ]
-        if target is None or not places:
-            return found
-        program = Program.compile([found[i].tokens for i in places], self._variables)
-        values = program.values(self._problem.points, np.empty((len(places), 0)))
+        if not positions:
+            return completed
+        program = Program.compile([scored[i].tokens for i in positions], self._variables)
+        values = program.values(self._problem.points, np.empty((len(positions), 0)))
         problem = replace(self._problem, target=target)
-        factor = self._fit_batch(problem, program, np.empty((len(places), 1, 0)), 0).scale
-        errors = _plain_errors(values, problem, factor, self._absolute)
-        for place, error in zip(places, errors.tolist(), strict=True):
-            found[place] = replace(found[place], constant_free_loss=error)
-        return found
+        factor = self._fit_batch(problem, program, np.empty((len(positions), 1, 0)), 0).scale
+        errors = _constant_free_errors(values, problem, factor, self._criteria.absolute)
+        for position, error in zip(positions, errors.tolist(), strict=True):
+            completed[position] = replace(scored[position], constant_free_loss=error)
+        return completed
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the source of random starts stands, in plain types."""
+        """State of the generator of random starts, as JSON."""
         return {"rng": json.dumps(self._rng.bit_generator.state)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Put the source of random starts back to where it stood."""
+        """Restore the generator of random starts."""
         self._rng.bit_generator.state = json.loads(state["rng"])
 
     def _fit(
@@ -215,7 +221,7 @@ class AdditiveObjective:
     ) -> list[Scored]:
         """Fit each formula from random starts, and from where it was before if given."""
         program = Program.compile(formulas, self._variables)
-        # The start is a candidate too: a joint step may leave what is admissible.
+        # The start is a candidate too: a joint step may end where nothing is admissible.
         best = self._joint_fit(program, self._best_starts(program, n_starts, n_steps, hints), 0)
         if previous:
             before = _stack([s.constants for s in previous], program.width)
@@ -235,7 +241,7 @@ class AdditiveObjective:
         """Fit the constants of all groups together; what is not admissible is undefined."""
         fit = self._fit_batch(self._problem, program, start, n_steps, self._settings.decay)
         for group in range(self._problem.n_groups):
-            fit.loss[~self._admissible(program, fit.constants[:, group], group)] = np.inf
+            fit.loss[~self._criteria.admissible(program, fit.constants[:, group], group)] = np.inf
         return fit
 
     def _best_starts(
@@ -243,7 +249,7 @@ class AdditiveObjective:
     ) -> Floats:
         """Find good constants for each group by itself, from several random starts.
 
-        Groups meet only in the residual. Looking for them one by one needs a lucky start
+        Groups are coupled only by the residual. Fitting them one by one needs a lucky start
         for each, not for all at once. A hint takes the place of one random start.
 
         Returns:
@@ -252,7 +258,7 @@ class AdditiveObjective:
         repeated = program.repeat(n_starts)
         every = np.arange(len(program))
         best = []
-        for group, problem in enumerate(self._one_by_one):
+        for group, problem in enumerate(self._screened):
             start = self._random_start((len(repeated), 1, program.width))
             for row, hint in enumerate(hints):
                 if hint is not None:
@@ -260,13 +266,13 @@ class AdditiveObjective:
                     start[row, 0, known] = hint[group, known]
             fit = self._fit_batch(problem, repeated, start, n_steps, self._settings.decay)
             constants = fit.constants[:, 0]
-            fit.loss[~self._admissible(repeated, constants, group)] = np.inf
+            fit.loss[~self._criteria.admissible(repeated, constants, group)] = np.inf
             winner = fit.loss.reshape(n_starts, -1).argmin(axis=0)
             best.append(constants.reshape(n_starts, len(program), -1)[winner, every])
         return np.stack(best, axis=1)
 
     def _random_start(self, shape: tuple[int, int, int]) -> Floats:
-        """Constants of either sign around 1, the size that data in natural units ask for."""
+        """Constants of either sign around 1, the size that suits data in natural units."""
         sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
         return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
 
@@ -276,7 +282,16 @@ def _better(first: Fit, second: Fit) -> Fit:
     return second.where(second.loss < first.loss, first)
 
 
-def _plain_errors(values: Floats, table: AdditiveProblem, factor: Floats, absolute: bool) -> Floats:
+def _mean_error(residuals: Floats, share: Floats, absolute: bool) -> Floats:
+    """Mean absolute or root mean squared errors of rows, with weights that sum to 1."""
+    return np.asarray(
+        np.abs(residuals) @ share if absolute else np.sqrt(np.square(residuals) @ share)
+    )
+
+
+def _constant_free_errors(
+    values: Floats, table: AdditiveProblem, factor: Floats, absolute: bool
+) -> Floats:
     """Errors of ``b + a*f`` with the best whole ``a`` and ``b``, or 1 and 0, for each formula.
 
     Args:
@@ -293,31 +308,28 @@ def _plain_errors(values: Floats, table: AdditiveProblem, factor: Floats, absolu
     def middle(rows: Floats) -> Floats:
         return np.asarray(np.median(rows, axis=-1) if absolute else rows @ share)
 
-    def error(rest: Floats) -> Floats:
-        return np.asarray(np.abs(rest) @ share if absolute else np.sqrt(np.square(rest) @ share))
-
     with np.errstate(all="ignore"):
         sign = np.where(factor < 0, -1.0, 1.0)
         errors = []
         for a in (sign, sign * np.clip(np.round(np.abs(factor)), 1, _LARGEST_WHOLE)):
-            rest = table.target - a * values
-            offset = np.round(middle(rest))[:, None]
+            residuals = table.target - a * values
+            offset = np.round(middle(residuals))[:, None]
             for b in (0.0, np.clip(offset, -_LARGEST_WHOLE, _LARGEST_WHOLE)):
-                errors.append(error(rest - b))
-        best = np.min(errors, axis=0) / error(table.target - middle(table.target))
+                errors.append(_mean_error(residuals - b, share, absolute))
+        spread = _mean_error(table.target - middle(table.target), share, absolute)
+        best = np.min(errors, axis=0) / spread
     return np.asarray(np.where(np.isfinite(best), best, np.inf))
 
 
-def _sampled(problem: AdditiveProblem, n_rows: int, seed: int) -> AdditiveProblem:
+def _for_screening(problem: AdditiveProblem, most_rows: int, seed: int) -> AdditiveProblem:
     """A long table with some of its rows only; any other problem as it is.
 
-    Enough to tell good starts from bad ones, at a fraction of the time.
+    Enough to distinguish good starts from bad ones, at a fraction of the time.
     """
-    n_all = len(problem.target)
-    if problem.incidence is not None or n_all <= n_rows:
+    n_rows = len(problem.target)
+    if problem.incidence is not None or n_rows <= most_rows:
         return problem
-    rows = np.random.default_rng(seed).choice(n_all, n_rows, replace=False)
-    return problem.subset(np.sort(rows))
+    return problem.subset(drawn_rows(n_rows, most_rows, seed))
 
 
 def _stack(constants: Sequence[Floats], width: int) -> Floats:

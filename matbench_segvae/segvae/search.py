@@ -1,9 +1,14 @@
-"""The search: sample formulas, score them, keep the best, retrain on what was kept."""
+"""The search: mutate and sample formulas, score the new ones, keep the best, retrain.
+
+:meth:`Search.round` is a round of the search. Lightning retrains the network on the elite
+between two rounds; :class:`EliteData` and the callback after it are all that it needs.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +22,10 @@ from matbench_segvae.expressions import Expression, Grammar, canonical
 from matbench_segvae.lightning_tools import (
     SeededSteps,
     TrainerOptions,
-    build_trainer,
     isolated,
+    resumable_trainer,
     run_trainer,
+    written_between_epochs,
 )
 from matbench_segvae.seeding import derived_seed
 from matbench_segvae.segvae.duplicates import Duplicates
@@ -33,26 +39,26 @@ from matbench_segvae.segvae.training import Batches, SEGVAEModule
 from matbench_segvae.types import Floats, Report, Tokens
 
 _SIMPLIFICATION_PATIENCE = 3  # rounds without a simpler formula that is as good
+_SUBSTITUTES = 64  # random formulas to train on while there is no elite
 
 
-class SearchData(L.LightningDataModule):
-    """Feeds the network, every epoch anew, with the best formulas it has written.
+class Search:
+    """A search for formulas with a small loss.
 
-    Lightning asks for a new loader before each epoch; that is where a round of the search
-    takes place. All randomness of a round comes from the seed and the round's number, so
-    that a resumed search goes on as if it had never stopped.
+    All randomness of a round comes from the seed and the round's number, so that a resumed
+    search continues as if it had never stopped.
 
     Args:
-        grammar: The language.
-        objective: Fits and scores formulas.
-        settings: Sizes and lengths.
-        seed: Seed of all sampling.
-        report: Takes a line after each round.
-        identity: Names the search, so that no other one goes on from its checkpoint.
+        grammar: The language of the formulas.
+        objective: Fits and scores them. If it has ``state_dict`` and ``load_state_dict``,
+            checkpoints hold its state.
+        module: A pretrained network; it is trained further.
+        settings: Sizes of a round, and when the search ends.
+        seed: Seed of mutations, sampling and retraining.
 
     Attributes:
-        memory: Scores of all formulas met so far.
-        n_sampled: Formulas the network has written so far.
+        population: All formulas scored so far.
+        n_sampled: Formulas sampled from the network so far.
         metrics: Figures about the last round, for the loggers.
     """
 
@@ -60,37 +66,161 @@ class SearchData(L.LightningDataModule):
         self,
         grammar: Grammar,
         objective: Objective,
+        module: SEGVAEModule,
         settings: SearchSettings,
         seed: int,
-        report: Report,
-        identity: Callable[[], str] = str,
     ) -> None:
-        super().__init__()
-        self.memory = Population(
-            grammar, settings.memory, settings.hall_of_fame, settings.target_loss
+        self.population = Population(
+            grammar, settings.recent_rounds, settings.hall_of_fame, settings.target_loss
         )
         self.n_sampled = 0
         self.metrics: dict[str, float] = {}
         self._grammar = grammar
         self._objective = objective
+        self._module = module
         self._settings = settings
         self._seed = seed
-        self._report = report
-        self._identity = identity
-        self._mask = FormulaMask(grammar) if settings.masked else None
-        self._changes = Mutations(grammar, self.memory.best)
+        self._mask = FormulaMask(grammar) if settings.grammar_mask else None
+        self._mutations = Mutations(grammar, self.population.best)
         self._duplicates = Duplicates(grammar.variables)
-        # State of the objective before the round that is under way, if one is.
-        self._before_round: Any = None
+        # State of the objective before the present round, while there is one.
+        self._objective_before: Any = None
+
+    def run(
+        self,
+        report: Report = lambda _: None,
+        trainer_options: TrainerOptions | None = None,
+        checkpoint: Path | None = None,
+    ) -> Population:
+        """Run rounds, and retrain the network after each, until the search is finished.
+
+        Each epoch's ``best_loss``, ``front_size``, ``formulas`` (scored so far), ``sampled``
+        (so far), ``valid_share`` and ``unique_share`` of the samples, ``reconstruction``,
+        ``divergence`` and ``loss`` of the network, ``sampling_seconds`` and
+        ``scoring_seconds`` go to the trainer's loggers.
+
+        Args:
+            report: Takes a line about the best formula after each round.
+            trainer_options: Arguments of :class:`lightning.Trainer` beside or in place of
+                ours, which write and print nothing: loggers, callbacks such as
+                ``ModelCheckpoint``, ``accelerator``, ``max_time``, ``default_root_dir``.
+            checkpoint: A checkpoint of the same search to resume. ``epochs``,
+                ``target_loss``, ``patience`` and ``max_seconds`` may differ from those it
+                was begun with; the time before the checkpoint counts.
+
+        Returns:
+            All formulas scored: their Pareto front among other things.
+
+        Raises:
+            UserError: If the checkpoint cannot be read or belongs to another search.
+            KeyboardInterrupt: If the user interrupted; checkpoints stay.
+        """
+        if checkpoint is not None:
+            _check(checkpoint, self._identity)
+        with isolated(self._seed):
+            trainer = resumable_trainer(
+                self._settings.epochs,
+                [SeededSteps(self._seed), _LogAndStop(self)],
+                trainer_options,
+                self._settings.max_seconds,
+            )
+            run_trainer(trainer, self._module, EliteData(self, report), checkpoint)
+        return self.population
+
+    def round(self) -> None:
+        """Mutate, sample, discard what is not new, score and keep."""
+        settings = self._settings
+        self._objective_before = self._objective_state()
+        started = time.perf_counter()
+
+        # At least one formula of a round is a sample of the network.
+        n_mutations = min(round(settings.mutation_share * settings.samples), settings.samples - 1)
+        mutations = self._mutate(n_mutations)
+        n_samples = settings.samples - (n_mutations if mutations else 0)
+        samples = self._sample(n_samples)
+        formulas = list(dict.fromkeys([*samples, *mutations]))
+        new = self._discard_known(formulas)
+        proposed = time.perf_counter()
+
+        scores = self._objective.score(new, mutations) if new else []
+        self.population.add(formulas, scores)
+        scored = time.perf_counter()
+
+        self.n_sampled += n_samples
+        self._objective_before = None
+        self._measure(proposed - started, scored - proposed)
+
+    def _mutate(self, n_formulas: int) -> dict[Tokens, Floats]:
+        """Mutations of the best formulas, with constants to start their fits from."""
+        front = self.population.front()
+        if not n_formulas or not front:
+            return {}
+        rng = np.random.default_rng(self._derived_seed("changes"))
+        drawn = self._mutations.draw(self.population.parents(), n_formulas, rng)
+        fronts = [*front, *self.population.constant_free_front()]
+        return self._mutations.simplify(fronts) | drawn
+
+    def _sample(self, n_formulas: int) -> list[Tokens]:
+        """Different formulas that satisfy the grammar, sampled from the network."""
+        module = self._module
+        generator = torch.Generator(module.device).manual_seed(self._derived_seed("sample"))
+        was_training = module.training
+        module.eval()
+        latent = self._latent(n_formulas, generator)
+        ids = module.network.sample(latent, self._grammar.max_length, self._mask, generator)
+        module.train(was_training)
+        rows = ids.cpu().numpy()
+        complete = rows[complete_rows(self._grammar, rows)]
+        unique = dict.fromkeys(canonical(self._grammar.decode(row)) for row in complete.tolist())
+        self.metrics["valid_share"] = len(complete) / len(rows)
+        self.metrics["unique_share"] = len(unique) / len(rows)
+        return [tokens for tokens in unique if self._grammar.keeps(tokens)]
+
+    @torch.no_grad()
+    def _latent(self, n_vectors: int, generator: torch.Generator) -> torch.Tensor:
+        """Latent vectors from the prior and around those of the elite, ``(n, latent)``."""
+        settings, device = self._settings, self._module.device
+        shape = (n_vectors, settings.network.latent)
+        latent = torch.randn(shape, generator=generator, device=device)
+        elite = self._elite()
+        n_local = round(settings.local_share * n_vectors) if elite else 0
+        if n_local:
+            mean, _ = self._module.network.encode(self._encode(elite).to(device))
+            chosen = torch.randint(len(elite), (n_local,), generator=generator, device=device)
+            latent[:n_local] = mean[chosen] + settings.local_noise * latent[:n_local]
+        return latent
+
+    def _discard_known(self, formulas: Sequence[Tokens]) -> list[Tokens]:
+        """The formulas that were not scored before, nor any that is numerically equivalent."""
+        new = [tokens for tokens in formulas if tokens not in self.population.best]
+        # Without a free factor, multiples of a formula are different formulas.
+        if self._settings.discard_duplicates and self._settings.linear_scaling:
+            return self._duplicates.discard_from(new)
+        return new
+
+    def _elite(self) -> list[Tokens]:
+        n_each = max(1, round(self._settings.elite_share * self._settings.samples))
+        return self.population.elite(n_each)
+
+    def elite_batches(self) -> Batches:
+        """The elite in batches to retrain the network on; random formulas if there is none."""
+        elite = self._elite()
+        if elite:
+            ids = self._encode(elite)
+        else:
+            seed = derived_seed(self._seed, "substitutes", 0)
+            ids = torch.from_numpy(random_formulas(self._grammar, _SUBSTITUTES, seed))
+        ids = ids.repeat(self._settings.elite_passes, 1)
+        return Batches(ids, self._settings.training.batch_size, self._derived_seed("order"))
 
     @property
     def finished(self) -> bool:
-        """Whether the loss is small enough or has not become smaller for long enough.
+        """Whether the loss is small enough or has stagnated for long enough.
 
         A formula that is good enough is given some rounds to become simpler.
         """
-        settings, leader = self._settings, self.memory.leader
-        stagnation = self.memory.rounds - self.memory.improved
+        settings, leader = self._settings, self.population.leader
+        stagnation = self.population.rounds - self.population.improved
         if (
             leader is not None
             and leader.loss <= settings.target_loss
@@ -99,132 +229,62 @@ class SearchData(L.LightningDataModule):
             return True
         return settings.patience is not None and stagnation >= settings.patience
 
-    def train_dataloader(self) -> Batches:
-        """Run the round of this epoch, unless it has been run, and give the elite."""
-        trainer = self.trainer
-        assert trainer is not None
-        # Lightning asks for a loader before it knows that a resumed search has ended.
-        if self.finished:
-            trainer.should_stop = True
-        # A search resumed inside or at the end of an epoch asks for that epoch's loader.
-        elif self.memory.rounds <= trainer.current_epoch:
-            module = trainer.lightning_module
-            assert isinstance(module, SEGVAEModule)
-            self._round(module)
-        rows = self._encode(self._elite() or self._substitutes()).repeat(self._settings.passes, 1)
-        seed = derived_seed(self._seed, "order", self.memory.rounds)
-        return Batches(rows, self._settings.training.batch_size, seed)
+    def summary(self) -> str:
+        """A line about the best formula so far."""
+        leader = self.population.leader
+        if leader is None:
+            return "no formula so far is defined on the data"
+        return f"{leader.loss:.4g}  {Expression(leader.tokens)}"
 
-    def _round(self, module: SEGVAEModule) -> None:
-        """Sample, change, discard, score and keep."""
-        self._before_round = self._objective_state()
-        started = time.perf_counter()
-        changed = self._changed()
-        n_changed = round(self._settings.mutation_share * self._settings.samples) if changed else 0
-        sampled = self._sample(module, self._settings.samples - n_changed)
-        formulas = list(dict.fromkeys([*sampled, *changed]))
-        new = [tokens for tokens in formulas if tokens not in self.memory.best]
-        # Without a free factor, multiples of a formula are different formulas.
-        if self._settings.deduplicated and self._settings.scaled:
-            new = self._duplicates.new(new)
-        written = time.perf_counter()
-        self.memory.add(formulas, self._objective.score(new, changed) if new else [])
-        self._before_round = None
-        leader = self.memory.leader
+    def _measure(self, sampling_seconds: float, scoring_seconds: float) -> None:
+        """Complete the metrics of the round, beside those of its samples."""
+        leader = self.population.leader
         self.metrics |= {
             "best_loss": leader.loss if leader else float("inf"),
-            "front_size": float(len(self.memory.front())),
-            "formulas": float(len(self.memory.best)),
-            "sampling_seconds": written - started,
-            "scoring_seconds": time.perf_counter() - written,
+            "front_size": float(len(self.population.front())),
+            "formulas": float(len(self.population.best)),
+            "sampled": float(self.n_sampled),
+            "sampling_seconds": sampling_seconds,
+            "scoring_seconds": scoring_seconds,
         }
-        self._report(
-            f"{leader.loss:.4g}  {Expression(leader.tokens)}"
-            if leader
-            else "no formula so far is defined on the data"
-        )
 
-    def _changed(self) -> dict[Tokens, Floats]:
-        """Mutations to the front and the elite, with constants to start from."""
-        n_drawn = round(self._settings.mutation_share * self._settings.samples)
-        front = self.memory.front()
-        if not n_drawn or not front:
-            return {}
-        seed = derived_seed(self._seed, "changes", self.memory.rounds)
-        drawn = self._changes.drawn(self.memory.parents(), n_drawn, np.random.default_rng(seed))
-        return self._changes.shorter([*front, *self.memory.constant_free_front()]) | drawn
+    def _derived_seed(self, purpose: str) -> int:
+        """A seed for this purpose in this round."""
+        return derived_seed(self._seed, purpose, self.population.rounds)
 
-    def _sample(self, module: SEGVAEModule, n_samples: int) -> list[Tokens]:
-        """Different formulas that satisfy the grammar, written by the network."""
-        seed = derived_seed(self._seed, "sample", self.memory.rounds)
-        generator = torch.Generator(module.device).manual_seed(seed)
-        was_training = module.training
-        module.eval()
-        latent = self._latent(module, n_samples, generator)
-        ids = module.network.sample(latent, self._grammar.max_length, self._mask, generator)
-        module.train(was_training)
-        rows = ids.cpu().numpy()
-        complete = rows[complete_rows(self._grammar, rows)]
-        unique = dict.fromkeys(canonical(self._grammar.decode(row)) for row in complete.tolist())
-        self.n_sampled += len(rows)
-        self.metrics["sampled"] = float(self.n_sampled)
-        self.metrics["valid_share"] = len(complete) / len(rows)
-        self.metrics["unique_share"] = len(unique) / len(rows)
-        return [tokens for tokens in unique if self._grammar.keeps(tokens)]
+    def _encode(self, formulas: Sequence[Tokens]) -> torch.Tensor:
+        """Ids of at least one formula, shape ``(n, max_length)``."""
+        return torch.from_numpy(np.stack([self._grammar.encode(tokens) for tokens in formulas]))
 
-    @torch.no_grad()
-    def _latent(
-        self, module: SEGVAEModule, n_samples: int, generator: torch.Generator
-    ) -> torch.Tensor:
-        """Latent vectors from the prior and around those of the elite, ``(n, latent)``."""
-        settings, device = self._settings, module.device
-        shape = (n_samples, settings.network.latent)
-        latent = torch.randn(shape, generator=generator, device=device)
-        elite = self._elite()
-        n_local = round(settings.local_share * n_samples) if elite else 0
-        if n_local:
-            mean, _ = module.network.encode(self._encode(elite).to(device))
-            chosen = torch.randint(len(elite), (n_local,), generator=generator, device=device)
-            latent[:n_local] = mean[chosen] + settings.local_noise * latent[:n_local]
-        return latent
-
-    def _elite(self) -> list[Tokens]:
-        n_kept = max(1, round(self._settings.elite_share * self._settings.samples))
-        return self.memory.elite(n_kept)
-
-    def _substitutes(self) -> list[Tokens]:
-        """Random formulas to learn from where no sample was one."""
-        rows = random_formulas(self._grammar, 64, derived_seed(self._seed, "substitutes", 0))
-        return [self._grammar.decode(row) for row in rows.tolist()]
-
-    def _encode(self, formulas: list[Tokens]) -> torch.Tensor:
-        rows = np.zeros((len(formulas), self._grammar.max_length), dtype=np.int64)
-        for row, tokens in enumerate(formulas):
-            rows[row] = self._grammar.encode(tokens)
-        return torch.from_numpy(rows)
+    @cached_property
+    def _identity(self) -> str:
+        return identity_of_search(self._grammar, self._settings, self._seed)
 
     def _objective_state(self) -> Any:  # noqa: ANN401
-        """State of the objective, where it has one."""
+        """State of the objective, if it has one."""
         give = getattr(self._objective, "state_dict", None)
         return give() if callable(give) else None
 
     def state_dict(self) -> dict[str, Any]:
-        """The whole search, in types that ``torch.load(weights_only=True)`` reads."""
-        before = self._before_round
+        """The whole search, in types that ``torch.load(weights_only=True)`` reads.
+
+        Inside a round it is the state before that round, which is then run again.
+        """
+        before = self._objective_before
         return {
-            "identity": self._identity(),
-            "memory": self.memory.state_dict(),
+            "identity": self._identity,
+            "population": self.population.state_dict(),
             "n_sampled": self.n_sampled,
             "metrics": dict(self.metrics),
             "objective": self._objective_state() if before is None else before,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take back what :meth:`state_dict` gave."""
-        self.memory.load_state_dict(state["memory"])
+        """Restore what :meth:`state_dict` gave."""
+        self.population.load_state_dict(state["population"])
+        self._mutations = Mutations(self._grammar, self.population.best)
         self._duplicates = Duplicates(self._grammar.variables)
-        self._duplicates.new(list(self.memory.best))
-        self._changes = Mutations(self._grammar, self.memory.best)
+        self._duplicates.discard_from(list(self.population.best))
         self.n_sampled = int(state["n_sampled"])
         self.metrics = dict(state["metrics"])
         load = getattr(self._objective, "load_state_dict", None)
@@ -232,90 +292,62 @@ class SearchData(L.LightningDataModule):
             load(state["objective"])
 
 
-class _Rounds(Callback):
-    """Logs the figures of each round and ends the search where it is good enough."""
-
-    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        data = _search_data(trainer)
-        pl_module.log_dict(data.metrics)
-        trainer.should_stop |= data.finished
-
-
-def _search_data(trainer: L.Trainer) -> SearchData:
-    data: Any = getattr(trainer, "datamodule", None)
-    assert isinstance(data, SearchData)
-    return data
-
-
-def search(
-    grammar: Grammar,
-    objective: Objective,
-    module: SEGVAEModule,
-    settings: SearchSettings,
-    seed: int,
-    report: Report = lambda _: None,
-    trainer_options: TrainerOptions | None = None,
-    checkpoint: Path | None = None,
-) -> Population:
-    """Look for formulas with a small loss.
-
-    Each epoch's ``best_loss``, ``front_size``, ``formulas`` (scored so far), ``valid_share``
-    and ``unique_share`` of the samples, ``reconstruction``, ``divergence`` and ``loss`` of
-    the network, ``sampling_seconds`` and ``scoring_seconds`` go to the trainer's loggers.
+class EliteData(L.LightningDataModule):
+    """Runs a round of a search before each epoch and hands its elite to the trainer.
 
     Args:
-        grammar: The language of the formulas.
-        objective: Fits and scores them. If it has ``state_dict`` and ``load_state_dict``,
-            checkpoints hold its state.
-        module: A pretrained network; it is trained further.
-        settings: Sizes and lengths.
-        seed: Seed of sampling and retraining.
-        report: Takes a line about the best formula after each round.
-        trainer_options: Arguments of :class:`lightning.Trainer` to go beside or in place of
-            ours, which write and print nothing: loggers, callbacks such as
-            ``ModelCheckpoint``, ``accelerator``, ``max_time``, ``default_root_dir``.
-        checkpoint: A checkpoint of the same search to go on from. ``epochs``,
-            ``target_loss``, ``patience`` and ``max_seconds`` may have changed since; the
-            time is counted over all parts.
-
-    Returns:
-        What the search remembers: the Pareto front among other things.
-
-    Raises:
-        UserError: If the checkpoint cannot be read or belongs to another search.
-        KeyboardInterrupt: If the user interrupted; checkpoints stay.
+        search: The search.
+        report: Takes a line after each round.
     """
 
-    def identity() -> str:
-        return identity_of_search(grammar, settings, seed)
+    def __init__(self, search: Search, report: Report) -> None:
+        super().__init__()
+        self._search = search
+        self._report = report
 
-    data = SearchData(grammar, objective, settings, seed, report, identity)
-    if checkpoint is not None:
-        _check(checkpoint, identity())
-    with isolated(seed):
-        trainer = build_trainer(
-            settings.epochs,
-            [SeededSteps(seed), _Rounds()],
-            trainer_options,
-            settings.max_seconds,
-        )
-        run_trainer(trainer, module, data, checkpoint)
-    return data.memory
+    def train_dataloader(self) -> Batches:
+        """Run the round of this epoch, unless it has been run, and give the elite."""
+        trainer = self.trainer
+        assert trainer is not None
+        # Lightning asks for a loader before it knows that a resumed search has ended.
+        if self._search.finished:
+            trainer.should_stop = True
+        # A search resumed inside or at the end of an epoch asks for that epoch's loader.
+        elif self._search.population.rounds <= trainer.current_epoch:
+            self._search.round()
+            self._report(self._search.summary())
+        return self._search.elite_batches()
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the search, for a checkpoint."""
+        return self._search.state_dict()
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the search from a checkpoint."""
+        self._search.load_state_dict(state)
+
+
+class _LogAndStop(Callback):
+    """Logs the metrics of each round and stops once the search is finished."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        pl_module.log_dict(self._search.metrics)
+        trainer.should_stop |= self._search.finished
 
 
 def _check(checkpoint: Path, identity: str) -> None:
     """Refuse a checkpoint that is damaged, not of a search, or of another one."""
     try:
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
-        found = content[SearchData.__qualname__]["identity"]
-        loop = content["loops"]["fit_loop"]
-        epochs = loop["epoch_progress"]["current"]
-        between = loop["epoch_loop.batch_progress"]["is_last_batch"]
-        between &= epochs["processed"] < epochs["ready"]
+        found = content[EliteData.__qualname__]["identity"]
+        between = written_between_epochs(content)
     except Exception as error:  # a damaged file can raise nearly anything
         raise UserError(
             f"{checkpoint} is not a checkpoint of a search ({type(error).__name__}): "
-            "give one that search() wrote, or none to begin anew"
+            "give one that Search.run() wrote, or none to begin anew"
         ) from error
     if found != identity:
         raise UserError(
@@ -323,7 +355,6 @@ def _check(checkpoint: Path, identity: str) -> None:
             "seed: resume with those it was begun with"
         )
     if between:
-        # Lightning then takes the next epoch for the rest of this one if its length differs.
         raise UserError(
             f"{checkpoint} was written after the last step of an epoch but before its end: "
             "give another one, best of those that ModelCheckpoint(every_n_epochs=1) writes"

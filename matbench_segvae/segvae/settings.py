@@ -1,4 +1,8 @@
-"""How a search goes: its settings, frozen so that they can be saved with the results."""
+"""Settings of the network, the fits and the search, and the presets made of them.
+
+Linear scaling: Keijzer, "Improving symbolic regression with interval arithmetic and linear
+scaling", EuroGP 2003, LNCS 2610, 70, https://doi.org/10.1007/3-540-36599-0_7.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
 from matbench_segvae.expressions.operators import NAMED_CONSTANTS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class NetworkSettings:
     """Sizes of the network.
 
@@ -28,76 +32,84 @@ class NetworkSettings:
     dropout: float = 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class TrainingSettings:
     """How the network learns; the defaults are those of Popov et al. (2023).
 
     Attributes:
         learning_rate: Of Adam.
         betas: Of Adam.
-        kl_weight: Weight of the Kullback-Leibler term beside the reconstruction.
         batch_size: Formulas per step.
+        kl_weight: Weight of the Kullback-Leibler term beside the reconstruction.
     """
 
+    # Optimiser
     learning_rate: float = 5e-4
     betas: tuple[float, float] = (0.5, 0.999)
-    kl_weight: float = 0.5
     batch_size: int = 256
+    # Loss
+    kl_weight: float = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitSettings:
     """How hard to try to find a formula's constants.
 
+    Every formula is screened; the best of a round are then polished.
+
     Attributes:
         screening_starts: Random starts for every formula and group.
         screening_steps: Steps from each of them, and of the joint fit after them.
         screening_rows: Rows of a table that random starts are tried on. Losses are always
             those of all rows.
-        polished_share: Share of the formulas that are fitted again, harder.
+        polished_share: Share of the formulas that are polished.
         polishing_starts: Random starts for those, beside where screening ended.
         polishing_steps: Steps from each of them, and of the joint fit after them.
         decay: Weight of the constants' squares, see
             :func:`~matbench_segvae.fitting.additive_problem.fit_constants`.
     """
 
+    # Screening
     screening_starts: int = 3
     screening_steps: int = 6
     screening_rows: int = 128
+    # Polishing
     polished_share: float = 0.1
     polishing_starts: int = 10
     polishing_steps: int = 15
+    # Both
     decay: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """How the network is pretrained and how long the search goes on.
+    """How the network is pretrained, how a round of the search goes, and when it ends.
 
     Attributes:
         corpus_size: Random formulas to pretrain on.
-        pretraining_epochs: Passes over them.
-        epochs: Most rounds of sampling and retraining.
-        samples: Formulas written in a round.
-        elite_share: Elite of the recent rounds, as a share of the samples in them.
-        memory: Rounds that count as recent.
-        passes: Times the network sees the elite in a round.
+        validation_size: Hold-out of random formulas, to measure the pretraining on.
+        pretraining_epochs: Passes over the corpus.
         network: Sizes of the network.
-        training: How the network learns.
-        validation_size: Further random formulas, to measure the pretraining on.
-        masked: Whether the grammar's mask keeps every sample a complete formula. Without
-            it samples that are not formulas are thrown away.
-        deduplicated: Whether formulas that only say in other words what was said before are
-            thrown away, told by their values up to a factor; only where they are scaled.
-            The same words are never scored twice.
-        scaled: Whether formulas for a table get a factor and an offset. Without, they are
-            compared with the target as they stand and hold no fitted constants.
-        hall_of_fame: Best formulas of all rounds that stay in the elite however old they are.
+        training: How the network learns, in pretraining and in the search.
+        samples: Formulas of a round: samples of the network and mutations.
+        grammar_mask: Whether the grammar's mask makes every sample a complete formula.
+            Without it samples that are not formulas are discarded.
         local_share: Share of the samples drawn around the latent vectors of the elite
             instead of from the prior.
         local_noise: Standard deviation of the noise around them.
-        mutation_share: Share of a round's formulas that are small changes to the best ones
+        mutation_share: Share of a round's formulas that are mutations of the best ones
             instead of samples of the network; none in the first round.
+        discard_duplicates: Whether formulas numerically equivalent to earlier ones, up to a
+            factor, are discarded; only with linear scaling. A formula with the same tokens
+            is never scored twice.
+        linear_scaling: Whether formulas for a table get the best factor and offset before
+            they are compared with the target (Keijzer 2003). Without it they are compared
+            as they stand and hold no fitted constants.
+        recent_rounds: Rounds whose formulas compete for the elite.
+        elite_share: Size of the elite, as a share of the samples of the recent rounds.
+        hall_of_fame: Best formulas of all rounds that stay in the elite however old they are.
+        elite_passes: Times the network is trained on the elite in a round.
+        epochs: Most rounds of sampling and retraining.
         target_loss: The search ends once a loss is not above this.
         patience: Rounds without a better loss after which the search ends; ``None`` for
             no such end.
@@ -108,29 +120,36 @@ class SearchSettings:
         UserError: If a number is out of its range.
     """
 
+    # Pretraining
     corpus_size: int = 10_000
+    validation_size: int = 500
     pretraining_epochs: int = 10
-    epochs: int = 60
-    samples: int = 2000
-    elite_share: float = 0.02
-    memory: int = 5
-    passes: int = 1
     network: NetworkSettings = field(default_factory=NetworkSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
-    validation_size: int = 500
-    masked: bool = True
-    deduplicated: bool = True
-    scaled: bool = True
-    hall_of_fame: int = 0
+
+    # Sampling, mutations and scoring
+    samples: int = 2000
+    grammar_mask: bool = True
     local_share: float = 0.0
     local_noise: float = 0.5
     mutation_share: float = 0.8
+    discard_duplicates: bool = True
+    linear_scaling: bool = True
+
+    # Population and retraining
+    recent_rounds: int = 5
+    elite_share: float = 0.02
+    hall_of_fame: int = 0
+    elite_passes: int = 1
+
+    # When the search ends
+    epochs: int = 60
     target_loss: float = 0.0
     patience: int | None = None
     max_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("corpus_size", "epochs", "samples", "memory", "passes"):
+        for name in ("corpus_size", "epochs", "samples", "recent_rounds", "elite_passes"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
         for name in ("pretraining_epochs", "validation_size", "hall_of_fame"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
@@ -153,10 +172,7 @@ def _require(holds: bool, name: str, value: object, allowed: str) -> None:
 
 PresetName = Literal["default", "paper"]
 
-
 _PAPER_LATENTS = (8, 128)
-
-
 _PAPER_CONSTANTS = ("-1", *(str(n) for n in range(1, 11)), "e", "pi")
 
 
@@ -165,10 +181,10 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
 
     ``"paper"`` is the method of Popov, Lazarev, Belavin, Derkach and Ustyuzhanin, PeerJ
     Computer Science 9:e1241 (2023): 40,000 random formulas and 10,000 to validate on, 50
-    epochs; then 5,000 samples an epoch from the prior, not masked, of which those that are
-    formulas are scored as they stand, and the best 5 % of the last five epochs are learned
-    once; how many such epochs there are is our choice. ``"default"`` masks the samples,
-    fits constants, factor and offset, and tries small changes to good formulas as well.
+    epochs; then 5,000 samples an epoch from the prior, without a mask, of which those that
+    are formulas are scored as they stand, and the network is trained once on the best 5 %
+    of the last five epochs; how many such epochs there are is our choice. ``"default"``
+    masks the samples, fits constants, factor and offset, and mutates good formulas as well.
 
     Args:
         name: ``"default"`` or ``"paper"``.
@@ -188,19 +204,19 @@ def preset(name: PresetName = "default", latent: int | None = None) -> SearchSet
         corpus_size=40_000,
         validation_size=10_000,
         pretraining_epochs=50,
-        epochs=50,
-        samples=5_000,
-        elite_share=0.05,
-        memory=5,
-        passes=1,
         network=NetworkSettings(embedding=128, hidden=128, latent=latent or most, dropout=0.1),
         training=TrainingSettings(
             learning_rate=5e-4, betas=(0.5, 0.999), kl_weight=0.5, batch_size=256
         ),
-        masked=False,
-        deduplicated=False,
-        scaled=False,
+        samples=5_000,
+        grammar_mask=False,
         mutation_share=0.0,
+        discard_duplicates=False,
+        linear_scaling=False,
+        recent_rounds=5,
+        elite_share=0.05,
+        elite_passes=1,
+        epochs=50,
     )
 
 

@@ -1,4 +1,4 @@
-"""Training the network with Lightning, on random formulas first, then on the elite."""
+"""The network as a Lightning module, and the batches it is trained on."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Batches:
         if seed is not None:
             ids = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))]
         self._batches = torch.split(ids, batch_size) if len(ids) else ()
-        self._first = 0  # to give in the next pass
-        self._given = 0
+        self._first = 0  # of the next pass
+        self._n_given = 0
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -36,15 +36,15 @@ class Batches:
     def __iter__(self) -> Iterator[torch.Tensor]:
         first, self._first = self._first, 0
         for number in range(first, len(self)):
-            self._given = number + 1
+            self._n_given = number + 1
             yield self._batches[number]
 
     def state_dict(self) -> dict[str, int]:
         """How many batches of the epoch were given."""
-        return {"given": self._given}
+        return {"given": self._n_given}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Go on behind the batches that were given."""
+        """Continue after the batches that were given."""
         self._first = state["given"]
 
 
@@ -61,13 +61,13 @@ class SEGVAEModule(L.LightningModule):
 
         Args:
             ids: Ids, shape ``(B, T)``.
-            prefix: Of the names under which the parts are logged, per epoch.
+            prefix: Of the names under which the terms are logged, per epoch.
         """
         reconstruction, mean, log_variance = self.network.reconstruction(ids)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1).mean()
         loss: torch.Tensor = reconstruction + self.training_settings.kl_weight * divergence
-        figures = {"reconstruction": reconstruction, "divergence": divergence, "loss": loss}
-        named = {prefix + name: value for name, value in figures.items()}
+        terms = {"reconstruction": reconstruction, "divergence": divergence, "loss": loss}
+        named = {prefix + name: value for name, value in terms.items()}
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(ids))
         return loss
 
@@ -76,7 +76,7 @@ class SEGVAEModule(L.LightningModule):
         return self._shared_step(batch, "")
 
     def validation_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
-        """The loss of a batch that is not learned, shape ``(B, T)``."""
+        """The loss of a batch of the hold-out, shape ``(B, T)``."""
         return self._shared_step(batch, "validation_")
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

@@ -251,7 +251,7 @@ PAPER = dataclasses.replace(
     epochs=3,
     samples=300,
     network=NetworkSettings(embedding=16, hidden=32, latent=8),
-    masked=True,  # so small a network writes hardly any formula unaided
+    grammar_mask=True,  # so small a network writes hardly any formula unaided
 )
 
 
@@ -268,7 +268,7 @@ def test_the_published_method_takes_formulas_as_they_stand():
     for equation in model.front_:
         error = np.mean((equation.expression(columns) - target) ** 2)
         assert equation.loss == pytest.approx(error)
-    with pytest.raises(UserError, match=r"max_fitted=2.*scaled=True"):
+    with pytest.raises(UserError, match=r"max_fitted=2.*linear_scaling=True"):
         SEGVAERegressor(preset="paper", search_settings=PAPER, max_fitted=2).fit(points, target)
 
 

@@ -1,4 +1,4 @@
-"""The generator and the search: what they write, that they learn, that they repeat."""
+"""The generator and the search: what they make, that they learn, that they repeat."""
 
 import dataclasses
 
@@ -12,11 +12,12 @@ from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.segvae import (
     AdditiveObjective,
+    Criteria,
     FitSettings,
     Scored,
+    Search,
     SearchSettings,
     pretrain,
-    search,
 )
 from matbench_segvae.segvae.duplicates import Duplicates
 from matbench_segvae.segvae.mutations import Mutations
@@ -29,7 +30,7 @@ from matbench_segvae.segvae.settings import TrainingSettings
 
 def quick_search(seed=0):
     objective = AdditiveObjective(planted_problem(), ("r",), FitSettings(), seed)
-    return search(GRAMMAR, objective, pretrain(GRAMMAR, QUICK, seed), QUICK, seed).front()
+    return Search(GRAMMAR, objective, pretrain(GRAMMAR, QUICK, seed), QUICK, seed).run().front()
 
 
 def test_random_formulas_are_valid_different_and_repeatable():
@@ -78,7 +79,9 @@ def test_pretraining_teaches_the_network_to_give_formulas_back():
         return float((logits.argmax(2) == ids)[ids != 0].float().mean())
 
     untrained = share_given_back(
-        pretrain(GRAMMAR, SearchSettings(300, 0, network=QUICK.network), 0)
+        pretrain(
+            GRAMMAR, SearchSettings(corpus_size=300, pretraining_epochs=0, network=QUICK.network), 0
+        )
     )
     assert share_given_back(pretrain(GRAMMAR, settings, 0)) > untrained + 0.3
 
@@ -117,7 +120,7 @@ def test_formulas_that_are_not_admissible_never_win():
         ("r",),
         FitSettings(),
         0,
-        admissible=lambda program, constants, group: np.arange(len(program)) % 2 != 0,
+        Criteria(admissible=lambda program, constants, group: np.arange(len(program)) % 2 != 0),
     )
     refused, kept = objective.score([("exp", "r"), ("inv", "r")])
     assert refused.loss == float("inf")
@@ -153,8 +156,8 @@ def test_losses_are_those_of_all_rows_however_few_starts_are_tried_on():
         values = Expression(scored.tokens, tuple(scored.constants[0]))({"r": points[:, 0]})
         design = np.stack([np.ones_like(values), values], axis=1)
         root = np.sqrt(weights)
-        rest = np.linalg.lstsq(design * root[:, None], target * root, rcond=None)[1]
-        assert scored.loss == pytest.approx(np.sqrt(rest[0] / len(target)), rel=1e-6)
+        squares = np.linalg.lstsq(design * root[:, None], target * root, rcond=None)[1]
+        assert scored.loss == pytest.approx(np.sqrt(squares[0] / len(target)), rel=1e-6)
     assert scores[0].loss == pytest.approx(0.01, rel=0.2)
     assert scores[0].constants[0, 0] == pytest.approx(-0.8, abs=0.05)
 
@@ -174,21 +177,23 @@ def test_hints_are_where_a_fit_begins():
     assert loss({tokens: np.array([[np.nan]])}) == loss(None)
 
 
-def test_formulas_without_fitted_numbers_are_told_how_good_whole_numbers_make_them():
+def test_formulas_without_fitted_numbers_are_scored_with_whole_numbers_too():
     points = np.linspace(1, 2, 30)[:, None]
     r = points[:, 0]
     target = 3 - 2 * np.exp(r)
     problem = AdditiveProblem.table(points, target, np.ones(30))
-    objective = AdditiveObjective(problem, ("r",), FitSettings(), 0, constant_free_target=target)
+    criteria = Criteria(constant_free_target=target)
+    objective = AdditiveObjective(problem, ("r",), FitSettings(), 0, criteria)
     law, line, fitted = objective.score([("exp", "r"), ("r",), ("exp", "mul", "c", "r")])
-    assert law.plain == pytest.approx(0, abs=1e-12)
-    assert 0.01 < line.plain < 10
-    assert fitted.plain == np.inf
+    assert law.constant_free_loss == pytest.approx(0, abs=1e-12)
+    assert 0.01 < line.constant_free_loss < 10
+    assert fitted.constant_free_loss == np.inf
 
 
 def test_formulas_taken_as_they_stand_get_no_help():
     points, target, weights = sampled_table()
-    objective = DirectObjective(points, target, weights, ("r",))
+    problem = AdditiveProblem.table(points, target, weights)
+    objective = DirectObjective(problem, ("r",))
     (scored, undefined) = objective.score([("mul", "2", "r"), ("log", "sub", "r", "2")])
     error = np.sqrt(np.average((2 * points[:, 0] - target) ** 2, weights=weights))
     assert scored.loss == scored.constant_free_loss == pytest.approx(error)
@@ -217,33 +222,33 @@ def after(tokens: tuple[str, ...], pattern: tuple[str, ...], token: str) -> list
     return found
 
 
-def test_changed_formulas_keep_the_grammar_and_are_new():
+def test_mutated_formulas_keep_the_grammar_and_are_new():
     parents = [
         fitted_sum(),
         Scored(("mul", "c", "x"), 0.3, np.array([[2.0], [3.0]])),
         Scored(("x",), 0.5, np.empty((2, 0))),
     ]
-    seen = {parent.tokens: parent for parent in parents}
-    changes = Mutations(WIDE, seen)
-    drawn = changes.drawn([parents, parents[1:]], 500, np.random.default_rng(0))
-    assert 250 < len(drawn) <= 500  # fewer than asked for, where little is new
-    for tokens, hint in {**changes.shorter(parents), **drawn}.items():
+    known = {parent.tokens: parent for parent in parents}
+    mutations = Mutations(WIDE, known)
+    drawn = mutations.draw([parents, parents[1:]], 500, np.random.default_rng(0))
+    assert 250 < len(drawn) <= 500  # fewer where little is new
+    for tokens, hint in {**mutations.simplify(parents), **drawn}.items():
         Expression(tokens)  # raises if it is not one complete formula
         assert len(tokens) <= WIDE.max_length
         assert tokens.count("c") <= WIDE.max_fitted
         assert WIDE.keeps(tokens)
         assert canonical(tokens) == tokens
-        assert tokens not in seen
+        assert tokens not in known
         assert hint.shape == (2, tokens.count("c"))
 
 
-def test_what_stays_of_a_changed_formula_keeps_its_constants():
+def test_what_remains_of_a_mutated_formula_keeps_its_constants():
     parent = fitted_sum()
     of_cos, of_exp = parent.constants.T
-    changes = Mutations(WIDE, {parent.tokens: parent})
-    changed = changes.drawn([[parent]], 1000, np.random.default_rng(1))
+    mutations = Mutations(WIDE, {parent.tokens: parent})
+    drawn = mutations.draw([[parent]], 1000, np.random.default_rng(1))
     turned = 0
-    for tokens, hint in changed.items():
+    for tokens, hint in drawn.items():
         cos = after(tokens, ("cos", "mul", "?", "y"), "?")
         exp = after(tokens, ("exp", "mul", "?", "x"), "?")
         for places, value in ((cos, of_cos), (exp, of_exp)):
@@ -255,11 +260,11 @@ def test_what_stays_of_a_changed_formula_keeps_its_constants():
     assert turned > 10  # where the longer argument is now the other one
 
 
-def test_shorter_formulas_go_on_from_the_constants_that_are_left():
+def test_simplified_formulas_start_from_the_constants_that_are_left():
     tokens = canonical(parse("exp(0.5*x) + 0.5*cos(0.5*y)", ("x", "y")).tokens)
     assert tokens == ("add", "exp", "mul", "c", "x", "mul", "c", "cos", "mul", "c", "y")
     parent = Scored(tokens, 0.1, np.array([[1.0, 2.0, 3.0]]))
-    shorter = Mutations(WIDE, {}).shorter([parent])
+    simplified = Mutations(WIDE, {}).simplify([parent])
     expected = {
         ("exp", "mul", "c", "x"): [1.0],
         ("mul", "c", "cos", "mul", "c", "y"): [2.0, 3.0],
@@ -270,11 +275,11 @@ def test_shorter_formulas_go_on_from_the_constants_that_are_left():
         ("add", "c", "mul", "c", "cos", "mul", "c", "y"): [np.nan, 2.0, 3.0],
     }
     for formula, constants in expected.items():
-        np.testing.assert_array_equal(shorter[formula], [constants])
+        np.testing.assert_array_equal(simplified[formula], [constants])
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_search_tells_the_fit_where_changed_formulas_come_from(share):
+def test_a_search_gives_the_fit_the_constants_of_mutated_formulas(share):
     class Listening(AdditiveObjective):
         def score(self, formulas, hints=None):
             rounds.append(hints)
@@ -283,32 +288,35 @@ def test_a_search_tells_the_fit_where_changed_formulas_come_from(share):
     rounds = []
     settings = dataclasses.replace(QUICK, mutation_share=share)
     objective = Listening(planted_problem(), ("r",), FitSettings(), 0)
-    search(GRAMMAR, objective, pretrain(GRAMMAR, settings, 0), settings, 0)
-    assert not rounds[0]  # there is nothing to change yet
+    Search(GRAMMAR, objective, pretrain(GRAMMAR, settings, 0), settings, 0).run()
+    assert not rounds[0]  # there is nothing to mutate yet
     given = [np.isfinite(hint).any() for hints in rounds[1:] for hint in hints.values()]
     assert sum(given) > 20 if share else not given
 
 
-def test_a_language_without_fitted_constants_gets_none_by_changes():
+def test_a_language_without_fitted_constants_gets_none_by_mutations():
     grammar = Grammar(("x",), fitted_constants=False)
     parent = Scored(("add", "x", "sin", "x"), 0.1, np.empty((1, 0)))
-    changes = Mutations(grammar, {})
-    changed = [*changes.shorter([parent])]
-    changed += changes.drawn([[parent]], 50, np.random.default_rng(0))
-    assert {token for tokens in changed for token in tokens} <= set(grammar.tokens)
+    mutations = Mutations(grammar, {})
+    mutated = [*mutations.simplify([parent])]
+    mutated += mutations.draw([[parent]], 50, np.random.default_rng(0))
+    assert {token for tokens in mutated for token in tokens} <= set(grammar.tokens)
 
 
-def test_duplicates_are_told_by_what_they_say():
+def test_duplicates_are_recognised_by_their_values():
     def new(*texts):
         duplicates = Duplicates(("x", "y"))
+        formulas = [canonical(parse(text, ("x", "y")).tokens) for text in texts]
         return [
-            text for text in texts if duplicates.new([canonical(parse(text, ("x", "y")).tokens)])
+            text
+            for text, tokens in zip(texts, formulas, strict=True)
+            if duplicates.discard_from([tokens])
         ]
 
-    # x + x*x says x*(1 + x) in as many words: whichever comes first stays.
+    # x + x*x is x*(1 + x) with as many tokens: whichever comes first stays.
     assert new("x*(1 + x)", "x + x*x") == ["x*(1 + x)"]
     assert new("x + x*x", "x*(1 + x)") == ["x + x*x"]
-    # A factor is free in every fit; a shorter way to say it is welcome, a longer one is not.
+    # A factor is free in every fit; a shorter equivalent is welcome, a longer one is not.
     assert new("2*x - 2*y", "x - y", "y - x", "3*(x - y)") == ["2*x - 2*y", "x - y"]
     assert new("x*(1 + x)", "x + x**2", "x*(1 + x)") == ["x*(1 + x)", "x + x**2"]
     assert new("exp(x + y)", "exp(x)*exp(y)") == ["exp(x + y)"]
@@ -317,30 +325,30 @@ def test_duplicates_are_told_by_what_they_say():
     assert new(*different) == different
 
 
-def test_duplicates_are_told_where_they_are_undefined_in_places():
+def test_duplicates_are_recognised_where_they_are_undefined_in_places():
     duplicates = Duplicates(("x",))
-    assert duplicates.new([("log", "x"), ("neg", "log", "x")]) == [("log", "x")]
+    assert duplicates.discard_from([("log", "x"), ("neg", "log", "x")]) == [("log", "x")]
 
 
 def test_duplicates_within_a_batch_leave_one():
     duplicates = Duplicates(("x",))
     batch = [("mul", "x", "x"), ("square", "x"), ("mul", "2", "square", "x"), ("log", "x")]
-    assert duplicates.new(batch) == [("mul", "x", "x"), ("square", "x"), ("log", "x")]
-    assert duplicates.new(batch) == []
-    assert duplicates.new([]) == []
+    assert duplicates.discard_from(batch) == [("mul", "x", "x"), ("square", "x"), ("log", "x")]
+    assert duplicates.discard_from(batch) == []
+    assert duplicates.discard_from([]) == []
 
 
-def memory_of(*scores: tuple[str, float], floor: float = 0.0) -> Population:
-    """A memory of one round; every ``0.5`` in a formula is a fitted constant."""
-    memory = Population(Grammar(("x", "y")), n_recent=5, hall_of_fame_size=3, floor=floor)
+def population_of(*scores: tuple[str, float], floor: float = 0.0) -> Population:
+    """A population of one round; every ``0.5`` in a formula is a fitted constant."""
+    population = Population(Grammar(("x", "y")), n_recent=5, hall_of_fame_size=3, floor=floor)
     found = [
         Scored(tokens, loss, np.full((1, tokens.count("c")), 0.5))
         for tokens, loss in (
             (canonical(parse(text, ("x", "y")).tokens), loss) for text, loss in scores
         )
     ]
-    memory.add([scored.tokens for scored in found], found)
-    return memory
+    population.add([scored.tokens for scored in found], found)
+    return population
 
 
 def texts(scores: list[Scored]) -> list[str]:
@@ -348,17 +356,17 @@ def texts(scores: list[Scored]) -> list[str]:
 
 
 def test_formulas_with_fewer_constants_keep_a_front_of_their_own():
-    memory = memory_of(("x", 1.0), ("cos(x)", 0.9), ("x*y", 0.6), ("0.5 + x", 0.5))
-    assert texts(memory.front()) == ["x", "cos(x)", "x*y", "c0 + x"]
+    population = population_of(("x", 1.0), ("cos(x)", 0.9), ("x*y", 0.6), ("0.5 + x", 0.5))
+    assert texts(population.front()) == ["x", "cos(x)", "x*y", "c0 + x"]
     # Better by its constant, and no more complex than a formula without one.
-    memory = memory_of(("x", 1.0), ("cos(x*y)", 0.6), ("0.5 + x", 0.5))
-    assert texts(memory.front()) == ["x", "c0 + x"]
-    assert texts(memory.fronts()) == ["x", "cos(x*y)", "c0 + x"]
-    assert memory.constant_free_front() == []
+    population = population_of(("x", 1.0), ("cos(x*y)", 0.6), ("0.5 + x", 0.5))
+    assert texts(population.front()) == ["x", "c0 + x"]
+    assert texts(population.fronts()) == ["x", "cos(x*y)", "c0 + x"]
+    assert population.constant_free_front() == []
 
 
 def test_below_the_floor_only_complexity_counts():
-    memory = memory_of(("x", 1.0), ("x*y", 0.01), ("cos(x)*y", 0.001), floor=0.02)
-    assert texts(memory.front()) == ["x", "x*y"]
-    assert texts([memory.leader]) == ["x*y"]
-    assert texts([memory_of(("x*y", 0.01), ("cos(x)*y", 0.001)).leader]) == ["y*cos(x)"]
+    population = population_of(("x", 1.0), ("x*y", 0.01), ("cos(x)*y", 0.001), floor=0.02)
+    assert texts(population.front()) == ["x", "x*y"]
+    assert texts([population.leader]) == ["x*y"]
+    assert texts([population_of(("x*y", 0.01), ("cos(x)*y", 0.001)).leader]) == ["y*cos(x)"]

@@ -16,9 +16,11 @@ from matbench_segvae.expressions import Expression, Grammar, no_nesting_of
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.segvae import (
     AdditiveObjective,
+    Criteria,
     FitSettings,
     NetworkSettings,
     Scored,
+    Search,
     SearchSettings,
     SEGVAEModule,
     TrainingSettings,
@@ -27,13 +29,11 @@ from matbench_segvae.segvae import (
     pretrain,
     pretrained,
     pretraining,
-    search,
 )
 from matbench_segvae.segvae.lstm import LSTM, Packing
 from matbench_segvae.segvae.network import ExpressionVAE
 from matbench_segvae.segvae.random_formulas import complete_rows, random_formulas
 from matbench_segvae.segvae.scoring import DirectObjective
-from matbench_segvae.segvae.search import SearchData
 from matbench_segvae.segvae.training import Batches
 
 GRAMMAR = Grammar(("x",), ("add", "mul", "exp", "cos"), constants=("2",), max_length=9)
@@ -43,7 +43,7 @@ SETTINGS = SearchSettings(
     pretraining_epochs=1,
     epochs=5,
     samples=100,
-    passes=2,
+    elite_passes=2,
     hall_of_fame=20,
     local_share=0.3,
     network=NetworkSettings(embedding=16, hidden=24, latent=8),
@@ -96,8 +96,8 @@ def run(weights):
     def run(settings=SETTINGS, objective=None, **more):
         module = SEGVAEModule(len(GRAMMAR.tokens), settings.network, settings.training)
         module.load_state_dict(weights)
-        memory = search(GRAMMAR, objective or GuessingObjective(), module, settings, 7, **more)
-        return as_tuples(memory.front())
+        search = Search(GRAMMAR, objective or GuessingObjective(), module, settings, 7)
+        return as_tuples(search.run(**more).front())
 
     return run
 
@@ -119,7 +119,7 @@ def every_epoch(folder):
 
 
 class Stop(Callback):
-    """Ends a search at an epoch or a step, the way it is told."""
+    """Ends a search at an epoch or a step, in one way or another."""
 
     def __init__(self, how, epoch=None, step=None):
         self.how, self.epoch, self.step = how, epoch, step
@@ -137,13 +137,13 @@ def interrupt(trainer):
     raise KeyboardInterrupt
 
 
-def ask_to_stop(trainer):
+def stop_after_epoch(trainer):
     trainer.should_stop = True
 
 
 @pytest.fixture
 def assert_resumes(run):
-    """Check that the rest of a search is what it would have been without the stop."""
+    """Check that a resumed search is what it would have been without the stop."""
 
     def check(checkpoint):
         uninterrupted, resumed = GuessingObjective(), GuessingObjective(seed=99)
@@ -162,7 +162,7 @@ def test_a_search_resumed_after_fewer_epochs_ends_the_same(run, tmp_path, epochs
     assert_resumes(tmp_path / f"epoch={epochs - 1}.ckpt")
 
 
-@pytest.mark.parametrize(("how", "epoch"), [(interrupt, 1), (interrupt, 3), (ask_to_stop, 2)])
+@pytest.mark.parametrize(("how", "epoch"), [(interrupt, 1), (interrupt, 3), (stop_after_epoch, 2)])
 def test_a_search_stopped_from_outside_and_resumed_ends_the_same(
     run, tmp_path, how, epoch, assert_resumes
 ):
@@ -205,6 +205,23 @@ def test_a_search_interrupted_while_scoring_resumes_from_before(run, tmp_path, a
     assert_resumes(tmp_path / "last.ckpt")
 
 
+def test_formulas_sampled_in_an_interrupted_round_are_counted_once():
+    class Interrupted:
+        def score(self, formulas, hints=None):
+            raise KeyboardInterrupt
+
+    module = SEGVAEModule(len(GRAMMAR.tokens), SETTINGS.network, SETTINGS.training)
+    search = Search(GRAMMAR, Interrupted(), module, SETTINGS, 0)
+    with pytest.raises(KeyboardInterrupt):
+        search.round()
+    assert search.state_dict()["n_sampled"] == 0
+    resumed = Search(GRAMMAR, GuessingObjective(), module, SETTINGS, 0)
+    resumed.load_state_dict(search.state_dict())
+    resumed.round()
+    assert resumed.n_sampled == SETTINGS.samples
+    assert resumed.metrics["sampled"] == SETTINGS.samples
+
+
 @pytest.mark.parametrize("epoch", [0, 2])
 def test_a_search_of_a_law_resumed_ends_with_the_same_front(tmp_path, epoch):
     settings = dataclasses.replace(SETTINGS, epochs=4)
@@ -214,8 +231,8 @@ def test_a_search_of_a_law_resumed_ends_with_the_same_front(tmp_path, epoch):
         module = SEGVAEModule(len(planted.GRAMMAR.tokens), settings.network, settings.training)
         module.load_state_dict(net)
         objective = AdditiveObjective(planted.planted_problem(), ("r",), FitSettings(), seed)
-        memory = search(planted.GRAMMAR, objective, module, settings, 0, **more)
-        return as_tuples(memory.front())
+        search = Search(planted.GRAMMAR, objective, module, settings, 0)
+        return as_tuples(search.run(**more).front())
 
     whole = law_search(0)
     with pytest.raises(KeyboardInterrupt):
@@ -231,13 +248,12 @@ def test_a_search_of_a_table_resumed_ends_with_the_same_fronts(weights, tmp_path
         module = SEGVAEModule(len(GRAMMAR.tokens), SETTINGS.network, SETTINGS.training)
         module.load_state_dict(weights)
         problem = AdditiveProblem.table(X[:, None], target, np.ones(len(X)))
-        objective = AdditiveObjective(
-            problem, ("x",), FitSettings(), seed, constant_free_target=target
-        )
-        memory = search(GRAMMAR, objective, module, SETTINGS, 7, **more)
-        plain = [(s.tokens, s.constant_free_loss) for s in memory.constant_free_front()]
-        stock = [[s.tokens for s in pool] for pool in memory.parents()]
-        return as_tuples(memory.fronts()), plain, stock, set(memory.best)
+        criteria = Criteria(constant_free_target=target)
+        objective = AdditiveObjective(problem, ("x",), FitSettings(), seed, criteria)
+        population = Search(GRAMMAR, objective, module, SETTINGS, 7).run(**more)
+        constant_free = [(s.tokens, s.constant_free_loss) for s in population.constant_free_front()]
+        parents = [[s.tokens for s in pool] for pool in population.parents()]
+        return as_tuples(population.fronts()), constant_free, parents, set(population.best)
 
     whole = table_search(0)
     assert whole[1][-1] == (("exp", "x"), pytest.approx(0, abs=1e-12))
@@ -257,7 +273,7 @@ def test_a_search_that_has_ended_runs_no_further_round_when_resumed(run, tmp_pat
 def test_checkpoints_hold_plain_types_only(run, tmp_path):
     run(trainer_options={"callbacks": every_epoch(tmp_path)})
     content = torch.load(tmp_path / "epoch=2.ckpt", weights_only=True)
-    assert content["SearchData"]["memory"]["rounds"] == 3
+    assert content["EliteData"]["population"]["rounds"] == 3
 
 
 def test_checkpoints_of_another_search_or_none_are_refused(run, tmp_path):
@@ -285,7 +301,7 @@ def test_loggers_get_the_figures_of_each_epoch(run, tmp_path):
         assert float(row["divergence"]) >= 0
 
 
-def test_pretraining_logs_the_loss_on_formulas_held_back(tmp_path):
+def test_pretraining_logs_the_loss_on_its_hold_out(tmp_path):
     pretrain(GRAMMAR, SETTINGS, 0, {"logger": CSVLogger(tmp_path, name="", version="")})
     with (tmp_path / "metrics.csv").open() as file:
         logged = {name for row in csv.DictReader(file) for name, value in row.items() if value}
@@ -298,9 +314,9 @@ def test_options_that_the_search_needs_for_itself_are_refused(run):
 
 
 def test_a_search_ends_when_patience_or_time_runs_out(run):
-    def rounds(**changes):
+    def rounds(**settings):
         objective = GuessingObjective()
-        front = run(dataclasses.replace(SETTINGS, **changes), objective)
+        front = run(dataclasses.replace(SETTINGS, **settings), objective)
         assert front
         return len(objective.rounds)
 
@@ -310,11 +326,12 @@ def test_a_search_ends_when_patience_or_time_runs_out(run):
 
 def test_at_its_target_a_search_has_three_rounds_to_make_the_formula_simpler():
     settings = dataclasses.replace(SETTINGS, target_loss=0.1)
-    data = SearchData(GRAMMAR, GuessingObjective(), settings, 0, lambda _: None)
+    module = SEGVAEModule(len(GRAMMAR.tokens), settings.network, settings.training)
+    search = Search(GRAMMAR, GuessingObjective(), module, settings, 0)
 
     def finished_after(*found):
-        data.memory.add([s.tokens for s in found], found)
-        return data.finished
+        search.population.add([s.tokens for s in found], found)
+        return search.finished
 
     def scored(loss, *tokens):
         return Scored(tokens, loss, np.zeros((1, 0)))
@@ -325,7 +342,7 @@ def test_at_its_target_a_search_has_three_rounds_to_make_the_formula_simpler():
     assert [finished_after() for _ in range(2)] == [False] * 2
     # Good enough is good enough: the shorter formula leads although its loss is larger.
     assert not finished_after(scored(0.09, "cos", "x"))
-    assert data.memory.leader.tokens == ("cos", "x")
+    assert search.population.leader.tokens == ("cos", "x")
     assert [finished_after() for _ in range(3)] == [False, False, True]
 
 
@@ -342,8 +359,20 @@ def test_without_formulas_or_without_defined_ones_the_search_still_ends(run):
             return [Scored(t, np.inf, np.zeros((1, t.count("c")))) for t in formulas]
 
     assert run(objective=Undefined()) == []
-    untaught = dataclasses.replace(SETTINGS, epochs=2, samples=3, masked=False)
+    untaught = dataclasses.replace(SETTINGS, epochs=2, samples=3, grammar_mask=False)
     run(untaught)
+
+
+def test_every_round_has_a_sample_of_the_network_however_few_formulas_it_has(weights):
+    settings = dataclasses.replace(SETTINGS, samples=2, mutation_share=0.9)
+    module = SEGVAEModule(len(GRAMMAR.tokens), settings.network, settings.training)
+    module.load_state_dict(weights)
+    search = Search(GRAMMAR, GuessingObjective(), module, settings, 0)
+    counts = []
+    for _ in range(3):
+        search.round()
+        counts.append(search.n_sampled)
+    assert counts[0] < counts[1] < counts[2]
 
 
 def test_samples_without_mask_are_checked():
@@ -389,8 +418,8 @@ def test_batches_hold_every_row_once_and_go_on_where_they_were():
     first = next(iterator)
     again = Batches(rows, 3, seed=1)
     again.load_state_dict(batches.state_dict())
-    rest = torch.cat(list(again))
-    assert torch.equal(torch.cat([first, rest]), torch.cat(list(Batches(rows, 3, seed=1))))
+    others = torch.cat(list(again))
+    assert torch.equal(torch.cat([first, others]), torch.cat(list(Batches(rows, 3, seed=1))))
 
 
 def test_cached_networks_search_as_fresh_ones_do(cache, monkeypatch):
@@ -399,12 +428,15 @@ def test_cached_networks_search_as_fresh_ones_do(cache, monkeypatch):
     monkeypatch.setattr(pretraining, "_in_process", {})
     monkeypatch.setattr(pretraining, "pretrain", None)  # must not be called again
     cached = pretrained(GRAMMAR, dataclasses.replace(SETTINGS, epochs=2, samples=10), 3)
-    found = [search(GRAMMAR, GuessingObjective(), m, SETTINGS, 3) for m in (fresh, cached)]
-    assert as_tuples(found[0].front()) == as_tuples(found[1].front())
+    first, second = (
+        Search(GRAMMAR, GuessingObjective(), module, SETTINGS, 3).run().front()
+        for module in (fresh, cached)
+    )
+    assert as_tuples(first) == as_tuples(second)
     assert list(cache.iterdir()) == [file]
 
 
-def test_networks_are_told_apart_by_all_that_they_depend_on(cache):
+def test_networks_are_distinguished_by_all_that_they_depend_on(cache):
     quick = dataclasses.replace(SETTINGS, pretraining_epochs=0)
     grammars = [
         GRAMMAR,
@@ -457,9 +489,10 @@ def test_presets():
         10000,
         50,
     )
-    assert (paper.samples, paper.elite_share, paper.memory) == (5000, 0.05, 5)
-    assert (paper.masked, paper.local_share, paper.hall_of_fame) == (False, 0.0, 0)
-    assert (paper.scaled, paper.deduplicated, paper.mutation_share) == (False, False, 0.0)
+    assert (paper.samples, paper.elite_share, paper.recent_rounds) == (5000, 0.05, 5)
+    assert (paper.grammar_mask, paper.local_share, paper.hall_of_fame) == (False, 0.0, 0)
+    assert (paper.linear_scaling, paper.discard_duplicates) == (False, False)
+    assert paper.mutation_share == 0.0
     assert paper.network == NetworkSettings(embedding=128, hidden=128, latent=128, dropout=0.1)
     assert preset("paper", latent=8).network.latent == 8
     assert preset() == preset("default") == SearchSettings()
@@ -479,7 +512,7 @@ def test_settings_out_of_range_are_refused():
     with pytest.raises(UserError, match="patience is 0"):
         SearchSettings(patience=0)
     with pytest.raises(UserError, match=r"mutation_share is 1\.0"):
-        SearchSettings(mutation_share=1.0)  # the network would write nothing
+        SearchSettings(mutation_share=1.0)  # the network would sample nothing
 
 
 def test_the_paper_preset_searches(cache):
@@ -493,8 +526,8 @@ def test_the_paper_preset_searches(cache):
     )
     grammar = paper_grammar(["x"])
     points, target = X[:, None], np.exp(X) + 1
-    objective = DirectObjective(points, target, np.ones(len(X)), ("x",))
-    front = search(grammar, objective, pretrained(grammar, small, 0), small, 0).front()
+    objective = DirectObjective(AdditiveProblem.table(points, target, np.ones(len(X))), ("x",))
+    front = Search(grammar, objective, pretrained(grammar, small, 0), small, 0).run().front()
     assert front
     for scored in front:
         assert scored.constants.shape == (1, 0)

@@ -13,10 +13,11 @@ from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
 from matbench_segvae.fitting.additive_problem import AdditiveProblem, powers_of_ten
 from matbench_segvae.segvae import (
     AdditiveObjective,
+    Criteria,
     FitSettings,
     Scored,
+    Search,
     pretrained,
-    search,
 )
 from matbench_segvae.segvae.domain import defined_between
 from matbench_segvae.types import Floats
@@ -65,11 +66,10 @@ def generated_terms(
     points = points / powers_of_ten(points)
     spread = float(np.sqrt(np.average((residual - np.average(residual, weights=weights)) ** 2)))
     problem = AdditiveProblem.table(points, residual / (spread or 1.0), weights)
-    objective = AdditiveObjective(
-        problem, grammar.variables, FitSettings(), seed, defined_between(points, _PROBES, seed)
-    )
+    criteria = Criteria(admissible=defined_between(points, _PROBES, seed))
+    objective = AdditiveObjective(problem, grammar.variables, FitSettings(), seed, criteria)
     module = pretrained(grammar, settings.search, _NETWORK_SEED)
-    found = search(grammar, objective, module, settings.search, seed)
+    found = Search(grammar, objective, module, settings.search, seed).run()
     one_signed = {x for x, column in zip(names, points.T, strict=True) if _of_one_sign(column)}
     return [
         Term(tuple(names.get(token, token) for token in scored.tokens))

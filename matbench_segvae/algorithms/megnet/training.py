@@ -19,7 +19,7 @@ from matbench_segvae.algorithms.megnet.graph_module import (
 )
 from matbench_segvae.algorithms.megnet.settings import MEGNetSettings
 from matbench_segvae.algorithms.protocol import FoldContext
-from matbench_segvae.lightning_tools import silent_trainer
+from matbench_segvae.lightning_tools import quiet_trainer
 
 Item = tuple[Any, float]
 """A graph in the form that the network takes, and its standardised target."""
@@ -105,7 +105,7 @@ def train(
     first = min(int(settings.burn_in_share * settings.epochs), last)
     best = BestWeights(context.report, first)
     in_order = _loader(data.training, settings.batch_size, data.join)
-    trainer = silent_trainer(
+    trainer = quiet_trainer(
         settings.epochs,
         check_val_every_n_epoch=every,
         accelerator=device(),

@@ -27,7 +27,7 @@ from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.joint_fit import LawFit, fit_law
 from matbench_segvae.fitting.robust import absolute_weights, robust_weights
 from matbench_segvae.seeding import derived_seed, drawn_rows
-from matbench_segvae.segvae import AdditiveObjective, Scored, pretrained, search
+from matbench_segvae.segvae import AdditiveObjective, Criteria, Scored, Search, pretrained
 from matbench_segvae.types import Floats
 
 Law = tuple[Scored, ...]
@@ -263,11 +263,12 @@ class PairSearch:
             return self._physics(program, constants, kind)
 
         settings, problem = self._settings, self._by_kind[kind]
-        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, admissible)
+        criteria = Criteria(admissible=admissible)
+        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, criteria)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
         few = len(problem.points) <= PAIR_GRAMMAR.max_fitted
         how = replace(settings.search, target_loss=settings.exact) if few else settings.search
-        found = search(PAIR_GRAMMAR, objective, module, how, seed, report)
+        found = Search(PAIR_GRAMMAR, objective, module, how, seed).run(report)
         every = [*found.front(), *found.best_per_complexity(settings.formulas_each)]
         return _united(every)
 
