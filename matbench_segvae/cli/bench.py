@@ -133,7 +133,7 @@ def _pair_ablation(
     workers: int,
 ) -> None:
     """The same for searches of pair formulas, which are compared one by one."""
-    from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs
+    from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs, varied
     from matbench_segvae.benchmark import BENCHMARK_NAME, benchmark_name_of, load_task, make_task
 
     if benchmark_name_of(task_name) != BENCHMARK_NAME:
@@ -153,7 +153,11 @@ def _pair_ablation(
         table.add_column(header, justify="left" if header == "variant" else "right")
     found = {
         name: search_pairs(
-            parts, changes, seeds, rounds, out / f"{task_name}-{rounds}-{name}.jsonl", _tell_pair
+            parts,
+            varied(changes, rounds),
+            seeds,
+            out / f"{task_name}-{rounds}-{name}.jsonl",
+            _tell_pair,
         )
         for name, changes in chosen.items()
     }

@@ -1,1 +1,1 @@
-"""Pair laws: their energies, their search, and what is stored of them."""
+"""Pair laws: pair energies, the search, and laws as they are stored."""

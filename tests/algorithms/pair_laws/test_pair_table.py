@@ -1,4 +1,4 @@
-"""The table of free pair values: exact, unique and never worse than a formula in training."""
+"""The table of pair energies: exact, unique and never worse than a formula in training."""
 
 import json
 from dataclasses import replace
@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 
 from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
-from matbench_segvae.algorithms.pair_laws.law import pairs_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.pair_table import PairTable
 from matbench_segvae.benchmark import make_task
-from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, defective_structure, pairs_of, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.fitting.robust import least_absolute
 
