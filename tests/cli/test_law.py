@@ -315,11 +315,11 @@ def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_an
         assert (pairs.n_structures > 0).all()
     observed = observed_pair_energies(saved.law, table, energies.to_numpy())
     values = np.concatenate([observed[kind].energies for kind in table.pair_kinds])
-    rest = energies.to_numpy() - table.counts @ values / table.n_sites
+    residuals = energies.to_numpy() - table.counts @ values / table.n_sites
     composition = table.composition / table.n_sites[:, None]
     best = fit_pair_energies(table, energies.to_numpy())
-    offsets, *_ = np.linalg.lstsq(composition, rest, rcond=None)
-    near = np.abs(rest - composition @ offsets).mean()
+    offsets, *_ = np.linalg.lstsq(composition, residuals, rcond=None)
+    near = np.abs(residuals - composition @ offsets).mean()
     assert best.training_mae <= near < 2 * best.training_mae
     pairs = table.counts.sum(axis=1)
     assert np.isnan(table.shortest).tolist() == (pairs == 0).tolist()

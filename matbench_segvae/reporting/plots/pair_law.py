@@ -50,7 +50,7 @@ def draw_law(result: LawResult, path: Path) -> Path:
 
     Args:
         result: The law and its fold.
-        path: Where to save the picture; its ending says in which format.
+        path: Where to save the picture; its suffix gives the format.
 
     Returns:
         The path.
