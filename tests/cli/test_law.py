@@ -309,12 +309,13 @@ def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_an
     structures, energies = task.df["structure"], task.df.iloc[:, -1]
     table = pairs_of(structures)
     observed = observed_pair_energies(saved.law, table, saved.law.predict(table))
-    for kind, pairs in observed.items():
-        expected = saved.law.values(kind, pairs.distances)
+    for pairs in observed:
+        expected = saved.law.values(pairs.kind, pairs.distances)
         np.testing.assert_allclose(pairs.energies, expected, atol=1e-6)
         assert (pairs.n_structures > 0).all()
     observed = observed_pair_energies(saved.law, table, energies.to_numpy())
-    values = np.concatenate([observed[kind].energies for kind in table.pair_kinds])
+    assert [pairs.kind for pairs in observed] == list(table.pair_kinds)
+    values = np.concatenate([pairs.energies for pairs in observed])
     residuals = energies.to_numpy() - table.counts @ values / table.n_sites
     composition = table.composition / table.n_sites[:, None]
     best = fit_pair_energies(table, energies.to_numpy())

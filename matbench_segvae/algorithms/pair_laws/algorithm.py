@@ -16,7 +16,7 @@ from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
-from matbench_segvae.defects import PairCounts, PairKind, pairs_of
+from matbench_segvae.defects import PairCounts, PairKind
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.lightning_tools import isolated
@@ -84,7 +84,7 @@ class SEGVAEPairLaw:
             UserError: If a structure holds a kind of defect or pair not seen in training.
         """
         saved = self._fitted()
-        return saved.law.predict(pairs_of(inputs, like=saved.kinds))
+        return saved.law.predict(saved.pairs_of(inputs))
 
     def predict_std(self, inputs: pd.Series) -> Floats:
         """Standard deviations of the energies per defect site, eV; see :meth:`SavedLaw.std`.
@@ -93,7 +93,7 @@ class SEGVAEPairLaw:
             UserError: If a structure holds a kind of defect or pair not seen in training.
         """
         saved = self._fitted()
-        return saved.std(pairs_of(inputs, like=saved.kinds))
+        return saved.std(saved.pairs_of(inputs))
 
     def describe(self) -> Mapping[str, Any]:
         """The law: formula, LaTeX, constants with intervals, range, and what it was chosen from."""

@@ -108,11 +108,13 @@ class ObservedPairEnergies:
     """Energies of pairs of one kind as fitted to data, to be compared with a law.
 
     Attributes:
+        kind: Kind of the pairs.
         distances: Å, shape ``(R,)``, ascending.
         energies: eV, shape ``(R,)``.
         n_structures: Structures that hold a pair at that distance, shape ``(R,)``.
     """
 
+    kind: PairKind
     distances: Floats
     energies: Floats
     n_structures: Ints
@@ -120,8 +122,8 @@ class ObservedPairEnergies:
 
 def observed_pair_energies(
     law: PairLaw, pairs: PairCounts, energies: Floats
-) -> dict[PairKind, ObservedPairEnergies]:
-    """Find the pair energies of data that are closest to a law.
+) -> list[ObservedPairEnergies]:
+    """Find the pair energies of data that are closest to a law, for each kind of pair.
 
     Data leave some pair energies undetermined, such as an energy that all structures have in
     common and that may belong to defects or to pairs. So pair energies are fitted to the
@@ -135,10 +137,10 @@ def observed_pair_energies(
     """
     corrections = fit_pair_energies(pairs, energies - law.predict(pairs)).pair_energies
     n_structures = (pairs.counts > 0).sum(axis=0)
-    observed = {}
+    observed = []
     for number, kind in enumerate(pairs.pair_kinds):
         rows = pairs.kind == number
         distances = pairs.distance[rows]
         values = law.values(kind, distances) + corrections[rows]
-        observed[kind] = ObservedPairEnergies(distances, values, n_structures[rows])
+        observed.append(ObservedPairEnergies(kind, distances, values, n_structures[rows]))
     return observed

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from matbench_segvae.defects import (
     count_pairs,
     ordered_defect_kinds,
     ordered_pair_kinds,
+    pairs_of,
     sparse_defects,
     term_columns,
 )
@@ -142,6 +143,15 @@ class SavedLaw:
     def kinds(self) -> PairCounts:
         """Counts of no structures, with the kinds of defects and pairs the law knows."""
         return PairCounts.none(tuple(self.law.defect_energies), tuple(self.law.pair_formulas))
+
+    def pairs_of(self, structures: Iterable[Structure]) -> PairCounts:
+        """Count the pairs of structures, in the law's order of kinds.
+
+        Raises:
+            UserError: If a structure has no known host or a kind of defect or pair that the
+                law does not know.
+        """
+        return pairs_of(structures, like=self.kinds)
 
     @property
     def determines_defect_energies(self) -> bool:

@@ -17,7 +17,6 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.benchmark import load_task, make_task
-from matbench_segvae.defects import PairKind, pairs_of
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
 from matbench_segvae.reporting.plots.style import check_format, save_figure
@@ -81,15 +80,15 @@ def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
 
 def _figure(result: LawResult, structures: pd.Series, energies: pd.Series) -> Figure:
     saved = result.saved
-    pairs = pairs_of(structures, like=saved.kinds)
+    pairs = saved.pairs_of(structures)
     observed = observed_pair_energies(saved.law, pairs, energies.to_numpy(dtype=np.float64))
     n_columns = max(len(observed), 2)
     figure = Figure(figsize=(_PANEL * n_columns, 2 * _PANEL + 0.6), layout="constrained")
     figure.suptitle(f"{result.task}, fold {result.fold}", fontweight="bold")
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     axes = above.subplots(1, len(observed), squeeze=False)[0]
-    for axis, (kind, data) in zip(axes, observed.items(), strict=True):
-        _law_panel(axis, saved, kind, data)
+    for axis, data in zip(axes, observed, strict=True):
+        _law_panel(axis, saved, data)
     axes[0].set_ylabel("K, eV")
     axes[0].legend(frameon=False, fontsize=8)
     samples = list(result.predictions)
@@ -102,8 +101,9 @@ def _figure(result: LawResult, structures: pd.Series, energies: pd.Series) -> Fi
     return figure
 
 
-def _law_panel(axis: Axes, saved: SavedLaw, kind: PairKind, data: ObservedPairEnergies) -> None:
+def _law_panel(axis: Axes, saved: SavedLaw, data: ObservedPairEnergies) -> None:
     """One kind of pair: the law, its refits and the data's own pair energies."""
+    kind = data.kind
     low, high = saved.ranges[kind]
     inside = data.distances[(data.distances >= low) & (data.distances <= high)]
     # With the data's own distances, or a narrow peak at one of them would go unseen.

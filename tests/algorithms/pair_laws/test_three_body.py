@@ -143,7 +143,7 @@ FOUR_BODY = ManyBodyTerm(
     key="four_body_eVA3",
     unit="eV Å³",
     nodes=7,
-    descriptor=lambda distances: 100.0 * (distances > 0).sum(axis=1),
+    descriptor=lambda distances: 10.0 * (distances > 0).sum(axis=1) ** 2,
     text="{}/(r1*r2*r3)",
     latex=r"\frac{{{}}}{{r_1 r_2 r_3}}",
     latex_variables="r_1, r_2, r_3",
@@ -153,7 +153,7 @@ FOUR_BODY = ManyBodyTerm(
 
 @pytest.fixture
 def four_body(monkeypatch):
-    """A second, made-up term: a hundred times the number of other defects."""
+    """A second, made-up term: ten times the squared number of other defects."""
     monkeypatch.setitem(MANY_BODY_TERMS, FOUR_BODY.key, FOUR_BODY)
 
 
@@ -169,11 +169,8 @@ def test_a_further_term_is_counted_and_fitted(four_body):
     table = count_pairs([cell([0, 40, 75, 77, 100], 6), cell([0], 6)])
     columns = [(term.name, kind) for term, kind in table.term_columns]
     assert columns == [("T", "V_Mo"), ("T", "V_S"), ("Q", "V_Mo"), ("Q", "V_S")]
-    others = 4
-    assert table.descriptors[:, 2:].tolist() == [
-        [100 * others * n for n in table.composition[0]],
-        [0, 0],
-    ]
+    expected = [[10 * 4**2 * n for n in table.composition[0]], [0, 0]]
+    assert table.descriptors[:, 2:].tolist() == expected
     rng = np.random.default_rng(0)
     many = count_pairs([cell([0, *rng.choice(range(36, 108), n, False)], 6) for n in range(6)] * 3)
     energies = (many.composition @ [7.0, 2.5] + many.descriptors[:, 2] * 0.25) / many.n_sites
@@ -188,10 +185,9 @@ def test_a_further_term_is_in_predictions_texts_and_files(four_body, law):
     assert law.complexity == replace(law, many_body={}).complexity + 5 + 2 * 7
     assert law.plain()["four_body_eVA3"] == {"V_Mo": 0.25, "V_S": 0.5}
     assert PairLaw.from_plain(json.loads(json.dumps(law.plain()))) == law
-    table = count_pairs([cell([0, 40, 75], 6)])
+    table = count_pairs([cell([0, 40], 6)])
     known = replace(law, many_body={(THREE_BODY, "V_Mo"): 1.5})
-    assert table.composition.tolist() == [[1, 2]]
-    extra = (200 * 0.25 + 2 * 200 * 0.5) / 3
+    extra = (10 * 0.25 + 10 * 0.5) / 2
     assert law.predict(table)[0] == pytest.approx(known.predict(table)[0] + extra)
 
 
