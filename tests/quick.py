@@ -13,5 +13,5 @@ PAIR_LAWS = PairLawSettings(
         network=NetworkSettings(embedding=16, hidden=32, latent=8),
     ),
     candidates=4,
-    bootstrap=5,
+    bootstrap_samples=5,
 )

@@ -18,7 +18,14 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAX_BYTES = 10_000
 
 # What a reader waits for and a test need not: the same code, with a shorter search.
-QUICK = replace(PAIR_LAWS, most_nodes=16, repeats=0, combinations=1, candidates=1, bootstrap=2)
+QUICK = replace(
+    PAIR_LAWS,
+    max_nodes=16,
+    extra_searches=0,
+    combinations_fitted=1,
+    candidates=1,
+    bootstrap_samples=2,
+)
 SHORTER = {
     "time_limit=10": "epochs=2, search_settings=QUICK.search",
     "SEGVAEPairLaw()": "SEGVAEPairLaw(QUICK)",

@@ -47,7 +47,7 @@ class SEGVAE:
         """Search on the training part of a fold.
 
         Raises:
-            UserError: If the inputs are not what the task says.
+            UserError: If the inputs are not of the type of the task.
         """
         kind = SEGVAEPairLaw() if context.on_defects else FeatureFormula()
         kind.fit(inputs, targets, context)

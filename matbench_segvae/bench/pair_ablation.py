@@ -1,7 +1,7 @@
 """What choices of the search are worth where it matters: searches for formulas of pairs.
 
-Known formulas are found or not, which tells little about a choice unless very many are
-searched. What the best formula for a kind of pair leaves over can be compared search by search.
+Known formulas are found or not, which shows little about a choice unless very many are
+searched. The losses of the best formulas for a kind of pair can be compared search by search.
 """
 
 from __future__ import annotations
@@ -13,17 +13,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 
-from matbench_segvae.algorithms.pair_laws.law import pair_problem
 from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.bench.ablation import VARIANTS, Variant
 from matbench_segvae.bench.records import append, stored
-from matbench_segvae.defects import count_pairs, shortest_distances, sparse_defects
 from matbench_segvae.errors import UserError
-from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.lightning_tools import isolated
 from matbench_segvae.segvae import Scored
 
@@ -66,8 +63,8 @@ class Comparison:
         searches: Pairs of searches with losses.
         ratio: Geometric mean of the losses with the change in units of those without it.
         error: Standard error of the ratio.
-        better: Searches that left at least 1 % less.
-        worse: Searches that left at least 1 % more.
+        better: Searches whose loss is at least 1 % smaller.
+        worse: Searches whose loss is at least 1 % larger.
     """
 
     searches: int
@@ -99,43 +96,51 @@ def pair_variants(names: Sequence[str] | None = None) -> dict[str, Variant]:
     return {name: known[name] for name in dict.fromkeys(["default", *(names or known)])}
 
 
+def varied(
+    variant: Variant, rounds: int, settings: PairLawSettings | None = None
+) -> PairLawSettings:
+    """Settings of searches of a variant.
+
+    Args:
+        variant: What is different in the search and its fits.
+        rounds: Most rounds of a search.
+        settings: What is varied; the settings of the algorithm ``segvae`` by default.
+    """
+    base = settings or PairLawSettings()
+    return replace(
+        base,
+        search=replace(base.search, **{**variant.search, "epochs": rounds}),
+        fit=replace(base.fit, **variant.fitting),
+    )
+
+
 def search_pairs(
     parts: Sequence[Part],
-    variant: Variant,
+    settings: PairLawSettings,
     seeds: int,
-    rounds: int,
     store: Path,
     report: Callable[[PairTrial], None] = lambda _: None,
-    settings: PairLawSettings | None = None,
 ) -> list[PairTrial]:
     """Search a formula for every kind of pair; what is stored is not searched again.
 
     Args:
         parts: Training parts.
-        variant: Mutations to the search and its fits.
+        settings: Of the searches; see :func:`varied`.
         seeds: Number of seeds, from 0.
-        rounds: Most rounds of a search.
-        store: File that gets a JSON line per finished search; the same file goes on.
-        report: Hears of each search that finishes.
-        settings: Of the searches; those of the algorithm ``segvae`` by default.
+        store: File that gets a JSON line per finished search; an existing one is continued.
+        report: Takes each search that finishes.
 
     Raises:
         UserError: If the file cannot be used.
     """
-    base = settings or PairLawSettings()
-    changed = replace(
-        base,
-        search=replace(base.search, **{**variant.search, "epochs": rounds}),
-        fit=replace(base.fit, **variant.fitting),
-    )
     done = {(t.part, t.kind, t.seed): t for t in stored(store, PairTrial)}
-    posed = [_posed(part) for part in parts]
+    each = [TrainingPairs.of(*part) for part in parts]
     found = []
     for seed in range(seeds):
-        for number, (problem, shortest) in enumerate(posed):
-            keys = [(number, kind, seed) for kind in range(problem.n_groups)]
+        for number, data in enumerate(each):
+            keys = [(number, kind, seed) for kind in range(len(data.pairs.pair_kinds))]
             if not done.keys() >= set(keys):
-                search = PairSearch(problem, changed, seed, shortest)
+                search = PairSearch(data, settings, seed)
                 for key in keys:
                     if key not in done:
                         done[key] = _trial(search, key)
@@ -172,15 +177,6 @@ def compared(
         better=sum(value < -0.01 for value in logs),
         worse=sum(value > 0.01 for value in logs),
     )
-
-
-def _posed(part: Part) -> tuple[AdditiveProblem, list[float]]:
-    """A training part as sums over pairs, and the shortest distance for each kind of pair, Å."""
-    structures, energies = part
-    cells = [sparse_defects(structure) for structure in structures]
-    table = count_pairs(cells)
-    problem = pair_problem(table, energies.to_numpy(dtype=np.float64))
-    return problem, shortest_distances({cell.host for cell in cells}, table.pair_kinds)
 
 
 def _trial(search: PairSearch, key: tuple[int, int, int]) -> PairTrial:

@@ -6,19 +6,13 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
-from matbench_segvae.defects import (
-    HOSTS,
-    DefectiveCell,
-    PairCounts,
-    count_pairs,
-    shortest_distances,
-    vacancies,
-)
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
+from matbench_segvae.defects import HOSTS, DefectiveCell, PairCounts, count_pairs, vacancies
 from matbench_segvae.lightning_tools import isolated
+from matbench_segvae.types import Floats
 
 _HOST = "MoS2"
 
@@ -42,7 +36,7 @@ class Scaling:
     Attributes:
         structures: Number of training structures.
         distances: Distinct kinds and distances of pairs in them.
-        seconds: Time of the search, the choice and the final fits; the network was there.
+        seconds: Time of the search, the choice and the final fits, without pretraining.
         training_mae: Of the law chosen, eV per defect site.
     """
 
@@ -80,15 +74,14 @@ def measure_scaling(
 
 def _measured(n_structures: int, seed: int, settings: PairLawSettings) -> Scaling:
     rng = np.random.default_rng(seed)
-    table = count_pairs([_random_cell(rng) for _ in range(n_structures)])
-    energies = _energies(table, rng)
-    shortest = shortest_distances([_HOST], table.pair_kinds)
+    pairs = count_pairs([_random_cell(rng) for _ in range(n_structures)])
+    data = TrainingPairs(pairs, _energies(pairs, rng), (_HOST,))
     start = time.perf_counter()
     with isolated(seed):
-        found = search_laws(table, energies, shortest, settings, seed, lambda _: None)
-    chosen = best_law(found, settings.patience).candidate
+        found = search_laws(data, settings, seed, lambda _: None)
+    chosen = best_law(found, settings.min_gain)
     seconds = time.perf_counter() - start
-    return Scaling(n_structures, len(table.distance), seconds, chosen.fit.mae)
+    return Scaling(n_structures, len(pairs.distance), seconds, chosen.fit.mae)
 
 
 def _random_cell(rng: np.random.Generator) -> DefectiveCell:
@@ -106,8 +99,8 @@ def _random_cell(rng: np.random.Generator) -> DefectiveCell:
     return DefectiveCell(_HOST, (_REPEATS, _REPEATS, 1), lattice, defects)
 
 
-def _energies(table: PairCounts, rng: np.random.Generator) -> NDArray[np.float64]:
+def _energies(pairs: PairCounts, rng: np.random.Generator) -> Floats:
     """Energies per defect site, eV, of a law that the search does not know."""
-    pairs = np.exp(-table.distance / 2) * np.cos(2 * table.distance + table.kind)
-    total = _DEFECT * table.n_sites + table.counts @ pairs
-    return np.asarray(total / table.n_sites + _NOISE * rng.standard_normal(len(total)))
+    values = np.exp(-pairs.distance / 2) * np.cos(2 * pairs.distance + pairs.kind)
+    total = _DEFECT * pairs.n_sites + pairs.counts @ values
+    return np.asarray(total / pairs.n_sites + _NOISE * rng.standard_normal(len(total)))

@@ -147,7 +147,7 @@ def _pair_ablation(
     out: Path,
 ) -> None:
     """The same for searches of pair formulas, which are compared search by search."""
-    from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs
+    from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs, varied
     from matbench_segvae.benchmark import BENCHMARK_NAME, benchmark_name_of, load_task, make_task
 
     if benchmark_name_of(task_name) != BENCHMARK_NAME:
@@ -166,9 +166,8 @@ def _pair_ablation(
     found = {
         name: search_pairs(
             training_sets,
-            variant,
+            varied(variant, rounds),
             seeds,
-            rounds,
             out / f"{task_name}-{rounds}-{name}.jsonl",
             _print_pair_search,
         )

@@ -1,4 +1,4 @@
-"""The commands ``matbench-segvae law …``: looking at a law that was found, and using it."""
+"""The commands ``matbench-segvae law …``: looking at a law and predicting with it."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def law_predict_command(
     from matbench_segvae.reporting.law_result import read_law_result
 
     found = read_law_result(result, task, fold)
-    rows = [(path, _predict(found.stored, path)) for path in structures]
+    rows = [(path, _predict(found.saved, path)) for path in structures]
     text = _csv(rows)
     if out is None:
         print(text, end="")
@@ -126,83 +126,87 @@ def law_predict_command(
         _write(out, text)
     if found.choice:
         print(f"note: by the law of {found.name}", file=sys.stderr)
-    if not found.stored.tells_defects_apart:
-        print(f"warning: {_not_apart(found.stored)}", file=sys.stderr)
+    if not found.saved.determines_defect_energies:
+        print(f"warning: {_undetermined(found.saved)}", file=sys.stderr)
 
 
 def _print_law(found: LawResult) -> None:
-    stored, terminal = found.stored, console()
+    saved, terminal = found.saved, console()
     seed = "" if found.seed is None else f", seed {found.seed}"
     terminal.print(Text(f"{found.name}{seed}", style="bold"), soft_wrap=True)
     errors = (
-        f"MAE {1000 * found.mae:.1f} meV in the test part, {1000 * stored.validation_mae:.1f} meV "
+        f"MAE {1000 * found.mae:.1f} meV in the test part, {1000 * saved.validation_mae:.1f} meV "
         "in validation, per defect site"
     )
-    host = ", ".join(stored.hosts)
-    for line in (errors, f"complexity {found.complexity}, host {host}", "", *_law_lines(stored)):
+    size = f"complexity {saved.law.complexity}, host {', '.join(saved.hosts)}"
+    for line in (errors, size, "", *_law_lines(saved)):
         terminal.print(Text(line), soft_wrap=True)
-    if not stored.tells_defects_apart:
-        terminal.print(Text(_not_apart(stored)), soft_wrap=True)
-    terminal.print(_numbers(stored))
-    latex = stored.law.latex(_DIGITS).replace(r" \\ ", " \\\\\n")
+    if not saved.determines_defect_energies:
+        terminal.print(Text(_undetermined(saved)), soft_wrap=True)
+    terminal.print(_numbers(saved))
+    latex = saved.law.latex(_DIGITS).replace(r" \\ ", " \\\\\n")
     terminal.print(Text(f"LaTeX, r in Å, K in eV:\n{latex}"), soft_wrap=True)
 
 
-def _law_lines(stored: SavedLaw) -> Iterator[str]:
-    """The law in words, a line for each formula, each three-body term and for the defects."""
-    for line, kinds in zip(stored.law.pair_lines(_DIGITS), stored.law.sharing(), strict=True):
-        low = min(stored.ranges[kind][0] for kind in kinds)
-        high = max(stored.ranges[kind][1] for kind in kinds)
+def _law_lines(saved: SavedLaw) -> Iterator[str]:
+    """The law in words, a line for each formula, each many-body term and for the defects."""
+    law = saved.law
+    for line, kinds in zip(law.pair_lines(_DIGITS), law.sharing(), strict=True):
+        low = min(saved.ranges[kind][0] for kind in kinds)
+        high = max(saved.ranges[kind][1] for kind in kinds)
         yield f"{line} eV, fitted for r from {low:.3f} to {high:.3f} Å"
-    for line, kind in zip(stored.law.three_body_lines(_DIGITS), stored.law.three_body, strict=True):
-        yield f"{line} eV, for any two defects at r1 and r2 Å from a {kind}"
-    energies = stored.law.defect_energies.items()
+    for line, (term, kind) in zip(law.many_body_lines(_DIGITS), law.many_body, strict=True):
+        yield f"{line} eV, {term.meaning.format(kind)}"
+    energies = law.defect_energies.items()
     yield "eps = " + ", ".join(f"{kind} {value:.{_DIGITS}g} eV" for kind, value in energies)
 
 
-def _numbers(stored: SavedLaw) -> Table:
-    """Every number of the law with its interval."""
-    interval = f"90 % of {len(stored.resampled)} refits"
+def _numbers(saved: SavedLaw) -> Table:
+    """Every number of the law with its 90 % interval."""
+    from matbench_segvae.algorithms.pair_laws.saved_law import interval
+
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("number", overflow="fold")
     table.add_column("value", justify="right", no_wrap=True)
-    table.add_column(interval, justify="right", no_wrap=True)
+    table.add_column(f"90 % of {len(saved.resampled)} refits", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    for name, value, middle, unit in _rows(stored):
-        span = f"{_figure(middle[0])} to {_figure(middle[1])}" if middle else ""
+    for name, (value, *refits), unit in _rows(saved):
+        span = " to ".join(map(_figure, interval(refits))) if refits else ""
         table.add_row(Text(name), _figure(value), span, unit)
     return table
 
 
-def _rows(stored: SavedLaw) -> Iterator[tuple[str, float, Sequence[float], str]]:
-    """Name, value, interval and unit; constants are named as in their formula."""
-    law, middle = stored.law, stored.intervals
-    for kind, energy in law.defect_energies.items():
-        yield f"eps {kind}", energy, middle.get("defect_energies_eV", {}).get(kind, ()), "eV"
-    for kind, factor in law.three_body.items():
-        yield f"T[{kind}]", factor, middle.get("three_body_eVA2", {}).get(kind, ()), "eV Å²"
-    for kind, *others in law.sharing():
-        formula, label = law.pair_formulas[kind], ", ".join([kind, *others])
+def _rows(saved: SavedLaw) -> Iterator[tuple[str, list[float], str]]:
+    """Name, value in the law and in each refit, and unit; constants are named as in formulas."""
+    laws = (saved.law, *saved.resampled)
+    for defect in saved.law.defect_energies:
+        yield f"eps {defect}", [law.defect_energies[defect] for law in laws], "eV"
+    for column in saved.law.many_body:
+        term, defect = column
+        yield f"{term.name}[{defect}]", [law.many_body[column] for law in laws], term.unit
+    for kinds in saved.law.sharing():
+        kind, label = kinds[0], ", ".join(map(str, kinds))
+        formula = saved.law.pair_formulas[kind]
         name = f"K[{label}], factor of {formula.with_constants(())}"
-        yield name, law.pair_scales[kind], middle.get("pair_scales_eV", {}).get(kind, ()), "eV"
-        spans = middle.get("pair_constants", {}).get(kind, [()] * len(formula.constants))
-        for number, (value, span) in enumerate(zip(formula.constants, spans, strict=True)):
-            yield f"K[{label}], c{number}", value, span, "r in Å"
+        yield name, [law.pair_scales[kind] for law in laws], "eV"
+        for number in range(len(formula.constants)):
+            constants = [law.pair_formulas[kind].constants[number] for law in laws]
+            yield f"K[{label}], c{number}", constants, "r in Å"
 
 
 def _figure(value: float) -> str:
     return f"{value:.{_DIGITS}g}"
 
 
-def _not_apart(stored: SavedLaw) -> str:
-    kinds = ", ".join(stored.law.defect_energies)
+def _undetermined(saved: SavedLaw) -> str:
+    kinds = ", ".join(saved.law.defect_energies)
     return (
         f"the training data do not tell the energies of {kinds} apart: energies hold only for "
         "structures with these defects in the proportions of the training data"
     )
 
 
-def _predict(stored: SavedLaw, path: Path) -> Prediction:
+def _predict(saved: SavedLaw, path: Path) -> Prediction:
     """Predict a file.
 
     Raises:
@@ -210,7 +214,7 @@ def _predict(stored: SavedLaw, path: Path) -> Prediction:
     """
     structure = _read_structure(path)
     try:
-        return stored.predict(structure)
+        return saved.predict(structure)
     except UserError as error:
         raise UserError(f"'{path}': {error}") from error
 

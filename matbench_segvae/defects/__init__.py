@@ -2,8 +2,23 @@
 
 from matbench_segvae.defects.distances import plane_distances
 from matbench_segvae.defects.hosts import HOSTS, Host
+from matbench_segvae.defects.kinds import (
+    PairKind,
+    Planes,
+    ordered_defect_kinds,
+    ordered_pair_kinds,
+    same_defects,
+    shortest_distances,
+)
+from matbench_segvae.defects.many_body import (
+    MANY_BODY_TERMS,
+    THREE_BODY,
+    ManyBodyTerm,
+    TermColumn,
+    term_columns,
+)
 from matbench_segvae.defects.orbits import Orbits, canonical_sites, vacancy_orbits
-from matbench_segvae.defects.pairs import PairCounts, count_pairs, same_defects, shortest_distances
+from matbench_segvae.defects.pairs import PairCounts, count_pairs, pairs_of
 from matbench_segvae.defects.sparse import (
     Defect,
     DefectiveCell,
@@ -14,18 +29,28 @@ from matbench_segvae.defects.sparse import (
 
 __all__ = [
     "HOSTS",
+    "MANY_BODY_TERMS",
+    "THREE_BODY",
     "Defect",
     "DefectiveCell",
     "Host",
+    "ManyBodyTerm",
     "Orbits",
     "PairCounts",
+    "PairKind",
+    "Planes",
+    "TermColumn",
     "canonical_sites",
     "count_pairs",
     "defective_structure",
+    "ordered_defect_kinds",
+    "ordered_pair_kinds",
+    "pairs_of",
     "plane_distances",
     "same_defects",
     "shortest_distances",
     "sparse_defects",
+    "term_columns",
     "vacancies",
     "vacancy_orbits",
 ]

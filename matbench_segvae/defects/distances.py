@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import itertools
+from functools import lru_cache
 
 import numpy as np
+
+from matbench_segvae.defects.hosts import Host
 
 
 def plane_distances(coords: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -27,3 +30,16 @@ def plane_distances(coords: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray,
         vectors = (difference + np.array([i, j, 0])) @ matrix
         shortest = np.minimum(shortest, np.linalg.norm(vectors, axis=2))
     return shortest, np.abs(difference[..., 2]) * np.linalg.norm(matrix[2])
+
+
+@lru_cache(maxsize=16)
+def site_distances(host: Host, nx: int, ny: int) -> tuple[np.ndarray, np.ndarray]:
+    """Compute distances and differences in height between all sites of a supercell.
+
+    Returns:
+        Two read-only arrays in Å of shape ``(n_sites, n_sites)``.
+    """
+    tables = plane_distances(host.site_coords(nx, ny), host.lattice(nx, ny).matrix)
+    for table in tables:
+        table.setflags(write=False)
+    return tables

@@ -185,9 +185,9 @@ def _image_sites(host: Host, nx: int, ny: int, plane: np.ndarray, flip: bool) ->
     images[:, 2] = -points[:, 2] if flip else points[:, 2]
     sites = np.full(len(points), -1)
     for k, offset in enumerate(offsets - centre):
-        rest = images - offset
-        cells = np.round(rest[:, :2])
-        here = np.abs(rest[:, :2] - cells).max(axis=1) + np.abs(rest[:, 2]) < 1e-3
+        distance = images - offset
+        cells = np.round(distance[:, :2])
+        here = np.abs(distance[:, :2] - cells).max(axis=1) + np.abs(distance[:, 2]) < 1e-3
         i, j = (cells[here].astype(int) % np.array([nx, ny])).T
         sites[here] = (k * nx + i) * ny + j
     if len(np.unique(sites)) != len(sites) or sites.min() < 0:

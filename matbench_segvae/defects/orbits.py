@@ -63,7 +63,7 @@ def vacancy_orbits(host: Host, nx: int, ny: int, counts: Sequence[int]) -> Orbit
         The orbits under translations and D3h, in lexicographic order.
 
     Raises:
-        UserError: If more atoms are asked for than there are, or none at all.
+        UserError: If more atoms are to be removed than there are, or none at all.
     """
     permutations = host.site_permutations(nx, ny)
     weights = len(permutations[0]) ** np.arange(sum(counts))[::-1]

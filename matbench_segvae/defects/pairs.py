@@ -2,8 +2,8 @@
 
 On a lattice the distances between defects are discrete. A law that depends on pairs
 alone therefore needs evaluating once per class, and the energy of a structure is its row
-of counts times the values of the classes. Beside them stands one number for every kind of
-defect that says how closely others crowd around it, for what pairs alone do not explain.
+of counts times the values of the classes. Beside the counts stand the descriptors of
+many-body terms (see :mod:`~matbench_segvae.defects.many_body`).
 """
 
 from __future__ import annotations
@@ -11,19 +11,29 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
+from pymatgen.core.structure import Structure
 
-from matbench_segvae.defects.distances import plane_distances
-from matbench_segvae.defects.hosts import HOSTS, Host
-from matbench_segvae.defects.sparse import Defect, DefectiveCell
+from matbench_segvae.defects.distances import site_distances
+from matbench_segvae.defects.hosts import HOSTS
+from matbench_segvae.defects.kinds import (
+    PairKind,
+    ordered_defect_kinds,
+    ordered_pair_kinds,
+    planes_of,
+)
+from matbench_segvae.defects.many_body import (
+    MANY_BODY_TERMS,
+    ManyBodyTerm,
+    TermColumn,
+    term_columns,
+)
+from matbench_segvae.defects.sparse import DefectiveCell, sparse_defects
 from matbench_segvae.errors import UserError
+from matbench_segvae.types import Floats, Ints
 
 _DECIMALS = 3  # of Å; distances that agree so far belong to one class
-
-
-_PROBE_CELL = (4, 4)  # unit cells, enough to hold every shortest distance
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,30 +44,55 @@ class PairCounts:
         defect_kinds: Names such as ``"V_Mo"``; defects on metal sites first.
         composition: How many defects of each kind a structure has, int, shape
             ``(N, len(defect_kinds))``.
-        pair_kinds: Names such as ``"V_Mo-V_S"``, or ``"V_S-V_S same plane"`` and
-            ``"V_S-V_S across"`` where the layers of the host allow both.
+        pair_kinds: Kinds of pairs, in the order of the defects in them.
         kind: Index into ``pair_kinds`` of every class, int, shape ``(R,)``; ascending.
         distance: Distance of every class, Å, shape ``(R,)``; ascending within a kind.
-        dz: Its part out of the plane, Å, not negative, shape ``(R,)``.
         counts: How many pairs of each class a structure has, int, shape ``(N, R)``.
-        crowding: For each kind of defect the sum over its defects, and over any two others
-            at distances ``r1`` and ``r2`` from it, of ``1 / (r1 r2)``, Å⁻², shape
-            ``(N, len(defect_kinds))``; 0 with fewer than three defects.
+        terms: Many-body terms whose descriptors follow.
+        descriptors: For each term and each kind of defect the sum of the term's descriptor
+            over a structure's defects of that kind, shape
+            ``(N, len(terms) * len(defect_kinds))``, the kinds of the first term first.
     """
 
     defect_kinds: tuple[str, ...]
-    composition: np.ndarray
-    pair_kinds: tuple[str, ...]
-    kind: np.ndarray
-    distance: np.ndarray
-    dz: np.ndarray
-    counts: np.ndarray
-    crowding: np.ndarray
+    composition: Ints
+    pair_kinds: tuple[PairKind, ...]
+    kind: Ints
+    distance: Floats
+    counts: Ints
+    terms: tuple[ManyBodyTerm, ...]
+    descriptors: Floats
+
+    @classmethod
+    def none(cls, defect_kinds: Sequence[str], pair_kinds: Sequence[PairKind]) -> PairCounts:
+        """Counts of no structures, to name the kinds that others may have."""
+        kinds, terms = tuple(defect_kinds), tuple(MANY_BODY_TERMS.values())
+        return cls(
+            defect_kinds=kinds,
+            composition=np.zeros((0, len(kinds)), dtype=np.int64),
+            pair_kinds=tuple(pair_kinds),
+            kind=np.zeros(0, dtype=np.int64),
+            distance=np.zeros(0),
+            counts=np.zeros((0, 0), dtype=np.int64),
+            terms=terms,
+            descriptors=np.zeros((0, len(terms) * len(kinds))),
+        )
 
     @property
-    def n_sites(self) -> np.ndarray:
+    def n_sites(self) -> Ints:
         """Number of defects of every structure, int, shape ``(N,)``."""
         return np.asarray(self.composition.sum(axis=1))
+
+    @property
+    def shortest(self) -> Floats:
+        """Shortest pair distance of every structure, Å, shape ``(N,)``; NaN without pairs."""
+        distances = np.where(self.counts > 0, self.distance, np.inf).min(axis=1, initial=np.inf)
+        return np.asarray(np.where(np.isinf(distances), np.nan, distances))
+
+    @property
+    def term_columns(self) -> tuple[TermColumn, ...]:
+        """Term and kind of defect of every column of the descriptors."""
+        return term_columns(self.terms, self.defect_kinds)
 
 
 def count_pairs(cells: Sequence[DefectiveCell], like: PairCounts | None = None) -> PairCounts:
@@ -67,125 +102,105 @@ def count_pairs(cells: Sequence[DefectiveCell], like: PairCounts | None = None) 
     Distances are those of the pristine host's sites.
 
     Args:
-        cells: Structures as told by :func:`~matbench_segvae.defects.sparse_defects`.
-        like: A table whose ``defect_kinds`` and ``pair_kinds`` to use, such as that of
-            the training data. The classes are those of ``cells`` in any case.
+        cells: Structures as described by :func:`~matbench_segvae.defects.sparse_defects`.
+        like: Counts whose kinds of defects and pairs and whose terms to use, such as those
+            of the training data. The classes are those of ``cells`` in any case.
 
     Returns:
-        The table.
+        The counts.
 
     Raises:
         UserError: If a defect or a pair is of a kind that ``like`` does not have.
     """
-    kinds = _vocabulary(cells, like)
-    composition = np.zeros((len(cells), len(kinds)), dtype=np.int64)
-    crowding = np.zeros((len(cells), len(kinds)))
-    columns = {kind: column for column, kind in enumerate(kinds)}
-    found: list[tuple[int, str, float, float]] = []  # row, pair kind, distance, |dz|
+    defect_kinds = _defect_kinds(cells, like)
+    terms = tuple(MANY_BODY_TERMS.values()) if like is None else like.terms
+    columns = {kind: column for column, kind in enumerate(defect_kinds)}
+    composition = np.zeros((len(cells), len(columns)), dtype=np.int64)
+    descriptors = np.zeros((len(cells), len(terms), len(columns)))
+    found: list[tuple[int, PairKind, float]] = []  # row, kind, distance
     for row, cell in enumerate(cells):
-        for defect, crowd in zip(cell.defects, _crowding(cell), strict=True):
-            composition[row, columns[defect.kind]] += 1
-            crowding[row, columns[defect.kind]] += crowd
+        of_defect = np.array([columns[defect.kind] for defect in cell.defects], dtype=np.int64)
+        np.add.at(composition[row], of_defect, 1)
+        for number, term in enumerate(terms):
+            np.add.at(descriptors[row, number], of_defect, term.descriptor(_distances(cell)))
         found.extend((row, *pair) for pair in _pairs(cell, columns))
-    pair_kinds = _pair_vocabulary((pair for _, pair, _, _ in found), columns, like)
-    order = {pair: index for index, pair in enumerate(pair_kinds)}
-    # A class is named by its kind and its rounded distance; (kind, distance) -> (d, |dz|).
-    classes: dict[tuple[int, float], tuple[float, float]] = {}
-    keys = []
-    for _, pair, distance, dz in found:
-        keys.append((order[pair], round(distance, _DECIMALS)))
-        classes.setdefault(keys[-1], (distance, dz))
-    ordered = sorted(classes)
-    index = {key: position for position, key in enumerate(ordered)}
-    counts = np.zeros((len(cells), len(ordered)), dtype=np.int64)
-    rows = np.array([row for row, *_ in found], dtype=np.int64)
-    np.add.at(counts, (rows, np.array([index[key] for key in keys], dtype=np.int64)), 1)
-    values = np.array([classes[key] for key in ordered]).reshape(-1, 2)
+    pair_kinds = _pair_kinds((kind for _, kind, _ in found), defect_kinds, like)
+    kind, distance, counts = _classes(found, pair_kinds, len(cells))
     return PairCounts(
-        defect_kinds=kinds,
+        defect_kinds=defect_kinds,
         composition=composition,
         pair_kinds=pair_kinds,
-        kind=np.array([kind for kind, _ in ordered], dtype=np.int64),
-        distance=values[:, 0],
-        dz=values[:, 1],
+        kind=kind,
+        distance=distance,
         counts=counts,
-        crowding=crowding,
+        terms=terms,
+        descriptors=descriptors.reshape(len(cells), len(terms) * len(columns)),
     )
 
 
-def shortest_distances(hosts: Iterable[str], pair_kinds: Sequence[str]) -> list[float]:
-    """The shortest distance, Å, at which the lattice of some host lets each kind of pair occur.
+def pairs_of(structures: Iterable[Structure], like: PairCounts | None = None) -> PairCounts:
+    """Find the defects of structures and count their pairs.
 
     Args:
-        hosts: Names of hosts, at least one.
-        pair_kinds: Kinds of pairs as a :class:`PairCounts` names them.
+        structures: Defective supercells.
+        like: Counts whose kinds of defects and pairs are known; nothing else may occur.
+
+    Raises:
+        UserError: If a structure has no known host or an unknown kind of defect or pair.
     """
-    by_host = [_shortest_on(host, pair_kinds) for host in hosts]
-    return [min(distances) for distances in zip(*by_host, strict=True)]
+    return count_pairs([sparse_defects(structure) for structure in structures], like=like)
 
 
-def _shortest_on(host: str, pair_kinds: Sequence[str]) -> list[float]:
-    lattice = HOSTS[host]
-    elements = np.array(lattice.site_elements(*_PROBE_CELL))
-    distances, heights = _site_distances(lattice, *_PROBE_CELL)
-    found = []
-    for kind in pair_kinds:
-        names, _, relation = kind.partition(" ")
-        one, two = (name.partition("_")[2] for name in names.split("-"))
-        fitting = (elements[:, None] == one) & (elements[None, :] == two) & (distances > 0)
-        if relation:
-            fitting &= (heights > 10.0**-_DECIMALS) == (relation == "across")
-        found.append(float(distances[fitting].min(initial=np.inf)))
-    return found
-
-
-def same_defects(pair_kinds: Sequence[str]) -> tuple[int, ...]:
-    """Number the kinds of pairs so that those of the same two defects share a number.
+def _classes(
+    found: Sequence[tuple[int, PairKind, float]], pair_kinds: Sequence[PairKind], n_rows: int
+) -> tuple[Ints, Floats, Ints]:
+    """Count pairs of the same kind and rounded distance.
 
     Args:
-        pair_kinds: Kinds of pairs as a :class:`PairCounts` names them.
+        found: Row, kind and distance, Å, of every pair.
+        pair_kinds: All kinds in their order.
+        n_rows: Number of structures ``N``.
 
     Returns:
-        A number for each kind, counted from 0 in the order in which they come.
+        Kind and distance of every class, ``(R,)``, and how often rows have it, ``(N, R)``.
     """
-    names = [kind.partition(" ")[0] for kind in pair_kinds]
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
-    return tuple(numbers[name] for name in names)
+    order = {kind: index for index, kind in enumerate(pair_kinds)}
+    distances: dict[tuple[int, float], float] = {}  # kind and rounded distance to the exact one
+    keys = []
+    for _, pair, distance in found:
+        keys.append((order[pair], round(distance, _DECIMALS)))
+        distances.setdefault(keys[-1], distance)
+    ordered = sorted(distances)
+    index = {key: position for position, key in enumerate(ordered)}
+    counts = np.zeros((n_rows, len(ordered)), dtype=np.int64)
+    rows = np.array([row for row, *_ in found], dtype=np.int64)
+    np.add.at(counts, (rows, np.array([index[key] for key in keys], dtype=np.int64)), 1)
+    kinds = np.array([kind for kind, _ in ordered], dtype=np.int64)
+    return kinds, np.array([distances[key] for key in ordered], dtype=np.float64), counts
 
 
-def _vocabulary(cells: Sequence[DefectiveCell], like: PairCounts | None) -> tuple[str, ...]:
-    """List the kinds of defects, those on metal sites first."""
-    # The first atom of a host is its metal.
-    kinds = {
-        defect.kind: (defect.removed != HOSTS[cell.host].elements[0], defect.kind)
-        for cell in cells
-        for defect in cell.defects
-    }
+def _defect_kinds(cells: Sequence[DefectiveCell], like: PairCounts | None) -> tuple[str, ...]:
+    """List the kinds of defects in their order."""
+    kinds = {defect.kind for cell in cells for defect in cell.defects}
     if like is None:
-        return tuple(sorted(kinds, key=lambda kind: kinds[kind]))
+        return ordered_defect_kinds(kinds, {cell.host for cell in cells})
     _refuse_unknown("defect", kinds, like.defect_kinds)
     return like.defect_kinds
 
 
-def _pair_vocabulary(
-    pairs: Iterable[str], columns: Mapping[str, int], like: PairCounts | None
-) -> tuple[str, ...]:
-    """List the kinds of pairs in the order of the defects in them, the same plane first."""
-
-    def rank(pair: str) -> tuple[int, int, bool]:
-        names, _, relation = pair.partition(" ")
-        first, second = names.split("-")
-        return columns[first], columns[second], relation == "across"
-
-    kinds = dict.fromkeys(pairs)
+def _pair_kinds(
+    pairs: Iterable[PairKind], defect_kinds: Sequence[str], like: PairCounts | None
+) -> tuple[PairKind, ...]:
+    """List the kinds of pairs in their order."""
+    kinds = set(pairs)
     if like is None:
-        return tuple(sorted(kinds, key=rank))
-    _refuse_unknown("pair", kinds, like.pair_kinds)
+        return ordered_pair_kinds(kinds, defect_kinds)
+    _refuse_unknown("pair", map(str, kinds), [str(kind) for kind in like.pair_kinds])
     return like.pair_kinds
 
 
 def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> None:
-    """Complain about kinds that the training data do not have."""
+    """Refuse kinds that the training data do not have."""
     unknown = sorted(set(found) - set(known))
     if unknown:
         raise UserError(
@@ -194,57 +209,21 @@ def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> No
         )
 
 
-def _pairs(cell: DefectiveCell, columns: Mapping[str, int]) -> list[tuple[str, float, float]]:
-    """List kind, distance and |dz| of every defect pair of a structure."""
+def _pairs(cell: DefectiveCell, columns: Mapping[str, int]) -> list[tuple[PairKind, float]]:
+    """List kind and distance, Å, of every defect pair of a structure."""
     host = HOSTS[cell.host]
-    distances, heights = _site_distances(host, *cell.repeats[:2])
+    distances, heights = site_distances(host, *cell.repeats[:2])
     pairs = []
     for one, two in itertools.combinations(cell.defects, 2):
-        dz = float(heights[one.site, two.site])
-        name = _pair_kind(host, one, two, dz, columns)
-        pairs.append((name, float(distances[one.site, two.site]), dz))
+        planes = planes_of(host, one.removed, two.removed, float(heights[one.site, two.site]))
+        first, second = sorted((one.kind, two.kind), key=columns.__getitem__)
+        distance = float(distances[one.site, two.site])
+        pairs.append((PairKind(first, second, planes), distance))
     return pairs
 
 
-def _crowding(cell: DefectiveCell) -> np.ndarray:
-    """Sum ``1 / (r1 r2)`` over any two other defects around each one, Å⁻², shape ``(n,)``."""
-    distances, _ = _site_distances(HOSTS[cell.host], *cell.repeats[:2])
+def _distances(cell: DefectiveCell) -> Floats:
+    """Distances between all defects of a structure, Å, shape ``(n, n)``."""
+    distances, _ = site_distances(HOSTS[cell.host], *cell.repeats[:2])
     sites = [defect.site for defect in cell.defects]
-    apart = distances[np.ix_(sites, sites)]
-    inverse = np.divide(1, apart, out=np.zeros_like(apart), where=apart > 0)
-    # Each two are in the square of the sum twice, and each one with itself once.
-    return np.asarray((inverse.sum(axis=1) ** 2 - (inverse**2).sum(axis=1)) / 2)
-
-
-def _pair_kind(host: Host, one: Defect, two: Defect, dz: float, columns: Mapping[str, int]) -> str:
-    """Name a pair: both defects in the table's order, and their planes if that says more."""
-    first, second = sorted((one.kind, two.kind), key=lambda kind: columns[kind])
-    relation = ""
-    if _has_layers(host, one.removed, two.removed):
-        relation = " across" if dz > 10.0**-_DECIMALS else " same plane"
-    return f"{first}-{second}{relation}"
-
-
-@lru_cache(maxsize=64)
-def _has_layers(host: Host, one: str, two: str) -> bool:
-    """Tell whether sites of two elements may differ in height in more than one way."""
-    z = [(element, xyz[2] * host.c) for element, xyz in host.atoms]
-    heights = {
-        round(abs(first - second), _DECIMALS)
-        for (a, first), (b, second) in itertools.product(z, z)
-        if (a, b) == (one, two)
-    }
-    return len(heights) > 1
-
-
-@lru_cache(maxsize=16)
-def _site_distances(host: Host, nx: int, ny: int) -> tuple[np.ndarray, np.ndarray]:
-    """Compute distances and |dz| between all sites of a supercell.
-
-    Returns:
-        Two read-only arrays in Å of shape ``(n_sites, n_sites)``.
-    """
-    tables = plane_distances(host.site_coords(nx, ny), host.lattice(nx, ny).matrix)
-    for table in tables:
-        table.setflags(write=False)
-    return tables
+    return np.asarray(distances[np.ix_(sites, sites)])

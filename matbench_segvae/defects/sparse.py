@@ -58,7 +58,7 @@ class Defect:
 
 @dataclass(frozen=True)
 class DefectiveCell:
-    """A supercell, told by its host and its defects.
+    """A supercell, described by its host and its defects.
 
     Attributes:
         host: Name of the host.
@@ -228,9 +228,9 @@ def _nearest_sites(
     Returns:
         Site numbers and distances to them in Å, both of shape ``(n,)``.
     """
-    rest = cells[:, None, :] - host.offsets[None, :, :]  # (n, atoms of the unit cell, 3)
-    whole = np.round(rest)
-    distances = np.linalg.norm((rest - whole) @ host.lattice(1, 1).matrix, axis=2)
+    offsets = cells[:, None, :] - host.offsets[None, :, :]  # (n, atoms of the unit cell, 3)
+    whole = np.round(offsets)
+    distances = np.linalg.norm((offsets - whole) @ host.lattice(1, 1).matrix, axis=2)
     k = distances.argmin(axis=1)
     rows = np.arange(len(cells))
     i, j = (whole[rows, k, :2].astype(int) % np.array([nx, ny])).T
@@ -245,7 +245,7 @@ def _trouble(
     sites: np.ndarray,
     distances: np.ndarray,
 ) -> str:
-    """Say why atoms cannot be on these sites, or nothing if they can."""
+    """Why atoms cannot be on these sites; empty if they can."""
     worst = int(distances.argmax())
     if distances[worst] > SITE_TOLERANCE:
         return (

@@ -14,12 +14,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import least_squares
 
+from matbench_segvae.expressions import Expression
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.robust import absolute_weights
 from matbench_segvae.types import Floats, Tokens
 
 _SETTLED = 1e-5  # relative gain in the absolute error at which to stop
+_ROUNDS = 12  # of reweighting at most
+_EVALUATIONS = 12  # of the law in each round at most
 _FIRST_ROUNDS = 3  # these only bring the weights into line with the formulas
 _UNDEFINED = 1e3  # residual, in sizes of the target, where a formula has no value
 
@@ -42,6 +45,12 @@ class LawFit:
     scales: Floats
     mae: float
 
+    @property
+    def expressions(self) -> list[Expression]:
+        """The formulas with their constants."""
+        each = zip(self.formulas, self.constants, strict=True)
+        return [Expression(tokens).with_constants(constants) for tokens, constants in each]
+
     def predict(self, problem: AdditiveProblem, variables: Sequence[str]) -> Floats:
         """Predictions of a problem's observations, shape ``(N,)``.
 
@@ -57,25 +66,19 @@ class LawFit:
 
 def fit_law(
     problem: AdditiveProblem,
-    formulas: Sequence[Tokens],
+    formulas: Sequence[Expression],
     variables: Sequence[str],
-    start: Sequence[Floats],
     decay: float = 0.0,
     admissible: Callable[[int, Floats], bool] = lambda group, constants: True,
-    n_rounds: int = 12,
-    n_evaluations: int = 12,
 ) -> LawFit:
     """Fit a law under absolute error.
 
     Args:
         problem: The data, with weights to start from.
-        formulas: A formula for each group.
+        formulas: A formula for each group, with the constants to start from.
         variables: Names of the columns of the points.
-        start: Constants of each formula to start from.
         decay: Weight of the constants' squares, in units of the loss of no law at all.
-        admissible: Says of a group and its constants, shape ``(C,)``, whether to keep them.
-        n_rounds: Rounds of reweighting at most.
-        n_evaluations: Evaluations of the law in each round at most.
+        admissible: Whether a group may have these constants, shape ``(C,)``.
 
     Returns:
         The fit with the smallest absolute error met on the way, the start included.
@@ -84,16 +87,17 @@ def fit_law(
         ValueError: If no constants were met that are admissible and for which the formulas
             are defined at every point of the data.
     """
-    model = _Model(problem, formulas, variables)
-    constants = [np.asarray(values, dtype=np.float64).ravel() for values in start]
+    tokens = tuple(formula.tokens for formula in formulas)
+    model = _Model(problem, tokens, variables)
+    constants = [np.array(formula.constants, dtype=np.float64) for formula in formulas]
     weights = problem.weights
     best: LawFit | None = None
-    for number in range(n_rounds):
+    for number in range(_ROUNDS):
         parameters = model.with_linear_part(constants, weights)
         if not np.isfinite(parameters).all():
             break
         if number:
-            descended = model.descend(parameters, weights, decay, n_evaluations)
+            descended = model.descend(parameters, weights, decay)
             # Once more, because the descent drifts along what the data leave open.
             parameters = model.with_linear_part(model.split(descended)[2], weights)
             if not np.isfinite(parameters).all():
@@ -106,12 +110,12 @@ def fit_law(
         settled = best is not None and mae > best.mae * (1 - _SETTLED)
         better = best is None or mae < best.mae
         if better and all(admissible(k, values) for k, values in enumerate(constants)):
-            best = LawFit(tuple(formulas), tuple(constants), linear, scales, mae)
+            best = LawFit(tokens, tuple(constants), linear, scales, mae)
         if settled and number >= _FIRST_ROUNDS:
             break
         weights = absolute_weights(residuals)
     if best is None:
-        texts = "; ".join(" ".join(tokens) for tokens in formulas)
+        texts = "; ".join(" ".join(formula) for formula in tokens)
         raise ValueError(f"'{texts}' has no admissible fit to the data")
     return best
 
@@ -158,9 +162,7 @@ class _Model:
         linear = self._problem.reweighted(weights).linear_part(columns)
         return np.concatenate([linear, *constants])
 
-    def descend(
-        self, parameters: Floats, weights: Floats, decay: float, n_evaluations: int
-    ) -> Floats:
+    def descend(self, parameters: Floats, weights: Floats, decay: float) -> Floats:
         """Parameters after a least-squares fit of all of them together."""
         root = np.sqrt(weights)
         target = self._problem.target
@@ -183,7 +185,7 @@ class _Model:
 
         with np.errstate(all="ignore"):
             found = least_squares(
-                residuals, parameters, jac=slopes, x_scale="jac", max_nfev=n_evaluations
+                residuals, parameters, jac=slopes, x_scale="jac", max_nfev=_EVALUATIONS
             )
         return np.asarray(found.x)
 

@@ -21,7 +21,7 @@ _WANTED = (
 
 @dataclass(frozen=True, eq=False)
 class LawResult:
-    """A law, and how it did on the test part of its fold.
+    """A law with its scores on the test part of its fold.
 
     Attributes:
         source: Where it was read from.
@@ -32,8 +32,7 @@ class LawResult:
         seed: Seed of the run, if recorded.
         mae: Mean absolute error of `predictions`, eV per defect site.
         predictions: Energy per defect site of the fold's test part by sample id, eV.
-        complexity: Complexity of the law.
-        stored: The law.
+        saved: The law.
     """
 
     source: Path
@@ -43,8 +42,7 @@ class LawResult:
     seed: int | None
     mae: float
     predictions: Mapping[str, float]
-    complexity: int
-    stored: SavedLaw
+    saved: SavedLaw
 
     @property
     def name(self) -> str:
@@ -100,7 +98,7 @@ def _of_task(path: Path, scores: Sequence[FoldScore], task: str | None) -> list[
 
 
 def _of_fold(path: Path, scores: Sequence[FoldScore], fold: int | None) -> tuple[FoldScore, str]:
-    """The fold asked for, or the one that stands for all, and why it does."""
+    """The requested fold, or the one that stands for all, and why it does."""
     folds = {score.fold: score for score in scores}
     numbers = _listed(sorted(folds))
     if fold is not None:
@@ -116,7 +114,6 @@ def _of_fold(path: Path, scores: Sequence[FoldScore], fold: int | None) -> tuple
 
 def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
     try:
-        stored = SavedLaw.from_description(score.params)
         seed = score.params.get("seed")
         return LawResult(
             source=path,
@@ -126,8 +123,7 @@ def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
             seed=None if seed is None else int(seed),
             mae=float(score.scores["mae"]),
             predictions=score.predictions,
-            complexity=int(score.params["complexity"]),
-            stored=stored,
+            saved=SavedLaw.from_description(score.params),
         )
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(

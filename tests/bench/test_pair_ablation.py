@@ -10,7 +10,13 @@ from quick import PAIR_LAWS
 
 from matbench_segvae.bench import pair_ablation as pair_searches
 from matbench_segvae.bench.ablation import variant
-from matbench_segvae.bench.pair_ablation import PairTrial, compared, pair_variants, search_pairs
+from matbench_segvae.bench.pair_ablation import (
+    PairTrial,
+    compared,
+    pair_variants,
+    search_pairs,
+    varied,
+)
 from matbench_segvae.benchmark import load_task, make_task
 from matbench_segvae.cli.app import main
 from matbench_segvae.errors import UserError
@@ -25,7 +31,7 @@ def part():
 
 def test_searches_are_kept_and_the_same_again(part, tmp_path, monkeypatch):
     def found(store):
-        trials = search_pairs([part], variant("default"), 1, 2, store, settings=PAIR_LAWS)
+        trials = search_pairs([part], varied(variant("default"), 2, PAIR_LAWS), 1, store)
         return [replace(trial, seconds=0) for trial in trials]
 
     first = found(tmp_path / "a.jsonl")
@@ -41,7 +47,7 @@ def test_a_variant_changes_the_search(part, tmp_path):
     losses = {
         name: [
             trial.any_length
-            for trial in search_pairs([part], variant(name), 1, 3, store, settings=PAIR_LAWS)
+            for trial in search_pairs([part], varied(variant(name), 3, PAIR_LAWS), 1, store)
         ]
         for name, store in stores.items()
     }

@@ -13,12 +13,14 @@ from quick import PAIR_LAWS
 
 import matbench_segvae.running.fold as running_fold
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
-from matbench_segvae.algorithms.pair_laws.law import pairs_of
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
-from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw, law_evidence
+from matbench_segvae.algorithms.pair_laws.pair_energies import (
+    fit_pair_energies,
+    observed_pair_energies,
+)
+from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
-from matbench_segvae.defects import HOSTS, Defect, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, Defect, defective_structure, pairs_of, vacancies
 from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.running import FoldStore, run_fold
 
@@ -137,16 +139,16 @@ def test_any_number_of_defects_and_distances_beyond_the_data(algorithm, fold_fil
 
 
 def test_the_standard_deviation_is_of_refits_and_validation(result):
-    stored = SavedLaw.from_description(result.params)
+    saved = SavedLaw.from_description(result.params)
     structure = without([0, 16])
-    table = pairs_of(pd.Series([structure]), like=stored.kinds)
-    refits = [law.predict(table)[0] for law in stored.resampled]
+    table = pairs_of(pd.Series([structure]), like=saved.kinds)
+    refits = [law.predict(table)[0] for law in saved.resampled]
     errors = [c["validation_mae"] for c in result.params["candidates"]]
-    assert stored.validation_mae in errors
-    expected = np.hypot(np.std(refits, ddof=1), STD_PER_MAE * stored.validation_mae)
-    assert stored.predict(structure).std_per_site == pytest.approx(expected)
-    alone = dataclasses.replace(stored, resampled=())
-    expected = STD_PER_MAE * stored.validation_mae
+    assert saved.validation_mae in errors
+    expected = np.hypot(np.std(refits, ddof=1), STD_PER_MAE * saved.validation_mae)
+    assert saved.predict(structure).std_per_site == pytest.approx(expected)
+    alone = dataclasses.replace(saved, resampled=())
+    expected = STD_PER_MAE * saved.validation_mae
     assert alone.predict(structure).std_per_site == pytest.approx(expected)
 
 
@@ -279,46 +281,49 @@ def test_of_a_folder_the_fold_closest_to_the_mean(store, result, capsys):
 
 
 def test_the_order_of_keys_in_a_file_does_not_matter(result):
-    stored = SavedLaw.from_description(result.params)
-    told = json.loads(json.dumps(dict(result.params), sort_keys=True))
-    again = SavedLaw.from_description(told)
-    assert again.law.lines() == stored.law.lines()
-    assert again.kinds.pair_kinds == stored.kinds.pair_kinds == KINDS
+    saved = SavedLaw.from_description(result.params)
+    described = json.loads(json.dumps(dict(result.params), sort_keys=True))
+    again = SavedLaw.from_description(described)
+    assert again.law.lines() == saved.law.lines()
+    assert again.kinds.pair_kinds == saved.kinds.pair_kinds
+    assert tuple(map(str, again.kinds.pair_kinds)) == KINDS
 
 
-def test_energies_that_the_data_do_not_tell_apart_are_said_to_be(result):
-    stored = SavedLaw.from_description(result.params)
-    assert stored.tells_defects_apart
+def test_energies_that_the_data_do_not_determine_are_reported(result):
+    saved = SavedLaw.from_description(result.params)
+    assert saved.determines_defect_energies
     # Of one composition only the sum is known: refits change all energies by one factor.
     refits = tuple(
         dataclasses.replace(
             law, defect_energies={"V_Mo": 6.2 * (1 + i / 100), "V_S": 3.1 * (1 + i / 100)}
         )
-        for i, law in enumerate(stored.resampled)
+        for i, law in enumerate(saved.resampled)
     )
-    assert not dataclasses.replace(stored, law=refits[0], resampled=refits).tells_defects_apart
+    assert not dataclasses.replace(
+        saved, law=refits[0], resampled=refits
+    ).determines_defect_energies
 
 
 def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_any(task, result):
-    stored = SavedLaw.from_description(result.params)
+    saved = SavedLaw.from_description(result.params)
     structures, energies = task.df["structure"], task.df.iloc[:, -1]
     table = pairs_of(structures)
-    made = pd.Series(stored.law.predict(table), structures.index)
-    evidence = law_evidence(stored, structures, made)
-    for kind, pairs in evidence.pairs.items():
-        expected = stored.law.values(kind, pairs.distances)
+    observed = observed_pair_energies(saved.law, table, saved.law.predict(table))
+    for pairs in observed:
+        expected = saved.law.values(pairs.kind, pairs.distances)
         np.testing.assert_allclose(pairs.energies, expected, atol=1e-6)
         assert (pairs.n_structures > 0).all()
-    evidence = law_evidence(stored, structures, energies)
-    values = np.concatenate([evidence.pairs[kind].energies for kind in table.pair_kinds])
-    rest = energies.to_numpy() - table.counts @ values / table.n_sites
+    observed = observed_pair_energies(saved.law, table, energies.to_numpy())
+    assert [pairs.kind for pairs in observed] == list(table.pair_kinds)
+    values = np.concatenate([pairs.energies for pairs in observed])
+    residuals = energies.to_numpy() - table.counts @ values / table.n_sites
     composition = table.composition / table.n_sites[:, None]
     best = fit_pair_energies(table, energies.to_numpy())
-    offsets, *_ = np.linalg.lstsq(composition, rest, rcond=None)
-    near = np.abs(rest - composition @ offsets).mean()
+    offsets, *_ = np.linalg.lstsq(composition, residuals, rcond=None)
+    near = np.abs(residuals - composition @ offsets).mean()
     assert best.training_mae <= near < 2 * best.training_mae
     pairs = table.counts.sum(axis=1)
-    assert evidence.tightest.isna().to_numpy().tolist() == (pairs == 0).tolist()
+    assert np.isnan(table.shortest).tolist() == (pairs == 0).tolist()
 
 
 def test_a_law_with_a_formula_in_common_is_shown_once(capsys):

@@ -6,6 +6,8 @@ import pytest
 from matbench_segvae.defects import (
     HOSTS,
     Defect,
+    PairKind,
+    Planes,
     count_pairs,
     defective_structure,
     sparse_defects,
@@ -35,7 +37,11 @@ def triples():
 def test_kinds_and_counts(triples):
     table = count_pairs(triples)
     assert table.defect_kinds == ("V_Mo", "V_S")
-    assert table.pair_kinds == ("V_Mo-V_S", "V_S-V_S same plane", "V_S-V_S across")
+    assert table.pair_kinds == (
+        PairKind("V_Mo", "V_S"),
+        PairKind("V_S", "V_S", Planes.SAME),
+        PairKind("V_S", "V_S", Planes.ACROSS),
+    )
     assert (table.composition == [1, 2]).all()
     assert (table.n_sites == 3).all()
     assert table.counts.shape == (57, len(table.kind))
@@ -65,20 +71,20 @@ def test_distances_are_those_of_pymatgen(triples):
         assert np.allclose(sorted(found), expected)
 
 
-def test_heights(triples):
+def test_kinds_agree_with_the_heights_of_their_sites(triples):
     table = count_pairs(triples)
     height = 0.210348 * MOS2.c
-    assert np.allclose(table.dz[table.kind == 0], height / 2)
-    assert np.allclose(table.dz[table.kind == 1], 0)
-    assert np.allclose(table.dz[table.kind == 2], height)
+    closest = [table.distance[table.kind == k].min() for k in range(3)]
+    between = np.hypot(MOS2.a / np.sqrt(3), height / 2)
+    assert np.allclose(closest, [between, MOS2.a, height])
 
 
 def test_substitutions_and_metals_have_kinds_of_their_own():
     table = count_pairs([cell([0, 1, 16, 20], placed="W")])
     # Every second site is replaced: W on Mo 1 and on S 20.
     assert table.defect_kinds == ("V_Mo", "W_Mo", "V_S", "W_S")
-    assert "V_Mo-W_Mo" in table.pair_kinds
-    assert "V_S-W_S same plane" in table.pair_kinds
+    assert PairKind("V_Mo", "W_Mo") in table.pair_kinds
+    assert PairKind("V_S", "W_S", Planes.SAME) in table.pair_kinds
     assert table.counts.sum() == 6
 
 

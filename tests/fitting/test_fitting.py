@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from matbench_segvae.expressions import parse
+from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.fitting import robust
 from matbench_segvae.fitting.additive_problem import AdditiveProblem, fit_constants
 from matbench_segvae.fitting.compiled import Program
@@ -32,13 +32,17 @@ def made_problem(n_observations=200, noise=0.0, seed=0):
     return problem
 
 
+def with_constants(values):
+    return [Expression(SKELETON).with_constants(row) for row in values]
+
+
 def test_constants_scales_and_energies_of_a_planted_law_come_back():
     problem = made_problem()
     fit = fit_constants(problem, compiled(SKELETON), (TRUE_CONSTANTS + 0.2)[None], 40)
     # cos is even, so the sign of its frequency is open.
     np.testing.assert_allclose(np.abs(fit.constants[0]), np.abs(TRUE_CONSTANTS), rtol=1e-5)
     np.testing.assert_allclose(fit.scale[0], [3.0, -1.5], rtol=1e-5)
-    law = fit_law(problem, [SKELETON] * 2, ("r",), fit.constants[0])
+    law = fit_law(problem, with_constants(fit.constants[0]), ("r",))
     np.testing.assert_allclose([*law.linear, *law.scales], [2.5, 7.0, 3.0, -1.5], rtol=1e-5)
     assert law.mae < 1e-6
 
@@ -96,7 +100,7 @@ def test_formulas_undefined_on_the_data_lose_and_leave_the_others_alone():
     assert np.isinf(fit.loss[0])
     assert fit.loss[1] < 1e-12
     with pytest.raises(ValueError, match="no admissible fit"):
-        fit_law(problem, [formulas[0]] * 2, ("r",), np.full((2, 1), 5.5))
+        fit_law(problem, [parse("log(r - 5.5)")] * 2, ("r",))
 
 
 def test_a_fit_never_ends_worse_than_it_began():
@@ -115,7 +119,7 @@ def test_absolute_error_is_not_led_astray_by_a_few_wild_observations():
     start = TRUE_CONSTANTS * 1.05
     squared = fit_constants(problem, compiled(SKELETON), start[None], 30).constants[0]
     robust = problem.reweighted(robust_weights(problem))
-    absolute = np.array(fit_law(robust, [SKELETON] * 2, ("r",), start).constants)
+    absolute = np.array(fit_law(robust, with_constants(start), ("r",)).constants)
     error = np.abs(np.abs(absolute) - np.abs(TRUE_CONSTANTS)).max()
     assert error < 1e-3
     assert error < 0.1 * np.abs(np.abs(squared) - np.abs(TRUE_CONSTANTS)).max()

@@ -8,24 +8,19 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.pair_laws.law import PairLaw, pairs_of
-from matbench_segvae.algorithms.pair_laws.selection import (
-    FoundLaw,
-    best_law,
-    intervals,
-    resampled,
-    search_laws,
-)
+from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
+from matbench_segvae.algorithms.pair_laws.search import CandidateLaw
+from matbench_segvae.algorithms.pair_laws.selection import best_law, bootstrap, search_laws
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
-from matbench_segvae.defects import PairCounts, count_pairs, shortest_distances, sparse_defects
+from matbench_segvae.defects import PairCounts, PairKind
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
-from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.lightning_tools import isolated
+from matbench_segvae.types import Floats
 
 
 class SEGVAEPairLaw:
@@ -35,12 +30,12 @@ class SEGVAEPairLaw:
         algorithm="segvae",
         algorithm_long=(
             "Symbolic expression generation via variational autoencoder. A recurrent "
-            "variational autoencoder, pretrained on random formulas, writes candidate pair "
+            "variational autoencoder, pretrained on random formulas, generates candidate pair "
             "laws K(r) of the distance between two defects; constants are fitted, the best "
             "formulas retrain the network, and one formula is chosen by cross-validation "
             "inside the training part of the fold. The energy of a structure is the sum over "
-            "its defects and their pairs, and, where validation inside the training part "
-            "clearly speaks for it, a term T/(r1 r2) for any two defects around a third one."
+            "its defects and their pairs, and, where cross-validation inside the training part "
+            "clearly supports it, a term T/(r1 r2) for any two defects around a third one."
         ),
         authors="The matbench_segvae developers",
         bibtex_refs=(POPOV, LAZAREV),
@@ -50,12 +45,9 @@ class SEGVAEPairLaw:
 
     def __init__(self, settings: PairLawSettings | None = None) -> None:
         self.settings = settings or PairLawSettings()
-        self._table: PairCounts | None = None
-        self._hosts: list[str] = []
-        self._law: PairLaw | None = None
-        self._found: list[FoundLaw] = []
-        self._chosen: FoundLaw | None = None
-        self._resampled: list[PairLaw] = []
+        self._found: list[CandidateLaw] = []
+        self._chosen: CandidateLaw | None = None
+        self._saved: SavedLaw | None = None
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Search a pair law on the training part of a fold.
@@ -65,92 +57,78 @@ class SEGVAEPairLaw:
                 known host.
         """
         _check_task(context)
-        cells = [sparse_defects(structure) for structure in inputs]
-        table = count_pairs(cells)
-        if not table.pair_kinds:
+        data = TrainingPairs.of(inputs, targets)
+        if not data.pairs.pair_kinds:
             raise UserError(
                 f"segvae on {context.task}, fold {context.fold}: no training structure holds "
                 "two defects, so there is no pair law to find"
             )
-        self._hosts = sorted({cell.host for cell in cells})
-        shortest = shortest_distances(self._hosts, table.pair_kinds)
-        energies = targets.to_numpy(dtype=np.float64)
         with isolated(context.seed):
-            found = search_laws(
-                table, energies, shortest, self.settings, context.seed, context.report
-            )
+            found = search_laws(data, self.settings, context.seed, context.report)
         if not found:
-            raise UserError("segvae found no formula that satisfies the conditions on pair laws")
-        chosen = best_law(found, self.settings.patience)
-        fit, n_resamples = chosen.candidate.fit, self.settings.bootstrap
-        fits = resampled(chosen.search, fit, len(inputs), n_resamples, context.seed)
-        self._table, self._found, self._chosen = table, found, chosen
-        self._law = chosen.named()
-        self._resampled = [chosen.named(refit) for refit in fits]
+            raise UserError("segvae found no formula that satisfies the constraints on pair laws")
+        chosen = best_law(found, self.settings.min_gain)
+        self._found, self._chosen = found, chosen
+        self._saved = SavedLaw(
+            law=chosen.law,
+            resampled=tuple(bootstrap(chosen, self.settings.bootstrap_samples, context.seed)),
+            ranges=_ranges(data.pairs),
+            hosts=data.hosts,
+            validation_mae=chosen.validation_mae,
+        )
 
-    def predict(self, inputs: pd.Series) -> NDArray[np.float64]:
+    def predict(self, inputs: pd.Series) -> Floats:
         """Energies per defect site, eV.
 
         Raises:
             UserError: If a structure holds a kind of defect or pair not seen in training.
         """
-        return self._fitted_law().predict(pairs_of(inputs, like=self._table))
+        saved = self._fitted()
+        return saved.law.predict(saved.pairs_of(inputs))
 
-    def predict_std(self, inputs: pd.Series) -> NDArray[np.float64]:
-        """Standard deviations of the energies per defect site, eV.
-
-        Those of the refits to resampled structures and 1.25 times the law's validation error,
-        in quadrature, as for predictions of stored laws.
+    def predict_std(self, inputs: pd.Series) -> Floats:
+        """Standard deviations of the energies per defect site, eV; see :meth:`SavedLaw.std`.
 
         Raises:
             UserError: If a structure holds a kind of defect or pair not seen in training.
         """
-        self._fitted_law()
-        assert self._chosen is not None
-        table = pairs_of(inputs, like=self._table)
-        spread = np.zeros(len(inputs))
-        if len(self._resampled) > 1:
-            spread = np.std([law.predict(table) for law in self._resampled], axis=0, ddof=1)
-        return np.asarray(np.hypot(spread, STD_PER_MAE * self._chosen.candidate.validation_mae))
+        saved = self._fitted()
+        return saved.std(saved.pairs_of(inputs))
 
     def describe(self) -> Mapping[str, Any]:
         """The law: formula, LaTeX, constants with intervals, range, and what it was chosen from."""
-        law, table, chosen = self._fitted_law(), self._table, self._chosen
-        assert table is not None and chosen is not None
+        saved, chosen = self._fitted(), self._chosen
+        assert chosen is not None
         return {
-            "formula": "; ".join(law.lines()),
-            "latex": law.latex(),
-            "complexity": law.complexity,
-            "parameters": chosen.candidate.parameters,
-            "hosts": self._hosts,
-            "compositions": np.unique(table.composition, axis=0).tolist(),
-            "constants": law.plain(),
-            "constants_90_percent": intervals(law, self._resampled),
-            "distances_A": {
-                kind: [float(d.min()), float(d.max())]
-                for number, kind in enumerate(table.pair_kinds)
-                for d in [table.distance[table.kind == number]]
-            },
-            "resampled": [other.plain() for other in self._resampled],
-            "training_mae": chosen.candidate.fit.mae,
-            "validation_mae": chosen.candidate.validation_mae,
-            "candidates": [_told(law) for law in self._found],
+            **saved.description(),
+            "parameters": chosen.parameters,
+            "compositions": np.unique(chosen.search.data.pairs.composition, axis=0).tolist(),
+            "training_mae": chosen.fit.mae,
+            "candidates": [_summary(candidate) for candidate in self._found],
             "settings": asdict(self.settings),
         }
 
-    def _fitted_law(self) -> PairLaw:
-        if self._law is None:
+    def _fitted(self) -> SavedLaw:
+        if self._saved is None:
             raise RuntimeError("fit() has to come first")
-        return self._law
+        return self._saved
 
 
-def _told(found: FoundLaw) -> dict[str, Any]:
-    """A law that was to choose from, in JSON's own types."""
-    candidate = found.candidate
+def _ranges(pairs: PairCounts) -> dict[PairKind, tuple[float, float]]:
+    """Shortest and longest distance of every kind of pair, Å."""
+    distances = [pairs.distance[pairs.kind == n] for n in range(len(pairs.pair_kinds))]
+    return {
+        kind: (float(d.min()), float(d.max()))
+        for kind, d in zip(pairs.pair_kinds, distances, strict=True)
+    }
+
+
+def _summary(candidate: CandidateLaw) -> dict[str, Any]:
+    """A law that could have been chosen, in JSON's own types."""
     return {
         "formulas": [str(Expression(tokens)) for tokens in candidate.fit.formulas],
-        "formula_of_kind": list(found.formula_of),
-        "complexity": candidate.nodes,
+        "formula_of_kind": list(candidate.search.formula_of),
+        "complexity": candidate.complexity,
         "training_mae": candidate.fit.mae,
         "validation_mae": candidate.validation_mae,
     }

@@ -1,10 +1,11 @@
-"""What is known of pair laws beforehand: they are smooth, finite and end with distance.
+"""Constraints on pair laws, known beforehand: they are smooth, finite and end with distance.
 
 Distances on a lattice are few, and a formula may pass through all of them with a pole or a
-fast oscillation in between; it would be read wrongly and predict anything at a distance
-that was not in training. And a law that does not vanish far away cannot be told from the
+fast oscillation in between; it would be misread and predict anything at a distance that was
+not in training. And a law that does not vanish far away cannot be distinguished from the
 defects' own energies. That a law is even in the height between two defects holds by
-construction: it sees their distance and on which sides of the layer they are, no sign.
+construction: it depends on their distance and on whether they are in one plane, not on a
+sign.
 """
 
 from __future__ import annotations
@@ -13,20 +14,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
-from matbench_segvae.types import Floats
+from matbench_segvae.types import Booleans, Floats
 
 
 @dataclass(frozen=True)
 class ConstraintSettings:
-    """Which of the conditions hold.
+    """Which of the constraints hold.
 
     Attributes:
         vanishes: Whether a law has to go to 0 at large distances.
-        smooth: Whether a law has to be finite, without poles and fast wiggles, from the
+        smooth: Whether a law has to be finite, without poles and fast oscillations, from the
             shortest distance on the lattice to a little beyond the longest in the data.
     """
 
@@ -35,13 +35,13 @@ class ConstraintSettings:
 
 
 class PairConstraints:
-    """Says which fitted formulas may be pair laws.
+    """Decides which fitted formulas may be pair laws.
 
     A law is smooth when its total variation over the range of the data, and a little
     beyond, is no more than a few times its spread there, and a small step away from a
-    distance in the data changes it by a part of that only: a narrow peak can pass through
-    a single distance, where it would be a free value and no law. It vanishes when at a
-    tenth of a millimetre next to nothing is left of it.
+    distance in the data changes it by a fraction of that only: a narrow peak can pass
+    through a single distance, where it would amount to a free pair energy. It vanishes when
+    next to nothing is left of it at a tenth of a millimetre.
     """
 
     n_points = 150  # of the grid over the range of each kind of pair
@@ -50,7 +50,7 @@ class PairConstraints:
     step = 0.05  # Å
     largest_change = 0.25  # in the same units, over one step
     far = 1e6  # Å
-    largest_rest = 1e-3  # of the largest value at the data
+    largest_far_value = 1e-3  # of the largest value at the data
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class PairConstraints:
 
         Args:
             problem: Structures as sums over pairs.
-            settings: Which conditions hold.
+            settings: Which constraints hold.
             shortest: Shortest distance on the lattice for each kind of pair, Å; those in the
                 data by default.
         """
@@ -74,8 +74,8 @@ class PairConstraints:
             for low, points in zip(lows, self._at_data, strict=True)
         ]
 
-    def __call__(self, program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
-        """Tell which of ``B`` formulas may stand for a kind of pair.
+    def __call__(self, program: Program, constants: Floats, group: int) -> Booleans:
+        """Decide which of ``B`` formulas may stand for a kind of pair.
 
         Args:
             program: The formulas.
@@ -90,16 +90,16 @@ class PairConstraints:
         if self._settings.smooth:
             kept &= self._is_smooth(program, constants, group, at_data)
         if self._settings.vanishes:
-            rest = np.abs(program.values(np.array([[self.far]]), constants)[:, 0])
-            kept &= rest <= self.largest_rest * np.abs(at_data).max(axis=1)
+            far = np.abs(program.values(np.array([[self.far]]), constants)[:, 0])
+            kept &= far <= self.largest_far_value * np.abs(at_data).max(axis=1)
         return np.asarray(kept)
 
     def _is_smooth(
         self, program: Program, constants: Floats, group: int, at_data: Floats
-    ) -> NDArray[np.bool_]:
+    ) -> Booleans:
         """Compare variation and steps with the spread at the data."""
         variation = np.abs(np.diff(program.values(self._grids[group], constants), axis=1))
-        # A law that hardly changes may do so as it likes: its spread is seen from 0.
+        # The spread includes 0, so that a nearly constant law may vary a little.
         spread = np.ptp(np.pad(at_data, ((0, 0), (0, 1))), axis=1)
         # NaN compares false: an undefined stretch is refused too.
         smooth = variation.sum(axis=1) <= self.largest_variation * spread

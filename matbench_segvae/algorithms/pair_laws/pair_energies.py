@@ -1,9 +1,10 @@
-"""Free values of pairs: a number for every kind and distance, no formula.
+"""Pair energies: a coefficient for every kind and distance of pairs, no formula.
 
 Energies of sets of defects are sums over defects and over pairs of them,
 ``E = sum_i eps(t_i) + sum_{i<j} v(t_i t_j, r_ij)``. On a lattice pair distances are
-discrete, so ``v`` is a table. A formula of the distance cannot describe the training data
-better than this table does; what is left over no pair law explains.
+discrete, so ``v`` is a table, as in a cluster expansion up to pairs. A formula of the
+distance cannot describe the training data better than this table does; what it leaves
+unexplained is beyond any pair law.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from matbench_segvae.defects import PairCounts
+from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.defects import PairCounts, PairKind
 from matbench_segvae.fitting.robust import least_absolute
-from matbench_segvae.types import Floats
+from matbench_segvae.types import Floats, Ints
 
-_PULL = 1e-5  # of pair values towards 0, in units of one structure's error; breaks ties only
+_PULL = 1e-5  # of pair energies towards 0, in units of one structure's error; breaks ties only
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,75 +27,120 @@ class PairEnergies:
     """Fitted energies of defects and pairs.
 
     Attributes:
-        table: The training data's kinds, and the distance of every pair value.
+        pairs: The training data's kinds, and the distance of every pair energy.
         defect_energies: Of every kind of defect, eV, shape ``(P,)``.
         pair_energies: Of every class of pairs, eV, shape ``(R,)``.
         training_mae: Mean absolute error on the training data, eV per defect site.
-        around: Numbers of the kinds of defects around which three-body terms are.
-        three_body: Their factors, eV Å², shape ``(len(around),)``.
+        columns: Numbers of the descriptors that have a factor, as columns of
+            ``pairs.descriptors``.
+        factors: Their factors, in the units of the many-body terms, shape
+            ``(len(columns),)``.
     """
 
-    table: PairCounts
+    pairs: PairCounts
     defect_energies: Floats
     pair_energies: Floats
     training_mae: float
-    around: tuple[int, ...] = ()
-    three_body: Floats = field(default_factory=lambda: np.zeros(0))
+    columns: tuple[int, ...] = ()
+    factors: Floats = field(default_factory=lambda: np.zeros(0))
 
-    def predict(self, table: PairCounts) -> Floats:
+    def predict(self, pairs: PairCounts) -> Floats:
         """Energy per defect site, eV, shape ``(N,)``.
 
         Args:
-            table: Pairs of ``N`` structures, of the same kinds as the training data. At a
-                distance that was not in training the value is interpolated linearly
+            pairs: Pairs of ``N`` structures, of the same kinds as the training data. At a
+                distance that was not in training the energy is interpolated linearly
                 between the neighbouring distances of the same kind of pair; beyond the
                 shortest and the longest one it stays constant.
         """
-        values = np.zeros(len(table.distance))
-        for kind in range(len(table.pair_kinds)):
-            new, known = table.kind == kind, self.table.kind == kind
-            distances = self.table.distance[known]
-            values[new] = np.interp(table.distance[new], distances, self.pair_energies[known])
-        total = table.composition @ self.defect_energies + table.counts @ values
-        total = total + table.crowding[:, list(self.around)] @ self.three_body
-        return np.asarray(total / table.n_sites, dtype=np.float64)
+        values = np.zeros(len(pairs.distance))
+        for kind in range(len(pairs.pair_kinds)):
+            new, known = pairs.kind == kind, self.pairs.kind == kind
+            distances = self.pairs.distance[known]
+            values[new] = np.interp(pairs.distance[new], distances, self.pair_energies[known])
+        total = pairs.composition @ self.defect_energies + pairs.counts @ values
+        total = total + pairs.descriptors[:, list(self.columns)] @ self.factors
+        return np.asarray(total / pairs.n_sites, dtype=np.float64)
 
 
 def fit_pair_energies(
-    table: PairCounts, energies: Floats, around: Sequence[int] = ()
+    pairs: PairCounts, energies: Floats, columns: Sequence[int] = ()
 ) -> PairEnergies:
-    """Fit a table under absolute error per defect site.
+    """Fit pair energies under absolute error per defect site.
 
-    Some values may be left open by the data: which part of an energy that is common to
+    Some may be left undetermined by the data: which part of an energy that is common to
     all structures belongs to the defects and which to the pairs, or a value between two
-    structures that contradict each other. Of equally good tables the one with the
-    smallest ``sum r |v|`` is taken: open values go to 0, those of distant pairs first, as
-    an interaction should. Where the defect energies cannot be told apart, all structures
-    being of one composition, they are as equal as possible.
+    structures that contradict each other. Of equally good solutions the one with the
+    smallest ``sum r |v|`` is taken: undetermined pair energies go to 0, those of distant
+    pairs first, as an interaction should. Where the data determine only a sum of the defect
+    energies, all structures being of one composition, they are as equal as possible.
 
     Args:
-        table: Pairs of ``N`` structures.
+        pairs: Pairs of ``N`` structures.
         energies: Energy per defect site, eV, shape ``(N,)``.
-        around: Numbers of the kinds of defects around which a three-body term
-            ``T / (r1 r2)`` is fitted too, for any two others at those distances.
+        columns: Numbers of the descriptors to which a factor is fitted too, as columns of
+            ``pairs.descriptors``.
 
     Returns:
-        The fitted values.
+        The fitted energies.
     """
-    n_kinds = len(table.defect_kinds)
-    per_site = 1 / table.n_sites[:, None]
-    n_values = n_kinds + len(table.distance)
-    columns = [table.composition, table.counts, table.crowding[:, list(around)]]
-    design = np.concatenate(columns, axis=1) * per_site
+    n_kinds = len(pairs.defect_kinds)
+    per_site = 1 / pairs.n_sites[:, None]
+    n_energies = n_kinds + len(pairs.distance)
+    blocks = [pairs.composition, pairs.counts, pairs.descriptors[:, list(columns)]]
+    design = np.concatenate(blocks, axis=1) * per_site
     pull = np.zeros(design.shape[1])
-    if len(table.distance):
-        pull[n_kinds:n_values] = _PULL * table.distance / table.distance.mean()
-    # Every defect counts from one common energy, so that what cannot be told apart is equal.
+    if len(pairs.distance):
+        pull[n_kinds:n_energies] = _PULL * pairs.distance / pairs.distance.mean()
+    # Every defect counts from one common energy, so that undetermined shares are equal.
     level = float(np.median(energies))
     values = least_absolute(design, energies - level, pull)
     mae = float(np.abs(design @ values + level - energies).mean())
-    # The solver shares an energy among defects as it likes; the shortest solution is unique.
-    composition = table.composition.astype(np.float64)
+    # The solver splits an energy among defects arbitrarily; the shortest solution is unique.
+    composition = pairs.composition.astype(np.float64)
     offsets = np.linalg.lstsq(composition, composition @ values[:n_kinds], rcond=None)[0]
-    free, three_body = values[n_kinds:n_values], values[n_values:]
-    return PairEnergies(table, np.asarray(level + offsets), free, mae, tuple(around), three_body)
+    of_pairs, factors = values[n_kinds:n_energies], values[n_energies:]
+    return PairEnergies(pairs, np.asarray(level + offsets), of_pairs, mae, tuple(columns), factors)
+
+
+@dataclass(frozen=True, eq=False)
+class ObservedPairEnergies:
+    """Energies of pairs of one kind as fitted to data, to be compared with a law.
+
+    Attributes:
+        kind: Kind of the pairs.
+        distances: Å, shape ``(R,)``, ascending.
+        energies: eV, shape ``(R,)``.
+        n_structures: Structures that hold a pair at that distance, shape ``(R,)``.
+    """
+
+    kind: PairKind
+    distances: Floats
+    energies: Floats
+    n_structures: Ints
+
+
+def observed_pair_energies(
+    law: PairLaw, pairs: PairCounts, energies: Floats
+) -> list[ObservedPairEnergies]:
+    """Find the pair energies of data that are closest to a law, for each kind of pair.
+
+    Data leave some pair energies undetermined, such as an energy that all structures have in
+    common and that may belong to defects or to pairs. So pair energies are fitted to the
+    law's residuals, exactly, and added to the law's own: the smallest corrections are taken
+    among equally good ones, and an undetermined pair energy lies on the law.
+
+    Args:
+        law: The law.
+        pairs: Pairs of ``N`` structures, with the kinds of the law in its order.
+        energies: Energy per defect site, eV, shape ``(N,)``.
+    """
+    corrections = fit_pair_energies(pairs, energies - law.predict(pairs)).pair_energies
+    n_structures = (pairs.counts > 0).sum(axis=0)
+    observed = []
+    for number, kind in enumerate(pairs.pair_kinds):
+        rows = pairs.kind == number
+        distances = pairs.distance[rows]
+        values = law.values(kind, distances) + corrections[rows]
+        observed.append(ObservedPairEnergies(kind, distances, values, n_structures[rows]))
+    return observed

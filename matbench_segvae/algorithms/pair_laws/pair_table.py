@@ -1,4 +1,4 @@
-"""The reference for pair laws: a free value for every kind and distance of pairs."""
+"""The reference for pair laws: an energy for every kind and distance of pairs."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from matbench_segvae.algorithms.pair_laws.law import pairs_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
+from matbench_segvae.defects import pairs_of
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats
 
 
 class PairTable:
-    """Fits a free value for every kind and distance of pairs.
+    """Fits an energy for every kind and distance of pairs.
 
     No law that is a sum over defects and pairs has a smaller mean absolute error on the
     training data.
@@ -25,8 +25,8 @@ class PairTable:
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
         algorithm="pair_table",
         algorithm_long=(
-            "Every kind of defect has an energy, every kind of pair at every lattice distance "
-            "a free value; the energy of a structure is the sum over its defects and their "
+            "Every kind of defect has an energy, and so has every kind of pair at every lattice "
+            "distance; the energy of a structure is the sum over its defects and their "
             "pairs. Fitted by least absolute deviations, solved exactly as a linear program. "
             "Distances that were not in training are interpolated."
         ),
@@ -50,7 +50,7 @@ class PairTable:
     )
 
     def __init__(self) -> None:
-        self._values: PairEnergies | None = None
+        self._energies: PairEnergies | None = None
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Fit the table to the training part of a fold.
@@ -69,7 +69,7 @@ class PairTable:
                 f"defects and a regression target, this task has a {context.input_type} and is "
                 f"a {context.task_type}"
             )
-        self._values = fit_pair_energies(pairs_of(inputs), targets.to_numpy(dtype=np.float64))
+        self._energies = fit_pair_energies(pairs_of(inputs), targets.to_numpy(dtype=np.float64))
 
     def predict(self, inputs: pd.Series) -> Floats:
         """Energies per defect site, eV; see :meth:`PairEnergies.predict`.
@@ -82,22 +82,22 @@ class PairTable:
             RuntimeError: If called before `fit`.
         """
         fitted = self._fitted()
-        return fitted.predict(pairs_of(inputs, like=fitted.table))
+        return fitted.predict(pairs_of(inputs, like=fitted.pairs))
 
     def describe(self) -> Mapping[str, Any]:
-        """The table: kind, distance (Å) and value (eV) of every pair, and the rest."""
+        """The energies of defects, and kind, distance (Å) and energy (eV) of every pair."""
         fitted = self._fitted()
-        table = fitted.table
+        pairs = fitted.pairs
         n_numbers = len(fitted.defect_energies) + len(fitted.pair_energies)
         return {
             "defect_energies_eV": dict(
-                zip(table.defect_kinds, fitted.defect_energies.tolist(), strict=True)
+                zip(pairs.defect_kinds, fitted.defect_energies.tolist(), strict=True)
             ),
             "pair_values": [
-                {"kind": table.pair_kinds[kind], "distance_A": distance, "value_eV": value}
+                {"kind": str(pairs.pair_kinds[kind]), "distance_A": distance, "value_eV": value}
                 for kind, distance, value in zip(
-                    table.kind.tolist(),
-                    table.distance.round(3).tolist(),
+                    pairs.kind.tolist(),
+                    pairs.distance.round(3).tolist(),
                     fitted.pair_energies.tolist(),
                     strict=True,
                 )
@@ -108,6 +108,6 @@ class PairTable:
         }
 
     def _fitted(self) -> PairEnergies:
-        if self._values is None:
+        if self._energies is None:
             raise RuntimeError("fit has to be called before predict or describe")
-        return self._values
+        return self._energies

@@ -34,22 +34,21 @@ from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from matbench_segvae.algorithms.pair_laws.law import pairs_of
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV
-from matbench_segvae.defects import PairCounts
+from matbench_segvae.defects import PairCounts, PairKind, Planes, pairs_of
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression, parse
+from matbench_segvae.types import Floats
 
-_MO_S = "V_Mo-V_S"
-
-
-_SAME = "V_S-V_S same plane"
+_MO_S = PairKind("V_Mo", "V_S")
 
 
-_ACROSS = "V_S-V_S across"
+_SAME = PairKind("V_S", "V_S", Planes.SAME)
+
+
+_ACROSS = PairKind("V_S", "V_S", Planes.ACROSS)
 
 
 # What a pair adds, eV, as a function of its distance, Å. The language of formulas has no
@@ -74,21 +73,22 @@ class PaperFormula:
     """
 
     family: str
-    pairs: tuple[str, ...]
+    pairs: tuple[PairKind, ...]
     formula: Expression
 
     def __str__(self) -> str:
         """The formula to read, with all digits: ``E[V2] = …``."""
-        planes = self.pairs[-1].partition(" ")[2]
-        return f"E[{f'{self.family} {planes}'.strip()}] = {self.formula.to_string()}"
+        planes = self.pairs[-1].planes
+        label = f"{self.family} {planes.value}" if planes else self.family
+        return f"E[{label}] = {self.formula.to_string()}"
 
 
-def _pair(limit: str, family: str, kind: str) -> PaperFormula:
+def _pair(limit: str, family: str, kind: PairKind) -> PaperFormula:
     """A formula for two vacancies that have an energy, eV, far apart."""
     return PaperFormula(family, (kind,), parse(f"{limit} + {_TERMS[kind].format(x='x')}", ["x"]))
 
 
-def _triple(kind: str) -> PaperFormula:
+def _triple(kind: PairKind) -> PaperFormula:
     """The formula for one Mo and two S vacancies with the latter in one plane or across."""
     first, second = (_TERMS[_MO_S].format(x=name) for name in ("x1", "x2"))
     text = f"4.207 + 2/3*({first} + {second} - 0.086) + {_TERMS[kind].format(x='x3')}"
@@ -119,11 +119,11 @@ _FAMILIES = MappingProxyType(
 )
 
 
-def published_energies(table: PairCounts, ids: pd.Index) -> NDArray[np.float64]:
+def published_energies(pairs: PairCounts, ids: pd.Index) -> Floats:
     """Evaluate the published formulas.
 
     Args:
-        table: Pairs of ``N`` structures.
+        pairs: Pairs of ``N`` structures.
         ids: Their sample ids, for the message of an error.
 
     Returns:
@@ -132,25 +132,25 @@ def published_energies(table: PairCounts, ids: pd.Index) -> NDArray[np.float64]:
     Raises:
         UserError: If there is no formula for a structure.
     """
-    groups: dict[tuple[str, ...], list[int]] = {}
-    for row, counts in enumerate(table.counts):
-        kinds = np.repeat(table.kind, counts).tolist()
-        groups.setdefault(tuple(table.pair_kinds[kind] for kind in kinds), []).append(row)
-    energies = np.empty(len(table.counts))
-    for pairs, rows in groups.items():
-        if pairs not in _BY_PAIRS:
-            raise _no_formula(table, rows[0], ids)
-        formula = _BY_PAIRS[pairs].formula
-        distances = np.array([np.repeat(table.distance, table.counts[row]) for row in rows])
+    groups: dict[tuple[PairKind, ...], list[int]] = {}
+    for row, counts in enumerate(pairs.counts):
+        numbers = np.repeat(pairs.kind, counts).tolist()
+        groups.setdefault(tuple(pairs.pair_kinds[number] for number in numbers), []).append(row)
+    energies = np.empty(len(pairs.counts))
+    for kinds, rows in groups.items():
+        if kinds not in _BY_PAIRS:
+            raise _no_formula(pairs, rows[0], ids)
+        formula = _BY_PAIRS[kinds].formula
+        distances = np.array([np.repeat(pairs.distance, pairs.counts[row]) for row in rows])
         # Variables are named in order: x, or x1, x2, x3.
         names = sorted(formula.variables)
         energies[rows] = formula(dict(zip(names, distances.T, strict=True)))
     return energies
 
 
-def _no_formula(table: PairCounts, row: int, ids: pd.Index) -> UserError:
-    """Say which structure the paper has no formula for."""
-    found = zip(table.composition[row].tolist(), table.defect_kinds, strict=True)
+def _no_formula(pairs: PairCounts, row: int, ids: pd.Index) -> UserError:
+    """The error for a structure that the paper has no formula for."""
+    found = zip(pairs.composition[row].tolist(), pairs.defect_kinds, strict=True)
     defects = ", ".join(f"{count} {kind}" for count, kind in found if count)
     return UserError(
         f"paper_formula has no formula for {ids[row]} with {defects or 'no defects'}: the paper "
@@ -183,7 +183,7 @@ class PublishedFormula:
         self._formulas: tuple[PaperFormula, ...] = FORMULAS
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
-        """Check that there are formulas for the task; the training data are not looked at.
+        """Check that there are formulas for the task; the training data are not used.
 
         Args:
             inputs: Not needed.
@@ -202,7 +202,7 @@ class PublishedFormula:
         family = _FAMILIES[context.task]
         self._formulas = tuple(formula for formula in FORMULAS if formula.family == family)
 
-    def predict(self, inputs: pd.Series) -> NDArray[np.float64]:
+    def predict(self, inputs: pd.Series) -> Floats:
         """Formation energies per defect site, eV.
 
         Args:
@@ -216,7 +216,7 @@ class PublishedFormula:
     def describe(self) -> Mapping[str, Any]:
         """The formulas for the task, or all of them before `fit`.
 
-        Complexity counts the nodes of all that are told; no number is fitted.
+        Complexity counts the nodes of all of them; no number is fitted.
         """
         return {
             "formula": "; ".join(map(str, self._formulas)),

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
-from matbench_segvae.algorithms.pair_laws.law import PairLaw, pairs_of
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
-from matbench_segvae.defects import HOSTS, DefectiveCell, PairCounts, count_pairs, sparse_defects
+from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.defects import (
+    MANY_BODY_TERMS,
+    DefectiveCell,
+    PairCounts,
+    PairKind,
+    count_pairs,
+    ordered_defect_kinds,
+    ordered_pair_kinds,
+    pairs_of,
+    sparse_defects,
+    term_columns,
+)
 from matbench_segvae.errors import UserError
 from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.types import Floats
@@ -21,21 +29,21 @@ from matbench_segvae.types import Floats
 _RANGE_TOLERANCE = 1e-3  # Å; pair distances that agree so far are the same on a lattice
 
 
-_SAME_DIRECTION = 1e-6  # relative; refits of energies that data tell apart differ by far more
+_SAME_DIRECTION = 1e-6  # relative; refits of energies that data determine differ by far more
+
+
+_PERCENTILES = (5, 95)
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a law says of one structure.
+    """What a law predicts for one structure.
 
     Attributes:
         defects: Such as ``"V_Mo + 2 V_S"``.
         energy_per_site: Energy per defect site, eV.
         total_energy: The same times the number of defects, eV.
-        std_per_site: Standard deviation of `energy_per_site`, eV: that of the predictions of
-            the refits to resampled data, and `STD_PER_MAE` times the law's mean absolute
-            error in validation, which stands for what no law of pairs explains, added in
-            quadrature. The second part is that of structures like the training data's.
+        std_per_site: Standard deviation of `energy_per_site`, eV; see :meth:`SavedLaw.std`.
         extrapolates: Whether a pair is closer or farther apart than all pairs of its kind
             in the training data.
     """
@@ -49,13 +57,11 @@ class Prediction:
 
 @dataclass(frozen=True, eq=False)
 class SavedLaw:
-    """A law with what was recorded about it.
+    """A law with its refits and its validation error.
 
     Attributes:
         law: The law; defects on metal sites come first.
         resampled: The same law fitted to resampled training data.
-        intervals: Middle 90 % of its numbers over these refits, in the form of
-            :func:`~matbench_segvae.algorithms.pair_laws.selection.intervals`; empty without any.
         ranges: Shortest and longest distance in the training data by kind of pair, Å.
         hosts: Names of the hosts of the training data.
         validation_mae: Cross-validated inside the training part, eV per defect site.
@@ -63,62 +69,96 @@ class SavedLaw:
 
     law: PairLaw
     resampled: tuple[PairLaw, ...]
-    intervals: Mapping[str, Any]
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Mapping[PairKind, tuple[float, float]]
     hosts: tuple[str, ...]
     validation_mae: float
 
+    def description(self) -> dict[str, Any]:
+        """Everything about the law in JSON's own types, some of it to be read by people."""
+        return {
+            "formula": "; ".join(self.law.lines()),
+            "latex": self.law.latex(),
+            "complexity": self.law.complexity,
+            "hosts": list(self.hosts),
+            "constants": self.law.plain(),
+            "constants_90_percent": self.intervals,
+            "distances_A": {str(kind): list(ends) for kind, ends in self.ranges.items()},
+            "resampled": [refit.plain() for refit in self.resampled],
+            "validation_mae": self.validation_mae,
+        }
+
     @classmethod
-    def from_description(cls, told: Mapping[str, Any]) -> SavedLaw:
-        """Take back what :meth:`SEGVAEPairLaw.describe` told, after a way through JSON.
+    def from_description(cls, described: Mapping[str, Any]) -> SavedLaw:
+        """Take back what :meth:`description` gave, after a way through JSON.
 
         Raises:
             ValueError: If something is missing or not what it should be.
         """
         try:
-            hosts = tuple(str(host) for host in told["hosts"])
-            law = _in_order(PairLaw.from_plain(told["constants"]), hosts)
-            stored = cls(
+            hosts = tuple(str(host) for host in described["hosts"])
+            law = _in_order(PairLaw.from_plain(described["constants"]), hosts)
+            ranges = described["distances_A"].items()
+            saved = cls(
                 law=law,
-                resampled=tuple(PairLaw.from_plain(plain) for plain in told["resampled"]),
-                intervals=dict(told["constants_90_percent"]),
-                ranges={k: (float(d[0]), float(d[1])) for k, d in told["distances_A"].items()},
+                resampled=tuple(PairLaw.from_plain(plain) for plain in described["resampled"]),
+                ranges={PairKind.parse(k): (float(d[0]), float(d[1])) for k, d in ranges},
                 hosts=hosts,
-                validation_mae=float(told["validation_mae"]),
+                validation_mae=float(described["validation_mae"]),
             )
         except (KeyError, IndexError) as error:
             raise ValueError(f"it lacks {error}") from error
         except (TypeError, AttributeError) as error:
             raise ValueError(f"it does not describe a pair law: {error}") from error
-        if any(_kinds(other) != _kinds(law) for other in stored.resampled):
+        if any(_kinds(other) != _kinds(law) for other in saved.resampled):
             raise ValueError("its refits are of other kinds of defects or pairs")
-        if set(stored.ranges) != set(law.pair_formulas):
+        if set(saved.ranges) != set(law.pair_formulas):
             raise ValueError("its fitted ranges are of other kinds of pairs than its formulas")
-        return stored
+        return saved
+
+    @property
+    def intervals(self) -> dict[str, Any]:
+        """The 90 % interval of every number of the law over its refits; empty without refits.
+
+        Units are those of the law. The constants of a formula stand in the order in which
+        they appear in it, for distances in Å.
+        """
+        if not self.resampled:
+            return {}
+        refits = [refit.plain() for refit in self.resampled]
+        numbers = {
+            key: {kind: interval([refit[key][kind] for refit in refits]) for kind in kinds}
+            for key, kinds in self.law.plain().items()
+            if key != "pair_formulas"
+        }
+        constants = {
+            str(kind): [
+                interval([refit.pair_formulas[kind].constants[i] for refit in self.resampled])
+                for i in range(len(formula.constants))
+            ]
+            for kind, formula in self.law.pair_formulas.items()
+        }
+        return {**numbers, "pair_constants": constants}
 
     @property
     def kinds(self) -> PairCounts:
-        """A table without structures, with the kinds of defects and pairs the law knows."""
-        defects, pairs = tuple(self.law.defect_energies), tuple(self.law.pair_formulas)
-        none = np.zeros(0)
-        no_counts = np.zeros((0, len(defects)), dtype=np.int64)
-        return PairCounts(
-            defect_kinds=defects,
-            composition=no_counts,
-            pair_kinds=pairs,
-            kind=none.astype(np.int64),
-            distance=none,
-            dz=none,
-            counts=no_counts[:, :0],
-            crowding=no_counts.astype(np.float64),
-        )
+        """Counts of no structures, with the kinds of defects and pairs the law knows."""
+        return PairCounts.none(tuple(self.law.defect_energies), tuple(self.law.pair_formulas))
+
+    def pairs_of(self, structures: Iterable[Structure]) -> PairCounts:
+        """Count the pairs of structures, in the law's order of kinds.
+
+        Raises:
+            UserError: If a structure has no known host or a kind of defect or pair that the
+                law does not know.
+        """
+        return pairs_of(structures, like=self.kinds)
 
     @property
-    def tells_defects_apart(self) -> bool:
-        """Whether the energy of each kind of defect is known by itself.
+    def determines_defect_energies(self) -> bool:
+        """Whether the data determine the energy of each kind of defect by itself.
 
-        In training data of one composition only one sum of them is: refits then change all
-        of them by the same factor. With too few refits to see that, it is taken for granted.
+        In training data of one composition they determine only one sum of them: refits then
+        change all of them by the same factor. With too few refits to see that, it is assumed.
         """
         kinds = list(self.law.defect_energies)
         laws = (self.law, *self.resampled)
@@ -127,6 +167,22 @@ class SavedLaw:
             return True
         sizes = np.linalg.svd(energies, compute_uv=False)
         return bool(sizes[-1] > _SAME_DIRECTION * sizes[0])
+
+    def std(self, pairs: PairCounts) -> Floats:
+        """Standard deviations of predicted energies per defect site, eV, shape ``(N,)``.
+
+        That of the predictions of the refits to resampled data, and `STD_PER_MAE` times the
+        law's mean absolute error in validation, which stands for what no law of pairs
+        explains, in quadrature. The second part is that of structures like the training
+        data's.
+
+        Args:
+            pairs: Pairs of ``N`` structures, with the kinds of this law in its order.
+        """
+        spread = np.zeros(len(pairs.counts))
+        if len(self.resampled) > 1:
+            spread = np.std([refit.predict(pairs) for refit in self.resampled], axis=0, ddof=1)
+        return np.asarray(np.hypot(spread, STD_PER_MAE * self.validation_mae))
 
     def predict(self, structure: Structure) -> Prediction:
         """Predict the energy of a supercell with any number of known defects.
@@ -137,18 +193,16 @@ class SavedLaw:
         """
         cell = sparse_defects(structure)
         self._check(cell)
-        table = count_pairs([cell], like=self.kinds)
-        energy = float(self.law.predict(table)[0])
+        pairs = count_pairs([cell], like=self.kinds)
+        energy = float(self.law.predict(pairs)[0])
         if not np.isfinite(energy):
             raise UserError("the law has no value at one of its pair distances")
-        others = [float(law.predict(table)[0]) for law in self.resampled]
-        spread = float(np.std(others, ddof=1)) if len(others) > 1 else 0.0
         return Prediction(
-            defects=_composition(table),
+            defects=_composition(pairs),
             energy_per_site=energy,
             total_energy=energy * len(cell.defects),
-            std_per_site=float(np.hypot(spread, STD_PER_MAE * self.validation_mae)),
-            extrapolates=self._extrapolates(table),
+            std_per_site=float(self.std(pairs)[0]),
+            extrapolates=self._extrapolates(pairs),
         )
 
     def _check(self, cell: DefectiveCell) -> None:
@@ -163,105 +217,37 @@ class SavedLaw:
                 f"{', '.join(self.law.defect_energies)}"
             )
 
-    def _extrapolates(self, table: PairCounts) -> bool:
-        low, high = np.array([self.ranges[kind] for kind in table.pair_kinds]).reshape(-1, 2).T
-        below = table.distance < low[table.kind] - _RANGE_TOLERANCE
-        above = table.distance > high[table.kind] + _RANGE_TOLERANCE
+    def _extrapolates(self, pairs: PairCounts) -> bool:
+        low, high = np.array([self.ranges[kind] for kind in pairs.pair_kinds]).reshape(-1, 2).T
+        below = pairs.distance < low[pairs.kind] - _RANGE_TOLERANCE
+        above = pairs.distance > high[pairs.kind] + _RANGE_TOLERANCE
         return bool((below | above).any())
 
 
-def _in_order(law: PairLaw, hosts: tuple[str, ...]) -> PairLaw:
-    """The law with its kinds in the order of pair tables, which JSON files need not keep.
+def interval(values: Sequence[float]) -> list[float]:
+    """The 90 % interval of a number over refits, from the 5th to the 95th percentile."""
+    return [float(value) for value in np.percentile(values, _PERCENTILES)]
 
-    That order is in the names of pairs: the defect on the metal site is the first.
-    """
-    metals = {HOSTS[host].elements[0] for host in hosts if host in HOSTS}
-    defects = sorted(law.defect_energies, key=lambda k: (k.partition("_")[2] not in metals, k))
-    ranks = {kind: rank for rank, kind in enumerate(defects)}
 
-    def rank(pair: str) -> tuple[int, int, bool]:
-        names, _, relation = pair.partition(" ")
-        first, second = names.split("-")
-        return ranks[first], ranks[second], relation == "across"
-
-    pairs = sorted(law.pair_formulas, key=rank)
+def _in_order(law: PairLaw, hosts: Sequence[str]) -> PairLaw:
+    """The law with its kinds in the order of pair counts, which JSON files need not keep."""
+    defects = ordered_defect_kinds(law.defect_energies, hosts)
+    pairs = ordered_pair_kinds(law.pair_formulas, defects)
+    columns = term_columns(MANY_BODY_TERMS.values(), defects)
     return PairLaw(
         {kind: float(law.defect_energies[kind]) for kind in defects},
         {kind: float(law.pair_scales[kind]) for kind in pairs},
         {kind: law.pair_formulas[kind] for kind in pairs},
-        {k: float(law.three_body[k]) for k in sorted(law.three_body, key=ranks.__getitem__)},
+        {column: float(law.many_body[column]) for column in columns if column in law.many_body},
     )
 
 
-def _kinds(law: PairLaw) -> tuple[frozenset[str], ...]:
-    parts = (law.defect_energies, law.pair_scales, law.pair_formulas, law.three_body)
-    return tuple(frozenset(part) for part in parts)
+def _kinds(law: PairLaw) -> tuple[frozenset[object], ...]:
+    numbers = (law.defect_energies, law.pair_scales, law.pair_formulas, law.many_body)
+    return tuple(frozenset(kinds) for kinds in numbers)
 
 
-def _composition(table: PairCounts) -> str:
-    """The defects of the first structure of a table, such as ``"V_Mo + 2 V_S"``."""
-    numbers = zip(table.composition[0].tolist(), table.defect_kinds, strict=True)
+def _composition(pairs: PairCounts) -> str:
+    """The defects of the first of some structures, such as ``"V_Mo + 2 V_S"``."""
+    numbers = zip(pairs.composition[0].tolist(), pairs.defect_kinds, strict=True)
     return " + ".join(f"{n} {kind}" if n > 1 else kind for n, kind in numbers if n)
-
-
-@dataclass(frozen=True, eq=False)
-class ObservedPairEnergies:
-    """Energies of pairs of one kind as the data have them, without any formula.
-
-    Attributes:
-        distances: Å, shape ``(R,)``, ascending.
-        energies: eV, shape ``(R,)``.
-        n_structures: Structures that hold a pair at that distance, shape ``(R,)``.
-    """
-
-    distances: Floats
-    energies: Floats
-    n_structures: NDArray[np.int64]
-
-
-@dataclass(frozen=True, eq=False)
-class LawEvidence:
-    """Data beside a law.
-
-    Attributes:
-        pairs: The data's own pair energies by kind of pair.
-        tightest: Shortest pair distance of every structure, Å, by sample id; NaN for a
-            single defect.
-    """
-
-    pairs: Mapping[str, ObservedPairEnergies]
-    tightest: pd.Series
-
-
-def law_evidence(stored: SavedLaw, structures: pd.Series, energies: pd.Series) -> LawEvidence:
-    """Find the pair energies of data, so that they can be compared with a law's.
-
-    A free value for every kind and distance of pairs is fitted to the data under absolute
-    error, exactly (see :mod:`~matbench_segvae.algorithms.pair_laws.pair_energies`): no law of
-    pairs is closer to them. Data leave some of these values open, such as an energy that all
-    structures have in common and that may belong to defects or to pairs. So the free values
-    are fitted to what the law leaves over and added to the law's: the smallest corrections
-    are taken among equally good ones, and a value that is open lies on the law.
-
-    Args:
-        stored: The law.
-        structures: Structures with point defects, by sample id.
-        energies: Energy per defect site, eV, by sample id in the same order.
-
-    Raises:
-        UserError: If a structure has no known host or a kind of defect or pair that the law
-            does not know.
-    """
-    table = pairs_of(structures, like=stored.kinds)
-    rest = energies.to_numpy(dtype=np.float64) - stored.law.predict(table)
-    corrections = fit_pair_energies(table, rest).pair_energies
-    n_structures = (table.counts > 0).sum(axis=0)
-    pairs = {}
-    for number, kind in enumerate(table.pair_kinds):
-        rows = table.kind == number
-        distances = table.distance[rows]
-        values = stored.law.values(kind, distances) + corrections[rows]
-        pairs[kind] = ObservedPairEnergies(distances, values, n_structures[rows])
-    reach = np.where(table.counts > 0, table.distance, np.inf).min(axis=1, initial=np.inf)
-    tightest = pd.Series(reach, index=structures.index.map(str)).replace(np.inf, np.nan)
-    return LawEvidence(pairs, tightest)

@@ -1,166 +1,61 @@
 """Searching a pair law: a formula for each kind of pair, then the law they make together.
 
 Kinds of pairs meet only in the sums over a structure's pairs. Each kind's formula is
-therefore searched by itself, against what free values at its distances would be, in the
-metric in which the structures determine them; kinds that have a formula in common count as
-one. The best combinations of the formulas found are fitted to the structures together,
+therefore searched by itself, with fitted pair energies at its distances as the target and
+the metric in which the structures determine them; kinds that have a formula in common count
+as one. The best combinations of the formulas found are fitted to the structures together,
 under absolute error, and compared by cross-validation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.model_selection import KFold
 
+from matbench_segvae.algorithms.pair_laws.combinations import promising_combinations
 from matbench_segvae.algorithms.pair_laws.constraints import PairConstraints
-from matbench_segvae.algorithms.pair_laws.law import VARIABLES, nodes_of
+from matbench_segvae.algorithms.pair_laws.law import VARIABLES, PairLaw, nodes_of
 from matbench_segvae.algorithms.pair_laws.settings import PAIR_GRAMMAR, PairLawSettings
-from matbench_segvae.expressions import pareto_front
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
+from matbench_segvae.expressions import Expression, pareto_front
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.joint_fit import LawFit, fit_law
-from matbench_segvae.fitting.robust import absolute_weights, robust_weights
+from matbench_segvae.fitting.robust import robust_weights
 from matbench_segvae.seeding import derived_seed, drawn_rows
 from matbench_segvae.segvae import AdditiveObjective, Criteria, Scored, Search, pretrained
-from matbench_segvae.types import Floats
-
-Law = tuple[Scored, ...]
-
-
-_ROUNDS = 4  # of reweighting; the weights to start from are nearly right
-
-
-@dataclass(frozen=True, eq=False)
-class Draft:
-    """A law whose formulas keep the constants they came with.
-
-    Attributes:
-        law: A formula for each kind of pair.
-        nodes: Complexity of the law.
-        mae: Mean absolute error, eV per site.
-    """
-
-    law: Law
-    nodes: int
-    mae: float
-
-
-class LawDrafts:
-    """All combinations of some formulas.
-
-    Args:
-        problem: Structures as sums over pairs, with weights to start from.
-        formulas: Formulas to choose from for each kind of pair.
-        variables: Names of the formulas' variables.
-        nodes_beside: Complexity of what stands beside the formulas.
-    """
-
-    def __init__(
-        self,
-        problem: AdditiveProblem,
-        formulas: Sequence[Sequence[Scored]],
-        variables: Sequence[str],
-        nodes_beside: int,
-    ) -> None:
-        self._problem = problem
-        self._nodes_beside = nodes_beside
-        self._formulas = formulas
-        self._columns = [
-            [_column(problem, kind, scored, variables) for scored in choice]
-            for kind, choice in enumerate(formulas)
-        ]
-
-    def promising(self, most_nodes: float, most_numbers: float, n_drafts: int) -> list[Draft]:
-        """The combinations with the least sums of squares, judged by the absolute error.
-
-        Args:
-            most_nodes: Largest complexity of a law.
-            most_numbers: Most fitted numbers of a law; the simplest law of all is there in
-                any case.
-            n_drafts: How many to judge.
-        """
-        n_linear = self._problem.linear.shape[1] + len(self._formulas)
-        squares = _over_all([_squares(self._problem, k, c) for k, c in enumerate(self._formulas)])
-        nodes = _over_all([[nodes_of([s.tokens], 0) for s in c] for c in self._formulas])
-        nodes += self._nodes_beside
-        numbers = _over_all([[s.constants.size for s in c] for c in self._formulas]) + n_linear
-        allowed = (nodes <= most_nodes) & (numbers <= most_numbers)
-        order = np.argsort(np.where(allowed, squares, np.inf), axis=None, kind="stable")
-        chosen = order[: min(n_drafts, int(allowed.sum()))].tolist()
-        simplest = int(np.argmin(nodes + numbers))
-        return [
-            self._draft(
-                [int(i) for i in np.unravel_index(place, nodes.shape)], int(nodes.flat[place])
-            )
-            for place in dict.fromkeys([*chosen, simplest])
-        ]
-
-    def _draft(self, picked: Sequence[int], nodes: int) -> Draft:
-        law = tuple(choice[i] for choice, i in zip(self._formulas, picked, strict=True))
-        columns = [choice[i] for choice, i in zip(self._columns, picked, strict=True)]
-        return Draft(law, nodes, self._mae(np.stack(columns, axis=1)))
-
-    def _mae(self, columns: Floats) -> float:
-        """Least absolute error over the coefficients of the linear part and the columns."""
-        design = np.concatenate([self._problem.linear, columns], axis=1)
-        design = design / np.maximum(np.linalg.norm(design, axis=0), np.finfo(float).tiny)
-        target, weights = self._problem.target, self._problem.weights
-        residuals = target
-        for _ in range(_ROUNDS):
-            weighted = design.T * weights
-            # Of a few unknowns; a pseudo-inverse leaves open what the data leave open.
-            inverse = np.linalg.pinv(weighted @ design, hermitian=True)
-            residuals = target - design @ (inverse @ (weighted @ target))
-            weights = absolute_weights(residuals)
-        return float(np.abs(residuals).mean())
-
-
-def _column(
-    problem: AdditiveProblem, kind: int, scored: Scored, variables: Sequence[str]
-) -> Floats:
-    """What a formula adds to each structure, shape ``(N,)``, its factor left out."""
-    assert problem.incidence is not None
-    rows = problem.members[kind]
-    program = Program.compile([scored.tokens], variables)
-    values = program.values(problem.points[rows], scored.constants.reshape(1, -1))[0]
-    return np.asarray(problem.incidence[:, rows] @ values)
-
-
-def _squares(problem: AdditiveProblem, kind: int, choice: Sequence[Scored]) -> list[float]:
-    """Reduced sums of squares that formulas leave of what their kind of pair is asked for."""
-    return [len(problem.members[kind]) * scored.loss**2 for scored in choice]
-
-
-def _over_all(each: Sequence[Sequence[float]]) -> NDArray[np.float64]:
-    """Sums over one entry of each list, for every choice of entries."""
-    grids = np.meshgrid(*[np.asarray(values, dtype=np.float64) for values in each], indexing="ij")
-    return np.asarray(np.sum(grids, axis=0))
-
+from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
 
 _NETWORK_SEED = 0  # one pretrained network for all searches
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class CandidateLaw:
     """A law with its errors inside the training part.
 
     Attributes:
         fit: The law fitted to the whole training part.
-        nodes: Its complexity.
+        complexity: Its nodes.
         validation_errors: Absolute errors of structures that were left out of the fit, in
             cross-validation inside the training part, eV per site, shape ``(N,)``; means over
-            its divisions where there were several.
+            repeats where there were several.
+        search: The search that found it.
     """
 
     fit: LawFit
-    nodes: int
+    complexity: int
     validation_errors: Floats
+    search: PairSearch = field(repr=False)
+
+    @property
+    def law(self) -> PairLaw:
+        """The law, its numbers named after kinds of defects and pairs."""
+        return self.search.named(self.fit)
 
     @property
     def validation_mae(self) -> float:
@@ -178,29 +73,37 @@ class PairSearch:
     """The search for a law of one set of structures.
 
     Args:
-        problem: Structures as sums over pairs.
+        data: The structures and their energies.
         settings: How to search.
         seed: Source of all randomness.
-        shortest: Shortest distance on the lattice for each kind of pair, Å.
-        n_three_body: Number of three-body terms, the last columns of the problem's base.
+        formula_of: Number of the formula of each kind of pair; by default every kind has its
+            own.
+        columns: Numbers of the descriptors that have a factor in the law, as columns of
+            ``data.pairs.descriptors``.
     """
 
     def __init__(
         self,
-        problem: AdditiveProblem,
+        data: TrainingPairs,
         settings: PairLawSettings,
         seed: int,
-        shortest: Sequence[float] = (),
-        n_three_body: int = 0,
+        formula_of: Sequence[int] | None = None,
+        columns: Sequence[int] = (),
     ) -> None:
-        self._problem = problem.reweighted(robust_weights(problem))
-        self._settings = settings
+        self.data = data
+        self.settings = settings
+        kinds = range(len(data.pairs.pair_kinds))
+        self.formula_of = tuple(kinds if formula_of is None else formula_of)
+        self._columns = tuple(columns)
         self._seed = seed
-        self._physics = PairConstraints(problem, settings.physics, shortest)
-        self._compared = self._drawn(settings.rows_compared)
-        self._by_kind = self._problem.one_by_one()
-        n_kinds = problem.linear.shape[1] - n_three_body
-        self._beside = nodes_of([], n_kinds, n_three_body)
+        problem = data.problem(self.formula_of, columns)
+        shortest = data.shortest(self.formula_of)
+        self._constraints = PairConstraints(problem, settings.constraints, shortest)
+        self._problem = problem.reweighted(robust_weights(problem))
+        self._compared = self._drawn(settings.max_rows_compared)
+        self._by_formula = self._problem.one_by_one()
+        terms = [data.pairs.term_columns[column][0] for column in columns]
+        self._nodes_beside = nodes_of([], len(data.pairs.defect_kinds), terms)
 
     def _drawn(self, most: int) -> AdditiveProblem:
         """Structures to compare laws on."""
@@ -209,134 +112,130 @@ class PairSearch:
             return self._problem
         return self._problem.subset(drawn_rows(n_rows, most, self._seed))
 
-    def run(self, report: Callable[[str], None]) -> list[Candidate]:
-        """Search laws, simplest first; none if no formula satisfies the conditions."""
-        kinds = range(len(self._by_kind))
-        formulas = [self.formulas(kind, self._seed, report) for kind in kinds]
+    def run(self, report: Report) -> list[CandidateLaw]:
+        """Search laws, simplest first; none if no formula satisfies the constraints."""
+        numbers = range(len(self._by_formula))
+        formulas = [self.formulas(number, self._seed, report) for number in numbers]
         if not all(formulas):
             return []
-        for repeat in range(self._settings.repeats):
+        for extra in range(self.settings.extra_searches):
             worst = self._worst(formulas)
-            seed = derived_seed(self._seed, "repeat", repeat)
+            seed = derived_seed(self._seed, "repeat", extra)
             more = self.formulas(worst, seed, report)
             formulas[worst] = _united(formulas[worst], more)
-        fits = [fit for law in self._combined(formulas) if (fit := self._joint_fit(law))]
-        front = pareto_front(fits, self._nodes, lambda fit: fit.mae)
-        found = [self.judged(fit) for fit in front[-self._settings.candidates :]]
-        return [self._final(candidate) for candidate in found if candidate]
+        combinations = promising_combinations(
+            self._problem, formulas, self._nodes_beside, self.settings
+        )
+        fits = [fit for law in combinations if (fit := self._joint_fit(law))]
+        front = pareto_front(fits, self._complexity, lambda fit: fit.mae)
+        found = [self.validated(fit) for fit in front[-self.settings.candidates :]]
+        return [self._fitted_to_all(candidate) for candidate in found if candidate]
+
+    def formulas(self, number: int, seed: int, report: Report) -> list[Scored]:
+        """Formulas for one kind of pair: the front, and the next best of every complexity.
+
+        Args:
+            number: Number of the formula in the law.
+            seed: Source of the search's randomness.
+            report: Takes lines of progress.
+        """
+
+        def admissible(program: Program, constants: Floats, _: int) -> Booleans:
+            return self._constraints(program, constants, number)
+
+        settings, problem = self.settings, self._by_formula[number]
+        criteria = Criteria(admissible=admissible)
+        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, criteria)
+        module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
+        how = settings.search
+        if len(problem.points) <= PAIR_GRAMMAR.max_fitted:
+            how = replace(how, target_loss=settings.interpolation_loss)
+        found = Search(PAIR_GRAMMAR, objective, module, how, seed).run(report)
+        every = [*found.front(), *found.best_per_complexity(settings.formulas_per_complexity)]
+        return _united(every)
 
     def _worst(self, formulas: Sequence[Sequence[Scored]]) -> int:
         """The kind of pair whose best formula leaves the largest sum of squares."""
-        left = [
+        squares = [
             len(rows) * min(scored.loss for scored in choice) ** 2
             for rows, choice in zip(self._problem.members, formulas, strict=True)
         ]
-        return int(np.argmax(left))
+        return int(np.argmax(squares))
 
-    def _final(self, candidate: Candidate) -> Candidate:
-        """The same law fitted to all structures."""
+    def _joint_fit(self, law: Sequence[Scored]) -> LawFit | None:
+        """Fit a law to the compared structures; none if it has no admissible constants."""
+        with suppress(ValueError):
+            formulas = [Expression(s.tokens).with_constants(s.constants.ravel()) for s in law]
+            return self._fitted(self._compared, formulas)
+        return None
+
+    def validated(self, fit: LawFit) -> CandidateLaw | None:
+        """Cross-validate a law; none if it has no fit to some of the training folds."""
+        n_rows = len(self._compared.target)
+        n_repeats = -(-self.settings.min_validation_rows // n_rows)
+        with suppress(ValueError):
+            errors = [self._held_out(fit, self._seed + repeat) for repeat in range(n_repeats)]
+            return CandidateLaw(fit, self._complexity(fit), np.mean(errors, axis=0), self)
+        return None
+
+    def _held_out(self, fit: LawFit, seed: int) -> Floats:
+        """Absolute errors of all structures in one repeat, each left out of its fit.
+
+        Raises:
+            ValueError: If the law has no fit to some of the training folds.
+        """
+        problem = self._compared
+        n_rows = len(problem.target)
+        n_folds = min(self.settings.validation_folds, n_rows)
+        errors = np.empty(n_rows)
+        splitter = KFold(n_folds, shuffle=True, random_state=seed)
+        for training, held_out in splitter.split(np.arange(n_rows)):
+            refit = self._fitted(problem.subset(training), fit.expressions)
+            test = problem.subset(held_out)
+            errors[held_out] = np.abs(refit.predict(test, VARIABLES) - test.target)
+        return errors
+
+    def _fitted_to_all(self, candidate: CandidateLaw) -> CandidateLaw:
+        """The same law fitted to all structures, as it is if that has no admissible constants."""
         if self._compared is self._problem:
             return candidate
+        fit = candidate.fit
         with suppress(ValueError):
-            fit = candidate.fit
-            return replace(candidate, fit=self._fitted(self._problem, fit.formulas, fit.constants))
+            return replace(candidate, fit=self._fitted(self._problem, fit.expressions))
         return candidate
 
-    def refit(self, fit: LawFit, rows: NDArray[np.int64]) -> LawFit:
+    def refit(self, fit: LawFit, rows: Ints) -> LawFit:
         """The same formulas fitted to some of the structures, given by their numbers.
 
         Raises:
             ValueError: If no admissible constants are found.
         """
-        return self._fitted(self._problem.subset(rows), fit.formulas, fit.constants)
+        return self._fitted(self._problem.subset(rows), fit.expressions)
 
-    def formulas(self, kind: int, seed: int, report: Callable[[str], None]) -> list[Scored]:
-        """Formulas for one kind of pair: the front, and the next best of every complexity.
+    def named(self, fit: LawFit) -> PairLaw:
+        """A fit with its numbers named after kinds of defects and pairs."""
+        return PairLaw.from_fit(fit, self.data.pairs, self.formula_of, self._columns)
 
-        Args:
-            kind: Number of the kind.
-            seed: Source of the search's randomness.
-            report: Takes lines of progress.
-        """
+    def _complexity(self, fit: LawFit) -> int:
+        return nodes_of(fit.formulas, 0) + self._nodes_beside
 
-        def admissible(program: Program, constants: Floats, _: int) -> NDArray[np.bool_]:
-            return self._physics(program, constants, kind)
-
-        settings, problem = self._settings, self._by_kind[kind]
-        criteria = Criteria(admissible=admissible)
-        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, criteria)
-        module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
-        few = len(problem.points) <= PAIR_GRAMMAR.max_fitted
-        how = replace(settings.search, target_loss=settings.exact) if few else settings.search
-        found = Search(PAIR_GRAMMAR, objective, module, how, seed).run(report)
-        every = [*found.front(), *found.best_per_complexity(settings.formulas_each)]
-        return _united(every)
-
-    def _combined(self, formulas: Sequence[Sequence[Scored]]) -> list[Law]:
-        """Promising laws under the absolute error, their formulas' constants as they are."""
-        drafts = LawDrafts(self._problem, formulas, VARIABLES, self._beside)
-        settings = self._settings
-        n_rows = len(self._problem.target)
-        most_nodes = min(settings.most_nodes, n_rows / settings.rows_per_node)
-        most_numbers = n_rows / settings.rows_per_number
-        laws = drafts.promising(most_nodes, most_numbers, settings.drafts)
-        laws.sort(key=lambda draft: (draft.mae, draft.nodes))
-        chosen = laws[: settings.combinations]
-        chosen += pareto_front(laws, lambda draft: draft.nodes, lambda draft: draft.mae)
-        return list(dict.fromkeys(draft.law for draft in chosen))
-
-    def _nodes(self, fit: LawFit) -> int:
-        return nodes_of(fit.formulas, 0) + self._beside
-
-    def _joint_fit(self, law: Law) -> LawFit | None:
-        """Fit a law to all structures; none if it has no admissible constants."""
-        with suppress(ValueError):
-            return self._fitted(self._compared, [s.tokens for s in law], [s.constants for s in law])
-        return None
-
-    def judged(self, fit: LawFit) -> Candidate | None:
-        """Cross-validate a law; none if it has no fit to some part of the structures."""
-        n_rows = len(self._compared.target)
-        n_divisions = -(-self._settings.validation_rows // n_rows)
-        with suppress(ValueError):
-            errors = [self._held_out(fit, self._seed + number) for number in range(n_divisions)]
-            return Candidate(fit, self._nodes(fit), np.mean(errors, axis=0))
-        return None
-
-    def _held_out(self, fit: LawFit, seed: int) -> Floats:
-        """Absolute errors of all structures in one division, each left out of its fit.
+    def _fitted(self, problem: AdditiveProblem, formulas: Sequence[Expression]) -> LawFit:
+        """Fit the constants of a law together.
 
         Raises:
-            ValueError: If the law has no fit to some part of the structures.
+            ValueError: If no admissible constants are found.
         """
-        problem = self._compared
-        n_rows = len(problem.target)
-        n_folds = min(self._settings.validation_folds, n_rows)
-        errors = np.empty(n_rows)
-        splitter = KFold(n_folds, shuffle=True, random_state=seed)
-        for rest, held in splitter.split(np.arange(n_rows)):
-            part = self._fitted(problem.subset(rest), fit.formulas, fit.constants)
-            test = problem.subset(held)
-            errors[held] = np.abs(part.predict(test, VARIABLES) - test.target)
-        return errors
+        programs = [Program.compile([formula.tokens], VARIABLES) for formula in formulas]
 
-    def _fitted(
-        self,
-        problem: AdditiveProblem,
-        formulas: Sequence[tuple[str, ...]],
-        start: Sequence[Floats],
-    ) -> LawFit:
-        programs = [Program.compile([tokens], VARIABLES) for tokens in formulas]
+        def admissible(number: int, constants: Floats) -> bool:
+            return bool(self._constraints(programs[number], constants[None], number)[0])
 
-        def admissible(kind: int, constants: Floats) -> bool:
-            return bool(self._physics(programs[kind], constants[None], kind)[0])
-
-        return fit_law(problem, formulas, VARIABLES, start, self._settings.fit.decay, admissible)
+        return fit_law(problem, formulas, VARIABLES, self.settings.fit.decay, admissible)
 
 
 def _united(*lists: Sequence[Scored]) -> list[Scored]:
     """Formulas of several lists, each once, with its best constants."""
-    found: dict[tuple[str, ...], Scored] = {}
+    found: dict[Tokens, Scored] = {}
     for scored in chain.from_iterable(lists):
         known = found.get(scored.tokens)
         if known is None or scored.loss < known.loss:

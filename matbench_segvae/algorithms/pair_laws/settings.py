@@ -26,40 +26,44 @@ class PairLawSettings:
 
     Attributes:
         search: The network and the length of the search for each kind of pair.
-        exact: Error, eV, at which a search for a kind of pair ends that has no more
-            distances than a formula has numbers, and could go on to pass through them all.
         fit: How hard constants are fitted.
-        physics: What a law has to satisfy.
-        most_nodes: Largest complexity of the whole law.
-        rows_per_node: Least number of training structures for each node of a law:
-            cross-validation on a handful of them cannot tell which of many long formulas
-            owe their errors to luck.
-        rows_per_number: The same for each fitted number.
-        rows_per_distance: Where there are fewer training structures for each distance of
-            pairs, kinds of pairs of the same two defects may have a formula in common.
-        three_body: Whether there may be a three-body term around a kind of defect, where
-            validation inside the training part clearly speaks for it.
-        three_body_divisions: Divisions of the training data on which that is decided.
-        rows_compared: Laws are compared on at most so many training structures, drawn at
-            random; the search sees all of them, and so does the final fit of each law.
-        repeats: Further searches, from another seed, each for the kind of pair whose best
-            formula so far leaves the most: one search in four ends far from the best.
-        formulas_each: Formulas of every complexity for each kind of pair, beside the front.
-        drafts: Combinations of formulas that are tried with their constants as they are.
-        combinations: Combinations that are fitted to the structures, beside the best one of
-            every complexity.
+        interpolation_loss: Loss, eV, at which the search for a kind of pair ends if the kind
+            has no more distances than a formula has constants, so that formulas can pass
+            through all of them.
+        extra_searches: Further searches, from another seed, each for the kind of pair whose
+            best formula so far leaves the largest error: one search in four ends far from
+            the best.
+        formulas_per_complexity: Formulas of every complexity that are kept for each kind of
+            pair, beside the front.
+        constraints: What a law has to satisfy.
+        max_nodes: Largest complexity of the whole law.
+        min_rows_per_node: Least number of training structures for each node of a law:
+            cross-validation on a handful of them cannot distinguish which of many long
+            formulas owe their errors to luck.
+        min_rows_per_parameter: The same for each fitted number.
+        min_rows_per_distance: With fewer training structures for each distance of pairs,
+            kinds of pairs of the same two defects may have a formula in common.
+        many_body: Whether there may be many-body terms, where cross-validation clearly
+            supports them.
+        many_body_repeats: Repeats of the cross-validation that decides on them.
+        combinations_tried: Combinations of formulas that are judged with their constants as
+            they are.
+        combinations_fitted: Combinations that are fitted to the structures, beside the best
+            one of every complexity.
         candidates: Laws that are cross-validated.
-        validation_folds: Parts the training data are cut into to choose a law.
-        validation_rows: A few structures are cut up again, in other ways, until so many have
-            been left out of a fit: how one division of a dozen falls is luck.
-        patience: Relative gain in validation error that justifies a longer law.
-        bootstrap: Resamples of the training data for the intervals of the constants.
+        max_rows_compared: Laws are compared on at most so many training structures, drawn
+            at random; the search uses all of them, and so does the final fit of each law.
+        validation_folds: Folds of the cross-validation that chooses a law.
+        min_validation_rows: Cross-validation is repeated with other splits until so many
+            structures have been held out: a single split of a dozen structures is too noisy.
+        min_gain: Relative gain in validation error that justifies a longer law.
+        bootstrap_samples: Resamples of the training data for the intervals of the constants.
     """
 
+    # The search for a formula of each kind of pair
     search: SearchSettings = field(
         default_factory=lambda: SearchSettings(epochs=30, samples=2000, patience=8)
     )
-    exact: float = 1e-4
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
             # There are few points: starts are cheap, and a phase needs a lucky one.
@@ -69,20 +73,24 @@ class PairLawSettings:
             decay=1e-9,
         )
     )
-    physics: ConstraintSettings = field(default_factory=ConstraintSettings)
-    most_nodes: int = 40
-    rows_per_node: float = 1.0
-    rows_per_number: float = 3.0
-    rows_per_distance: float = 3.0
-    three_body: bool = True
-    three_body_divisions: int = 5
-    rows_compared: int = 2000
-    repeats: int = 1
-    formulas_each: int = 3
-    drafts: int = 3000
-    combinations: int = 30
+    interpolation_loss: float = 1e-4
+    extra_searches: int = 1
+    formulas_per_complexity: int = 3
+    # What a law may be
+    constraints: ConstraintSettings = field(default_factory=ConstraintSettings)
+    max_nodes: int = 40
+    min_rows_per_node: float = 1.0
+    min_rows_per_parameter: float = 3.0
+    min_rows_per_distance: float = 3.0
+    many_body: bool = True
+    many_body_repeats: int = 5
+    # Combining the formulas into laws
+    combinations_tried: int = 3000
+    combinations_fitted: int = 30
+    # Choosing one law, and how certain its numbers are
     candidates: int = 12
+    max_rows_compared: int = 2000
     validation_folds: int = 5
-    validation_rows: int = 50
-    patience: float = 0.0
-    bootstrap: int = 30
+    min_validation_rows: int = 50
+    min_gain: float = 0.0
+    bootstrap_samples: int = 30

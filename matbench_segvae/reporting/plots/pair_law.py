@@ -1,4 +1,4 @@
-"""A pair law in pictures: what it says, what the data say, and where it errs."""
+"""A pair law in pictures: the law beside the pair energies of data, and its errors."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from matbench_segvae.algorithms.pair_laws.saved_law import (
+from matbench_segvae.algorithms.pair_laws.pair_energies import (
     ObservedPairEnergies,
-    SavedLaw,
-    law_evidence,
+    observed_pair_energies,
 )
+from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
@@ -39,16 +39,16 @@ _DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2}
 def draw_law(result: LawResult, path: Path) -> Path:
     """Draw a law beside the data of its task.
 
-    Above, for each kind of pair, ``K(r)`` over the distances it was fitted to, the middle
-    90 % of its refits to resampled data, and the pair energies of all structures of the task
-    without any formula, larger for more structures (see
-    :func:`~matbench_segvae.algorithms.pair_laws.saved_law.law_evidence`). Below, the predictions
-    for the fold's test part against the truth, and their errors against the shortest pair
-    distance; single defects have none and are left out there.
+    Above, for each kind of pair, ``K(r)`` over the distances it was fitted to, the 90 %
+    interval of its refits to resampled data, and the pair energies of all structures of the
+    task without any formula, larger for more structures (see
+    :func:`~matbench_segvae.algorithms.pair_laws.pair_energies.observed_pair_energies`). Below,
+    the predictions for the fold's test part against the truth, and their errors against the
+    shortest pair distance; single defects have none and are left out there.
 
     Args:
         result: The law and its fold.
-        path: Where to save the picture; its ending says in which format.
+        path: Where to save the picture; its suffix gives the format.
 
     Returns:
         The path.
@@ -78,15 +78,16 @@ def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
 
 
 def _figure(result: LawResult, structures: pd.Series, energies: pd.Series) -> Figure:
-    evidence = law_evidence(result.stored, structures, energies)
-    kinds = list(result.stored.law.pair_formulas)
-    n_columns = max(len(kinds), 2)
+    saved = result.saved
+    pairs = saved.pairs_of(structures)
+    observed = observed_pair_energies(saved.law, pairs, energies.to_numpy(dtype=np.float64))
+    n_columns = max(len(observed), 2)
     figure = Figure(figsize=(_PANEL * n_columns, 2 * _PANEL + 0.6), layout="constrained")
     figure.suptitle(f"{result.task}, fold {result.fold}", fontweight="bold")
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
-    axes = above.subplots(1, len(kinds), squeeze=False)[0]
-    for axis, kind in zip(axes, kinds, strict=True):
-        _law_panel(axis, result.stored, kind, evidence.pairs[kind])
+    axes = above.subplots(1, len(observed), squeeze=False)[0]
+    for axis, data in zip(axes, observed, strict=True):
+        _law_panel(axis, saved, data)
     axes[0].set_ylabel("K, eV")
     axes[0].legend(frameon=False, fontsize=8)
     samples = list(result.predictions)
@@ -94,26 +95,28 @@ def _figure(result: LawResult, structures: pd.Series, energies: pd.Series) -> Fi
     truth = energies.loc[samples].to_numpy(dtype=np.float64)
     parity, errors = below.subplots(1, 2)
     _parity_panel(parity, truth, predicted, 1000 * result.mae)
-    _error_panel(errors, evidence.tightest.loc[samples], 1000 * (predicted - truth))
+    shortest = pd.Series(pairs.shortest, energies.index).loc[samples].to_numpy(dtype=np.float64)
+    _error_panel(errors, shortest, 1000 * (predicted - truth))
     return figure
 
 
-def _law_panel(axis: Axes, stored: SavedLaw, kind: str, data: ObservedPairEnergies) -> None:
-    """One kind of pair: the law, its refits and the data's own values."""
-    low, high = stored.ranges[kind]
+def _law_panel(axis: Axes, saved: SavedLaw, data: ObservedPairEnergies) -> None:
+    """One kind of pair: the law, its refits and the data's own pair energies."""
+    kind = data.kind
+    low, high = saved.ranges[kind]
     inside = data.distances[(data.distances >= low) & (data.distances <= high)]
     # With the data's own distances, or a narrow peak at one of them would go unseen.
     r = np.union1d(np.linspace(low, high, _N_POINTS), inside)
     axis.axhline(0, **_GREY_LINE)
-    if stored.resampled:
-        refits = [law.values(kind, r) for law in stored.resampled]
+    if saved.resampled:
+        refits = [law.values(kind, r) for law in saved.resampled]
         band = np.nanpercentile(refits, _BAND, axis=0)
         axis.fill_between(r, *band, color="C0", alpha=0.25, linewidth=0, label="90 % of refits")
-    axis.plot(r, stored.law.values(kind, r), color="C0", label="law")
+    axis.plot(r, saved.law.values(kind, r), color="C0", label="law")
     sizes = _sizes(data.n_structures.tolist())
     axis.scatter(data.distances, data.energies, sizes, "C1", alpha=0.7, label="data", zorder=3)
-    _keep_in_sight(axis, np.concatenate([data.energies, stored.law.values(kind, inside), [0.0]]))
-    axis.set_title(kind, fontsize=9)
+    _keep_in_sight(axis, np.concatenate([data.energies, saved.law.values(kind, inside), [0.0]]))
+    axis.set_title(str(kind), fontsize=9)
     axis.set_xlabel("distance r, Å")
 
 
@@ -139,10 +142,10 @@ def _parity_panel(axis: Axes, truth: np.ndarray, predicted: np.ndarray, mae: flo
     axis.set_ylabel("predicted, eV per defect site")
 
 
-def _error_panel(axis: Axes, tightest: pd.Series, errors: np.ndarray) -> None:
+def _error_panel(axis: Axes, shortest: np.ndarray, errors: np.ndarray) -> None:
     """Errors, meV per defect site, against the shortest pair distance, Å."""
     axis.axhline(0, **_GREY_LINE)
-    axis.scatter(tightest.to_numpy(dtype=np.float64), errors, **_DOTS)
-    axis.set_title("test part: errors by tightness", fontsize=9)
+    axis.scatter(shortest, errors, **_DOTS)
+    axis.set_title("test part: errors by distance", fontsize=9)
     axis.set_xlabel("shortest pair distance, Å")
     axis.set_ylabel("predicted less true, meV per site")

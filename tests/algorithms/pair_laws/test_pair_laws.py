@@ -12,12 +12,19 @@ from quick import PAIR_LAWS
 from matbench_segvae.algorithms import FoldContext, create_algorithm
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings, PairConstraints
-from matbench_segvae.algorithms.pair_laws.law import PairLaw, pair_problem, pairs_of
+from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.segvae import SEGVAE
 from matbench_segvae.benchmark import make_task
-from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.defects import (
+    HOSTS,
+    PairKind,
+    defective_structure,
+    pairs_of,
+    vacancies,
+)
 from matbench_segvae.errors import UserError
-from matbench_segvae.expressions import parse
+from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.joint_fit import LawFit, fit_law
@@ -60,15 +67,15 @@ def test_a_short_search_beats_the_mean_five_times(task, fitted):
 
 
 def test_the_description_holds_the_law_and_is_json(task, fitted):
-    told = json.loads(json.dumps(dict(fitted.describe())))
-    assert told["formula"].startswith("K[V_Mo-V_S] = ")
-    assert told["formula"].count("K[") == 3
-    assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in told["latex"]
-    assert {"complexity", "distances_A", "candidates", "settings"} <= told.keys()
-    assert told["hosts"] == ["MoS2"]
-    assert told["complexity"] <= PAIR_LAWS.most_nodes
-    # The law can be put together again from what is told, and predicts the same.
-    law = PairLaw.from_plain(told["constants"])
+    described = json.loads(json.dumps(dict(fitted.describe())))
+    assert described["formula"].startswith("K[V_Mo-V_S] = ")
+    assert described["formula"].count("K[") == 3
+    assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in described["latex"]
+    assert {"complexity", "distances_A", "candidates", "settings"} <= described.keys()
+    assert described["hosts"] == ["MoS2"]
+    assert described["complexity"] <= PAIR_LAWS.max_nodes
+    # The law can be put together again from the description, and predicts the same.
+    law = PairLaw.from_plain(described["constants"])
     inputs, _ = task.get_train_and_val_data(1)
     np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
 
@@ -82,16 +89,16 @@ def test_standard_deviations_cover_refits_and_validation_error(task, fitted):
 
 
 def test_every_number_comes_with_an_interval_of_its_refits(fitted):
-    told = fitted.describe()
-    middle = told["constants_90_percent"]
-    assert len(told["resampled"]) > 0
-    for kind, formula in told["constants"]["pair_formulas"].items():
+    described = fitted.describe()
+    intervals = described["constants_90_percent"]
+    assert len(described["resampled"]) > 0
+    for kind, formula in described["constants"]["pair_formulas"].items():
         constants = parse(formula, ["r"]).constants
-        assert len(middle["pair_constants"][kind]) == len(constants)
-    for kind, (low, high) in middle["defect_energies_eV"].items():
+        assert len(intervals["pair_constants"][kind]) == len(constants)
+    for kind, (low, high) in intervals["defect_energies_eV"].items():
         assert low <= high
         # Refits differ, but not by more than the energies of defects do.
-        assert abs(told["constants"]["defect_energies_eV"][kind] - low) < 1
+        assert abs(described["constants"]["defect_energies_eV"][kind] - low) < 1
 
 
 def test_the_same_seed_gives_the_same_law(task, tmp_path, fitted):
@@ -116,15 +123,15 @@ def test_predictions_do_not_depend_on_the_order_of_atoms_or_of_structures(task, 
 def test_energies_are_sums_over_defects_and_pairs():
     structure = defective_structure(HOSTS["MoS2"], 8, 8, vacancies(HOSTS["MoS2"], 8, 8, [0, 70]))
     table = pairs_of(pd.Series([structure]))
-    law = PairLaw({"V_Mo": 7.0, "V_S": 2.0}, {"V_Mo-V_S": -3.0}, {"V_Mo-V_S": parse("1.5/r")})
+    kind = PairKind("V_Mo", "V_S")
+    law = PairLaw({"V_Mo": 7.0, "V_S": 2.0}, {kind: -3.0}, {kind: parse("1.5/r")})
     expected = (7.0 + 2.0 - 3.0 * 1.5 / table.distance[0]) / 2
     assert law.predict(table)[0] == pytest.approx(expected)
     assert law.complexity == 3 + 2 + 2
 
 
 def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
-    inputs, energies = task.get_train_and_val_data(1)
-    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+    problem = TrainingPairs.of(*task.get_train_and_val_data(1)).problem()
     smooth = PairConstraints(problem, ConstraintSettings(vanishes=False))
     between = np.sort(problem.points[problem.members[0], 0])[:2].mean()
     formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
@@ -140,7 +147,7 @@ def test_a_fit_is_named_after_the_kinds_of_its_data(task):
     fit = LawFit(formulas, constants, np.arange(2.0), np.arange(2.0, 5.0), 0.0)
     law = PairLaw.from_fit(fit, table)
     assert law.defect_energies == {"V_Mo": 0.0, "V_S": 1.0}
-    assert law.pair_scales["V_S-V_S across"] == 4.0
+    assert law.pair_scales[PairKind.parse("V_S-V_S across")] == 4.0
     assert law.lines()[0] == "K[V_Mo-V_S] = 2*(1.0/r)"
 
 
@@ -166,18 +173,16 @@ def test_the_default_is_found_by_its_name():
 
 
 def test_a_peak_on_a_lattice_distance_is_not_smooth(task):
-    inputs, energies = task.get_train_and_val_data(1)
-    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
-    physics = PairConstraints(problem, ConstraintSettings(vanishes=False))
+    problem = TrainingPairs.of(*task.get_train_and_val_data(1)).problem()
+    smooth = PairConstraints(problem, ConstraintSettings(vanishes=False))
     # Narrower than an even grid would see, but on a distance of the data.
     peak = problem.points[problem.members[0], 0].min() + 1e-4
     program = Program.compile([("square", "inv", "sub", "r", "c")], ("r",))
-    assert physics(program, np.array([[peak]]), 0).tolist() == [False]
+    assert smooth(program, np.array([[peak]]), 0).tolist() == [False]
 
 
-def test_a_law_has_to_vanish_far_away_unless_told_otherwise(task):
-    inputs, energies = task.get_train_and_val_data(1)
-    problem = pair_problem(pairs_of(inputs), energies.to_numpy())
+def test_a_law_has_to_vanish_far_away_unless_set_otherwise(task):
+    problem = TrainingPairs.of(*task.get_train_and_val_data(1)).problem()
     formulas = [("exp", "mul", "c", "r"), ("div", "r", "add", "c", "r"), ("inv", "r")]
     program = Program.compile(formulas, ("r",))
     constants = np.array([[-1.0], [1.0], [0.0]])
@@ -197,8 +202,8 @@ def test_each_kind_of_pair_gets_back_the_formula_it_was_made_of():
     target = 1.5 + incidence @ truth
     target[:5] += 4
     problem = AdditiveProblem(points, group, 2, incidence, np.ones((120, 1)), target, np.ones(120))
-    start = [np.array([-0.8]), np.array([])]
-    fit = fit_law(problem, [("exp", "mul", "c", "r"), ("inv", "r")], ("r",), start)
+    start = [Expression(("exp", "mul", "c", "r"), (-0.8,)), Expression(("inv", "r"))]
+    fit = fit_law(problem, start, ("r",))
     assert fit.constants[0][0] == pytest.approx(-0.5, abs=1e-3)
     assert np.allclose(fit.scales, [3, -2], atol=1e-2)
     assert np.median(np.abs(fit.predict(problem, ("r",)) - target)) < 1e-3

@@ -1,4 +1,4 @@
-"""The table of free pair values: exact, unique and never worse than a formula in training."""
+"""The table of pair energies: exact, unique and never worse than a formula in training."""
 
 import json
 from dataclasses import replace
@@ -9,11 +9,10 @@ import pandas as pd
 import pytest
 
 from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
-from matbench_segvae.algorithms.pair_laws.law import pairs_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.pair_table import PairTable
 from matbench_segvae.benchmark import make_task
-from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, defective_structure, pairs_of, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.fitting.robust import least_absolute
 
@@ -103,16 +102,18 @@ def test_the_order_of_training_structures_does_not_matter(xtb, tmp_path):
     inputs, targets = xtb.get_train_and_val_data(0)
     first = fitted(inputs, targets, tmp_path).describe()
     again = fitted(inputs[::-1], targets[::-1], tmp_path).describe()
-    values = [[row["value_eV"] for row in told["pair_values"]] for told in (first, again)]
+    values = [[row["value_eV"] for row in described["pair_values"]] for described in (first, again)]
     np.testing.assert_allclose(values[0], values[1], atol=1e-7)
     assert first["defect_energies_eV"] == pytest.approx(again["defect_energies_eV"], abs=1e-7)
 
 
 def test_the_description_is_a_table_to_read_and_json(xtb, tmp_path):
-    told = json.loads(json.dumps(dict(fitted(*xtb.get_train_and_val_data(0), tmp_path).describe())))
-    rows, energies = told["pair_values"], told["defect_energies_eV"]
-    assert told["complexity"] == len(rows) + len(energies)
-    assert told["parameters"] == told["complexity"]
+    described = json.loads(
+        json.dumps(dict(fitted(*xtb.get_train_and_val_data(0), tmp_path).describe()))
+    )
+    rows, energies = described["pair_values"], described["defect_energies_eV"]
+    assert described["complexity"] == len(rows) + len(energies)
+    assert described["parameters"] == described["complexity"]
     assert list(energies) == ["V_Mo", "V_S"]
     assert rows[0] == {"kind": "V_Mo-V_S", "distance_A": 2.417, "value_eV": rows[0]["value_eV"]}
     assert {row["kind"] for row in rows} == {"V_Mo-V_S", "V_S-V_S same plane", "V_S-V_S across"}
@@ -138,9 +139,9 @@ def test_unseen_distances_are_interpolated_and_constant_beyond_the_ends(tmp_path
 
 def test_open_values_are_zero_and_open_shares_equal(tmp_path):
     pair = cells([0, 64])
-    told = fitted(pair, pd.Series([3.0], index=pair.index), tmp_path).describe()
-    assert told["defect_energies_eV"] == pytest.approx({"V_Mo": 3.0, "V_S": 3.0})
-    assert [row["value_eV"] for row in told["pair_values"]] == pytest.approx([0.0])
+    described = fitted(pair, pd.Series([3.0], index=pair.index), tmp_path).describe()
+    assert described["defect_energies_eV"] == pytest.approx({"V_Mo": 3.0, "V_S": 3.0})
+    assert [row["value_eV"] for row in described["pair_values"]] == pytest.approx([0.0])
 
 
 def test_single_defects_have_no_pairs(tmp_path):
@@ -172,9 +173,11 @@ def test_transfer_is_superposition(dft_data, tmp_path):
     task = make_task("defects2d_mos2_transfer")
     task.load()
     algorithm = fitted(*task.get_train_and_val_data(0), tmp_path)
-    told = algorithm.describe()
+    described = algorithm.describe()
     # The single vacancies are in the data, so nothing is left open.
-    assert told["defect_energies_eV"] == pytest.approx({"V_Mo": 7.12148, "V_S": 2.64569}, abs=1e-5)
+    assert described["defect_energies_eV"] == pytest.approx(
+        {"V_Mo": 7.12148, "V_S": 2.64569}, abs=1e-5
+    )
     unseen, truth = task.get_test_data(0, include_target=True)
     assert np.abs(algorithm.predict(unseen) - truth).mean() == pytest.approx(0.0100, abs=1e-4)
 

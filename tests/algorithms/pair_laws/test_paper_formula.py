@@ -118,14 +118,14 @@ def test_energies_of_another_kind_are_refused_in_one_line(task, tmp_path):
 def test_the_description_holds_the_formulas_of_the_task(task, n_formulas, tmp_path):
     algorithm = PublishedFormula()
     algorithm.fit(cells([0]), pd.Series([7.1]), context(tmp_path, task))
-    told = json.loads(json.dumps(dict(algorithm.describe())))
-    lines = told["formula"].split("; ")
+    described = json.loads(json.dumps(dict(algorithm.describe())))
+    lines = described["formula"].split("; ")
     assert len(lines) == n_formulas
     formulas = [parse(line.partition(" = ")[2]) for line in lines]
-    assert told["complexity"] == sum(map(len, formulas))
-    assert told["parameters"] == 0
-    assert told["latex"].count(r" \\ ") == n_formulas - 1
-    # What is told is what is used, to the last digit.
+    assert described["complexity"] == sum(map(len, formulas))
+    assert described["parameters"] == 0
+    assert described["latex"].count(r" \\ ") == n_formulas - 1
+    # The description holds what is used, to the last digit.
     known = [formula.formula for formula in FORMULAS]
     assert all(formula in known for formula in formulas)
 

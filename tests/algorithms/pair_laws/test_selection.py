@@ -6,25 +6,27 @@ import numpy as np
 import pytest
 from quick import PAIR_LAWS
 
-from matbench_segvae.algorithms.pair_laws.law import PairLaw, pair_problem, pairs_of
+from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.bench.scaling import measure_scaling
 from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import (
     HOSTS,
     DefectiveCell,
+    PairKind,
+    Planes,
     count_pairs,
     same_defects,
-    shortest_distances,
     vacancies,
 )
 from matbench_segvae.expressions import parse
 from matbench_segvae.fitting.joint_fit import fit_law
 
-QUICK = replace(PAIR_LAWS, combinations=5)
-KINDS = ("V_S-V_S same plane", "V_S-V_S across")
+QUICK = replace(PAIR_LAWS, combinations_fitted=5)
+KINDS = (PairKind("V_S", "V_S", Planes.SAME), PairKind("V_S", "V_S", Planes.ACROSS))
 MOS2 = HOSTS["MoS2"]
 N = 8
 
@@ -42,47 +44,48 @@ def sulfur_pairs(n):
     return [found[key] for key in sorted(found, key=lambda key: key[1])][:n]
 
 
-def test_kinds_of_the_same_two_defects_are_told_by_their_names():
-    assert same_defects(("V_Mo-V_S", *KINDS)) == (0, 1, 1)
-    assert same_defects(("V_Mo-V_Mo", "V_Mo-V_S")) == (0, 1)
+def test_kinds_of_the_same_two_defects_share_a_number():
+    mixed = PairKind("V_Mo", "V_S")
+    assert same_defects((mixed, *KINDS)) == (0, 1, 1)
+    assert same_defects((PairKind("V_Mo", "V_Mo"), mixed)) == (0, 1)
 
 
 def search(table, energies, settings=QUICK):
-    lows = shortest_distances(["MoS2"], table.pair_kinds)
-    return search_laws(table, energies, lows, settings, 0, lambda _: None)
+    data = TrainingPairs(table, energies, ("MoS2",))
+    return search_laws(data, settings, 0, lambda _: None)
 
 
 def test_a_law_that_both_kinds_follow_is_found_once_where_data_are_few():
     table = count_pairs(sulfur_pairs(16))
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2
     found = search(table, energies)
-    assert {law.formula_of for law in found} == {(0, 1), (0, 0)}
+    assert {law.search.formula_of for law in found} == {(0, 1), (0, 0)}
     chosen = best_law(found, 0.0)
-    law = chosen.named()
+    law = chosen.law
     assert law.predict(table) == pytest.approx(energies, abs=2e-2)
     assert len(law.lines()) == 2  # one formula, and the defect's energy
     assert law.lines()[0].startswith("K[V_S-V_S same plane, V_S-V_S across] = ")
-    assert law.complexity == chosen.candidate.nodes
-    assert chosen.candidate.parameters == 2 + chosen.candidate.fit.constants[0].size
+    assert law.complexity == chosen.complexity
+    assert chosen.parameters == 2 + chosen.fit.constants[0].size
 
 
 def test_formulas_of_their_own_have_to_be_clearly_better():
     table = count_pairs(sulfur_pairs(16))
     other = np.where(table.kind == 0, 1.0, -1.0)
     energies = (6.0 + table.counts @ (other * 2 * np.exp(-table.distance / 2))) / 2
-    assert best_law(search(table, energies), 0.0).formula_of == (0, 1)
+    assert best_law(search(table, energies), 0.0).search.formula_of == (0, 1)
     noise = np.random.default_rng(0).normal(3.0, 0.01, len(energies))
-    assert best_law(search(table, noise), 0.0).formula_of == (0, 0)
+    assert best_law(search(table, noise), 0.0).search.formula_of == (0, 0)
 
 
 def test_many_structures_keep_a_formula_for_each_kind():
     cells = sulfur_pairs(16) * 4
     table = count_pairs(cells)
     energies = 3.0 + np.random.default_rng(0).normal(0, 0.01, len(cells))
-    assert {law.formula_of for law in search(table, energies)} == {(0, 1)}
+    assert {law.search.formula_of for law in search(table, energies)} == {(0, 1)}
 
 
-def test_kinds_that_share_a_formula_but_not_its_numbers_are_told_apart():
+def test_kinds_that_share_a_formula_but_not_its_numbers_are_distinguished():
     same, other = parse("exp(-1.5*r)", ["r"]), parse("exp(-1.6*r)", ["r"])
     scales = dict.fromkeys(KINDS, 1.0)
     assert len(PairLaw({}, scales, dict.fromkeys(KINDS, same)).sharing()) == 1
@@ -92,27 +95,28 @@ def test_kinds_that_share_a_formula_but_not_its_numbers_are_told_apart():
 def test_a_second_search_of_the_worst_kind_leaves_no_more_to_explain():
     task = make_task("defects2d_xtb_mos2")
     task.load()
-    structures, energies = task.get_train_and_val_data(1)
-    problem = pair_problem(pairs_of(structures), energies.to_numpy())
-    told: dict[int, list[str]] = {0: [], 1: []}
+    data = TrainingPairs.of(*task.get_train_and_val_data(1))
+    reports: dict[int, list[str]] = {0: [], 1: []}
     errors = [
         min(
             law.fit.mae
-            for law in PairSearch(problem, replace(QUICK, repeats=n), 0).run(told[n].append)
+            for law in PairSearch(data, replace(QUICK, extra_searches=n), 0).run(reports[n].append)
         )
-        for n in told
+        for n in reports
     ]
     assert errors[1] <= errors[0] * (1 + 1e-9)
-    assert len(told[1]) == len(told[0]) * 4 // 3  # three kinds of pairs and one of them again
+    assert len(reports[1]) == len(reports[0]) * 4 // 3  # three kinds of pairs and one of them again
 
 
 def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end():
     cells = sulfur_pairs(16) * 4
     table = count_pairs(cells)
     noise = np.random.default_rng(0).normal(0, 0.01, len(cells))
-    problem = pair_problem(table, (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise)
-    few = PairLawSettings(QUICK.search, candidates=3, combinations=5, rows_compared=30)
-    found = PairSearch(problem, few, 0).run(lambda _: None)
+    energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise
+    data = TrainingPairs(table, energies, ("MoS2",))
+    problem = data.problem()
+    few = PairLawSettings(QUICK.search, candidates=3, combinations_fitted=5, max_rows_compared=30)
+    found = PairSearch(data, few, 0).run(lambda _: None)
     for candidate in found:
         residuals = problem.target - candidate.fit.predict(problem, ("r",))
         assert len(residuals) == len(cells)
@@ -126,19 +130,20 @@ def test_scaling_times_the_same_search_on_more_structures():
     assert large.distances >= small.distances
 
 
-def test_a_few_structures_are_divided_in_several_ways_to_judge_a_law():
-    """How the errors of one law hang on the division: less so, the more of them there are."""
+def test_a_few_structures_are_split_repeatedly_to_validate_a_law():
+    """The errors of one law depend on the split: less so, the more repeats there are."""
     table = count_pairs(sulfur_pairs(16))
     noise = np.random.default_rng(0).normal(0, 0.1, 16)
-    problem = pair_problem(table, (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise)
+    energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise
+    data = TrainingPairs(table, energies, ("MoS2",))
 
-    def judged(rows, seed):
-        found = PairSearch(problem, replace(QUICK, validation_rows=rows), seed)
+    def validated(rows, seed):
+        found = PairSearch(data, replace(QUICK, min_validation_rows=rows), seed)
         law = parse("exp(-1.5*r)", ["r"])
-        fit = fit_law(problem, [law.tokens] * 2, ("r",), [np.array(law.constants)] * 2)
-        candidate = found.judged(fit)
+        fit = fit_law(data.problem(), [law] * 2, ("r",))
+        candidate = found.validated(fit)
         assert candidate.validation_errors.shape == (16,)
         return candidate.validation_mae
 
-    spread = {rows: np.std([judged(rows, seed) for seed in range(8)]) for rows in (1, 64)}
+    spread = {rows: np.std([validated(rows, seed) for seed in range(8)]) for rows in (1, 64)}
     assert spread[64] < 0.8 * spread[1]

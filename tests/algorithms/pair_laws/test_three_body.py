@@ -1,8 +1,9 @@
-"""The energy of three defects that their pairs do not explain."""
+"""The energy of three or more defects that their pairs do not explain."""
 
 import json
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,21 +11,29 @@ from quick import PAIR_LAWS
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
-from matbench_segvae.algorithms.pair_laws.three_body import three_body_terms
+from matbench_segvae.algorithms.pair_laws.three_body import supported_terms
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
+from matbench_segvae.cli.law import _print_law
 from matbench_segvae.defects import (
     HOSTS,
+    MANY_BODY_TERMS,
+    THREE_BODY,
+    ManyBodyTerm,
+    PairKind,
     count_pairs,
     defective_structure,
-    shortest_distances,
     sparse_defects,
     vacancies,
     vacancy_orbits,
 )
 from matbench_segvae.expressions import parse
+from matbench_segvae.reporting.law_result import LawResult
 
 MOS2 = HOSTS["MoS2"]
 FACTOR = 2.0  # eV Å²
+MO_S = PairKind("V_Mo", "V_S")
 
 
 def cell(sites, n):
@@ -38,16 +47,16 @@ def triples():
     return count_pairs([cell(sites, 6) for sites in sets])
 
 
-def energies_of(table, three_body=(0.0, 0.0), noise=0.0):
-    """Per site, with a twentieth of the structures far off, as tight clusters are."""
+def energies_of(table, factors=(0.0, 0.0), noise=0.0):
+    """Per site, with a twentieth of the structures far off, as compact clusters are."""
     rng = np.random.default_rng(0)
     pairs = table.counts @ (2 * np.exp(-table.distance / 2))
-    total = table.composition @ [7.0, 2.5] + pairs + table.crowding @ three_body
+    total = table.composition @ [7.0, 2.5] + pairs + table.descriptors @ factors
     off = np.where(rng.random(len(total)) < 0.05, 50 * noise, noise)
     return total / table.n_sites + rng.normal(size=len(total)) * off
 
 
-def test_crowding_sums_over_any_two_others_around_each_defect():
+def test_the_three_body_descriptor_sums_over_any_two_others_around_each_defect():
     sites = [0, 40, 75, 77, 100]
     structure = cell(sites, 6)
     table = count_pairs([structure])
@@ -61,23 +70,28 @@ def test_crowding_sums_over_any_two_others_around_each_defect():
             if of == kind
             for a, b in combinations([site for site in removed if site != here], 2)
         )
-        assert table.crowding[0, number] == pytest.approx(expected)
-    assert (count_pairs([cell(sites[:2], 6)]).crowding == 0).all()
+        assert table.descriptors[0, number] == pytest.approx(expected)
+    assert (count_pairs([cell(sites[:2], 6)]).descriptors == 0).all()
+
+
+def supported(table, energies, max_rows=2000):
+    settings = replace(PAIR_LAWS, max_rows_compared=max_rows, many_body_repeats=3)
+    return supported_terms(TrainingPairs(table, energies, ("MoS2",)), settings, seed=0)
 
 
 def test_a_term_that_is_there_is_found_around_the_right_defect(triples):
     there = energies_of(triples, (FACTOR, 0.0), noise=0.002)
-    assert three_body_terms(triples, there, 2000, 5, 3, seed=0) == (0,)
+    assert supported(triples, there) == (0,)
     values = fit_pair_energies(triples, there, (0,))
-    assert values.three_body == pytest.approx([FACTOR], rel=0.2)
+    assert values.factors == pytest.approx([FACTOR], rel=0.2)
     both = energies_of(triples, (FACTOR, FACTOR), noise=0.002)
-    assert three_body_terms(triples, both, 2000, 5, 3, seed=0) == (0, 1)
+    assert supported(triples, both) == (0, 1)
 
 
 def test_noise_and_outliers_are_no_term(triples):
     pairs_only = energies_of(triples, noise=0.002)
-    assert three_body_terms(triples, pairs_only, 2000, 5, 3, seed=0) == ()
-    assert three_body_terms(triples, pairs_only, 50, 5, 3, seed=0) == ()
+    assert supported(triples, pairs_only) == ()
+    assert supported(triples, pairs_only, max_rows=50) == ()
 
 
 def test_structures_without_three_defects_have_no_say():
@@ -85,34 +99,34 @@ def test_structures_without_three_defects_have_no_say():
         [cell(sites, 6) for sites in vacancy_orbits(MOS2, 6, 6, (1, 1)).representatives]
     )
     energies = energies_of(table, noise=0.002)
-    assert three_body_terms(table, energies, 2000, 5, 3, seed=0) == ()
+    assert supported(table, energies) == ()
 
 
 def test_the_law_that_is_found_has_the_term_and_survives_json(triples):
     energies = energies_of(triples, (FACTOR, 0.0))
-    lows = shortest_distances(["MoS2"], triples.pair_kinds)
+    data = TrainingPairs(triples, energies, ("MoS2",))
 
     def found(settings):
-        return best_law(search_laws(triples, energies, lows, settings, 0, lambda _: None), 0.0)
+        return best_law(search_laws(data, settings, 0, lambda _: None), 0.0)
 
     chosen = found(PAIR_LAWS)
-    law = chosen.named()
-    assert list(law.three_body) == ["V_Mo"]
-    assert law.three_body["V_Mo"] == pytest.approx(FACTOR, rel=0.2)
-    assert law.complexity == chosen.candidate.nodes <= PAIR_LAWS.most_nodes
-    assert chosen.candidate.fit.mae < np.abs(energies - np.median(energies)).mean() / 5
+    law = chosen.law
+    assert list(law.many_body) == [(THREE_BODY, "V_Mo")]
+    assert law.many_body[THREE_BODY, "V_Mo"] == pytest.approx(FACTOR, rel=0.2)
+    assert law.complexity == chosen.complexity <= PAIR_LAWS.max_nodes
+    assert chosen.fit.mae < np.abs(energies - np.median(energies)).mean() / 5
     again = PairLaw.from_plain(json.loads(json.dumps(law.plain())))
     np.testing.assert_allclose(again.predict(triples), law.predict(triples), rtol=1e-12)
     mae = np.abs(law.predict(triples) - energies).mean()
-    assert mae == pytest.approx(chosen.candidate.fit.mae)
-    without = found(replace(PAIR_LAWS, three_body=False))
-    assert not without.named().three_body
+    assert mae == pytest.approx(chosen.fit.mae)
+    without = found(replace(PAIR_LAWS, many_body=False))
+    assert not without.law.many_body
 
 
 def test_the_term_is_written_as_it_is_read():
     formula = parse("exp(-1.5*r)", ["r"])
     law = PairLaw(
-        {"V_Mo": 7.0, "V_S": 2.5}, {"V_Mo-V_S": 2.0}, {"V_Mo-V_S": formula}, {"V_Mo": 1.5}
+        {"V_Mo": 7.0, "V_S": 2.5}, {MO_S: 2.0}, {MO_S: formula}, {(THREE_BODY, "V_Mo"): 1.5}
     )
     assert law.lines() == [
         "K[V_Mo-V_S] = 2*(exp(-1.5*r))",
@@ -121,4 +135,78 @@ def test_the_term_is_written_as_it_is_read():
     ]
     assert law.latex().endswith(r"\\ T_{\mathrm{V\_Mo}}(r_1, r_2) = \frac{1.5}{r_1 r_2}")
     # Five more nodes: a number, the two distances, and two operations.
-    assert law.complexity == replace(law, three_body={}).complexity + 5
+    assert law.complexity == replace(law, many_body={}).complexity + 5
+
+
+FOUR_BODY = ManyBodyTerm(
+    name="Q",
+    key="four_body_eVA3",
+    unit="eV Å³",
+    nodes=7,
+    descriptor=lambda distances: 10.0 * (distances > 0).sum(axis=1) ** 2,
+    text="{}/(r1*r2*r3)",
+    latex=r"\frac{{{}}}{{r_1 r_2 r_3}}",
+    latex_variables="r_1, r_2, r_3",
+    meaning="for any three defects at r1, r2 and r3 Å from a {}",
+)
+
+
+@pytest.fixture
+def four_body(monkeypatch):
+    """A second, made-up term: ten times the squared number of other defects."""
+    monkeypatch.setitem(MANY_BODY_TERMS, FOUR_BODY.key, FOUR_BODY)
+
+
+@pytest.fixture
+def law():
+    """A law with both terms, the second one around two kinds of defects."""
+    factors = {(THREE_BODY, "V_Mo"): 1.5, (FOUR_BODY, "V_Mo"): 0.25, (FOUR_BODY, "V_S"): 0.5}
+    formula = parse("exp(-1.5*r)", ["r"])
+    return PairLaw({"V_Mo": 7.0, "V_S": 2.5}, {MO_S: 2.0}, {MO_S: formula}, factors)
+
+
+def test_a_further_term_is_counted_and_fitted(four_body):
+    table = count_pairs([cell([0, 40, 75, 77, 100], 6), cell([0], 6)])
+    columns = [(term.name, kind) for term, kind in table.term_columns]
+    assert columns == [("T", "V_Mo"), ("T", "V_S"), ("Q", "V_Mo"), ("Q", "V_S")]
+    expected = [[10 * 4**2 * n for n in table.composition[0]], [0, 0]]
+    assert table.descriptors[:, 2:].tolist() == expected
+    rng = np.random.default_rng(0)
+    many = count_pairs([cell([0, *rng.choice(range(36, 108), n, False)], 6) for n in range(6)] * 3)
+    energies = (many.composition @ [7.0, 2.5] + many.descriptors[:, 2] * 0.25) / many.n_sites
+    fitted = fit_pair_energies(replace(many, counts=0 * many.counts), energies, (2,))
+    assert fitted.factors == pytest.approx([0.25], abs=1e-3)
+    np.testing.assert_allclose(fitted.predict(many), energies, atol=1e-3)
+
+
+def test_a_further_term_is_in_predictions_texts_and_files(four_body, law):
+    assert law.lines()[2:4] == ["Q[V_Mo] = 0.25/(r1*r2*r3)", "Q[V_S] = 0.5/(r1*r2*r3)"]
+    assert law.latex().endswith(r"Q_{\mathrm{V\_S}}(r_1, r_2, r_3) = \frac{0.5}{r_1 r_2 r_3}")
+    assert law.complexity == replace(law, many_body={}).complexity + 5 + 2 * 7
+    assert law.plain()["four_body_eVA3"] == {"V_Mo": 0.25, "V_S": 0.5}
+    assert PairLaw.from_plain(json.loads(json.dumps(law.plain()))) == law
+    table = count_pairs([cell([0, 40], 6)])
+    known = replace(law, many_body={(THREE_BODY, "V_Mo"): 1.5})
+    extra = (10 * 0.25 + 10 * 0.5) / 2
+    assert law.predict(table)[0] == pytest.approx(known.predict(table)[0] + extra)
+
+
+def test_a_further_term_is_stored_with_intervals_and_shown(four_body, law, capsys):
+    refits = tuple(
+        replace(law, many_body={column: x + y for column, x in law.many_body.items()})
+        for y in (-0.1, 0.1)
+    )
+    saved = SavedLaw(law, refits, {MO_S: (2.4, 9.0)}, ("MoS2",), 0.01)
+    again = SavedLaw.from_description(json.loads(json.dumps(saved.description(), sort_keys=True)))
+    assert again.law == law and list(again.law.many_body) == list(law.many_body)
+    assert again.intervals["four_body_eVA3"]["V_S"] == pytest.approx([0.41, 0.59])
+    _print_law(LawResult(Path("fold"), "task", 0, "", 0, 0.01, {}, again))
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "Q[V_Mo] = 0.25/(r1*r2*r3) eV, for any three defects at r1, r2 and r3 Å" in printed
+    assert "Q[V_S] 0.5 0.41 to 0.59 eV Å³" in printed
+    assert r"\frac{0.5}{r_1 r_2 r_3}" in printed
+
+
+def test_a_law_with_a_term_that_is_not_known_is_not_read_without_it(law):
+    with pytest.raises(ValueError, match=r"four_body_eVA3.*three_body_eVA2"):
+        PairLaw.from_plain(law.plain() | {"four_body_eVA3": {"V_Mo": 0.25}})

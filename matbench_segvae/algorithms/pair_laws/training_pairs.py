@@ -1,0 +1,85 @@
+"""What a pair law is fitted to: structures as counts of defects and pairs, with energies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from matbench_segvae.defects import PairCounts, count_pairs, shortest_distances, sparse_defects
+from matbench_segvae.fitting.additive_problem import AdditiveProblem
+from matbench_segvae.types import Floats
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingPairs:
+    """Structures and their energies.
+
+    Attributes:
+        pairs: Defects and pairs of ``N`` structures.
+        energies: Energy per defect site, eV, shape ``(N,)``.
+        hosts: Names of the structures' hosts, sorted.
+    """
+
+    pairs: PairCounts
+    energies: Floats
+    hosts: tuple[str, ...]
+
+    @classmethod
+    def of(cls, structures: pd.Series, energies: pd.Series) -> TrainingPairs:
+        """Find the defects of structures and count their pairs.
+
+        Args:
+            structures: Defective supercells, pymatgen structures.
+            energies: Energy per defect site, eV, in the same order.
+
+        Raises:
+            UserError: If a structure has no known host.
+        """
+        cells = [sparse_defects(structure) for structure in structures]
+        hosts = tuple(sorted({cell.host for cell in cells}))
+        return cls(count_pairs(cells), energies.to_numpy(dtype=np.float64), hosts)
+
+    def problem(
+        self, formula_of: Sequence[int] | None = None, columns: Sequence[int] = ()
+    ) -> AdditiveProblem:
+        """Pose the fit of a pair law.
+
+        Args:
+            formula_of: Number of the formula of each kind of pair; by default every kind has
+                its own.
+            columns: Numbers of the descriptors that have a factor, as columns of
+                ``pairs.descriptors``.
+        """
+        pairs = self.pairs
+        per_site = 1 / pairs.n_sites[:, None]
+        linear = np.concatenate([pairs.composition, pairs.descriptors[:, list(columns)]], axis=1)
+        numbers = np.asarray(self._numbers(formula_of), dtype=np.int64)
+        return AdditiveProblem(
+            points=pairs.distance[:, None],
+            group=numbers[pairs.kind],
+            n_groups=len(set(numbers.tolist())),
+            incidence=pairs.counts * per_site,
+            linear=linear * per_site,
+            target=np.asarray(self.energies, dtype=np.float64),
+            weights=np.ones(len(self.energies)),
+        )
+
+    def shortest(self, formula_of: Sequence[int] | None = None) -> list[float]:
+        """The shortest distance on the lattice at which each formula is needed, Å.
+
+        Args:
+            formula_of: Number of the formula of each kind of pair; by default every kind has
+                its own.
+        """
+        numbers = self._numbers(formula_of)
+        kinds = shortest_distances(self.hosts, self.pairs.pair_kinds)
+        return [
+            min(low for low, number in zip(kinds, numbers, strict=True) if number == formula)
+            for formula in sorted(set(numbers))
+        ]
+
+    def _numbers(self, formula_of: Sequence[int] | None) -> list[int]:
+        return list(range(len(self.pairs.pair_kinds)) if formula_of is None else formula_of)
