@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -139,7 +139,7 @@ class Expression:
         """Sum over all nodes, see :func:`complexity_of`."""
         return complexity_of(self.tokens)
 
-    def with_constants(self, constants: Sequence[float]) -> Expression:
+    def with_constants(self, constants: Iterable[float]) -> Expression:
         """The same formula with other values of its fitted constants."""
         return Expression(self.tokens, tuple(float(value) for value in constants))
 
