@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from matbench_segvae.regressor.regressor import SEGVAERegressor
 
 __all__ = ["SEGVAERegressor", "UserError", "__version__"]
-
-
 __version__ = version("matbench_segvae")
 
 

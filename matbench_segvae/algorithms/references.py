@@ -9,14 +9,12 @@ CHEN = (
     "pages={3564--3572}, year={2019}, doi={10.1021/acs.chemmater.9b01294}}"
 )
 
-
 KAZEEV = (
     "@article{Kazeev2023, title={Sparse representation for machine learning the "
     "properties of defects in 2D materials}, author={Kazeev, Nikita and others}, "
     "journal={npj Computational Materials}, volume={9}, "
     "pages={113}, year={2023}, doi={10.1038/s41524-023-01062-z}}"
 )
-
 
 POPOV = (
     "@article{Popov2023, title={Symbolic expression generation via variational "
@@ -25,13 +23,11 @@ POPOV = (
     "volume={9}, pages={e1241}, year={2023}, doi={10.7717/peerj-cs.1241}}"
 )
 
-
 LAZAREV = (
     "@misc{Lazarev2025, title={Symbolic regression for defect interactions in 2D "
     "materials}, author={Lazarev, Mikhail and Ustyuzhanin, Andrey}, year={2025}, "
     "eprint={2512.20785}, archivePrefix={arXiv}}"
 )
-
 
 WARD = (
     "@article{Ward2018, title={Matminer: An open source toolkit for materials data "

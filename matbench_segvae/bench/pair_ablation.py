@@ -25,11 +25,7 @@ from matbench_segvae.lightning_tools import isolated
 from matbench_segvae.segvae import Scored
 
 _SMALLEST = 1e-4  # eV: with a few distances formulas pass through them all, more or less
-
-
 _SHORT = 15  # tokens, about what a law of 40 nodes has for each of three kinds of pairs
-
-
 Part = tuple[pd.Series, pd.Series]
 """Structures and their energies per defect site, eV."""
 

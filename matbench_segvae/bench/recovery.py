@@ -29,23 +29,11 @@ from matbench_segvae.regressor.regressor import SEGVAERegressor
 from matbench_segvae.types import Floats
 
 _STRICT = 1e-12
-
-
 _FRONT = 1e-9
-
-
 _NEAR = 1e-3
-
-
 _OUTLIER = 3.0  # root mean squares of the values
-
-
 _LARGEST_DENOMINATOR = 4
-
-
 _FRESH_POINTS = 1000
-
-
 SUITES: dict[str, tuple[RecoveryProblem, ...]] = {"nguyen": NGUYEN}
 """Recovery suites by name."""
 

@@ -15,17 +15,9 @@ from matbench_segvae.lightning_tools import isolated
 from matbench_segvae.types import Floats
 
 _HOST = "MoS2"
-
-
 _REPEATS = 8
-
-
 _REMOVED = {"Mo": 1, "S": 2}
-
-
 _NOISE = 0.005  # eV per site
-
-
 _DEFECT = 3.0  # eV
 
 

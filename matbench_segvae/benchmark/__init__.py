@@ -45,7 +45,6 @@ _HOMES = {
     "verify": "datasets",
 }
 
-
 __all__ = [
     "BENCHMARK_NAME",
     "CATALOGUE",

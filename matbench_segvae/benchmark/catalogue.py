@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 _GITHUB = "https://raw.githubusercontent.com"
-
-
 _2DMD = "Huang et al., npj 2D Mater. Appl. 7, 6 (2023), doi 10.1038/s41699-023-00369-1"
 
 
@@ -75,14 +73,12 @@ _SPARSE = _Repository(
     f"{_2DMD}; Kazeev et al., npj Comput. Mater. 9, 113 (2023), doi 10.1038/s41524-023-01062-z",
 )
 
-
 _SEGVAE = _Repository(
     "2dmd/segvae_2.0",
     f"{_GITHUB}/Mikelazarev/SEGVAE_2.0/74c944ad2409197d5f4c7f846180245e1eeb2b5b/notebooks",
     "none stated (repository), CC BY 4.0 (2DMD data)",
     f"{_2DMD}; Lazarev & Ustyuzhanin, arXiv 2512.20785",
 )
-
 
 CATALOGUE: Mapping[str, DataFile] = MappingProxyType(
     {

@@ -28,11 +28,7 @@ from matbench_segvae.errors import UserError
 from matbench_segvae.files import CACHE_VARIABLE, cache_folder
 
 MIRROR_VARIABLE = "MATBENCH_SEGVAE_DATA"
-
-
 URL_VARIABLE = "MATBENCH_SEGVAE_URL"
-
-
 _TIMEOUT = 30.0  # s without an answer
 
 

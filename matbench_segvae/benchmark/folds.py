@@ -31,7 +31,6 @@ _HUANG = """@article{Huang2023,
   doi = {10.1038/s41699-023-00369-1}
 }"""
 
-
 _KAZEEV = """@article{Kazeev2023,
   author = {Kazeev, Nikita and Al-Maeeni, Abdalaziz Rashid and Romanov, Ignat and
             Faleev, Maxim and Lukin, Ruslan and Tormasov, Alexander and
@@ -43,13 +42,11 @@ _KAZEEV = """@article{Kazeev2023,
   doi = {10.1038/s41524-023-01062-z}
 }"""
 
-
 _LAZAREV = """@misc{Lazarev2025,
   author = {Lazarev, Mikhail and Ustyuzhanin, Andrey},
   title = {Symbolic regression for defect interactions in 2D materials},
   eprint = {2512.20785}, archivePrefix = {arXiv}, year = {2025}
 }"""
-
 
 _GRIMME = """@article{Grimme2017,
   author = {Grimme, Stefan and Bannwarth, Christoph and Shushkov, Philip},
@@ -60,7 +57,6 @@ _GRIMME = """@article{Grimme2017,
   year = {2017}, doi = {10.1021/acs.jctc.7b00118}
 }"""
 
-
 _DFT: dict[str, Any] = {
     "level": "dft",
     "source": "2DMD",
@@ -68,9 +64,7 @@ _DFT: dict[str, Any] = {
     "bibtex_refs": [_HUANG, _KAZEEV, _LAZAREV],
 }
 
-
 _CELL = "from unrelaxed 8 x 8 MoS2 supercells (DFT, PBE)"
-
 
 DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
@@ -114,24 +108,14 @@ BENCHMARK_NAME = "defects2d_v0.1"
 
 
 RANDOM_STATE = 18012019
-
-
 N_FOLDS = 5
-
-
 N_TRANSFER_TRAIN = 36
 """Rows of the transfer task, its first, that are trained on: V1, X1, V2 and X2."""
 
 
 _DATA = Path(__file__).parent / "data"
-
-
 VALIDATION_FILE = _DATA / f"{BENCHMARK_NAME}_validation.json"
-
-
 METADATA_FILE = _DATA / f"{BENCHMARK_NAME}_metadata.json"
-
-
 Splits = dict[str, dict[str, list[str]]]
 """Fold key to ``train`` and ``test`` to sample ids."""
 

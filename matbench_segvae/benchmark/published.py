@@ -24,11 +24,7 @@ from matbench_segvae.benchmark.datasets import read_pickle_verified
 from matbench_segvae.benchmark.samples import TARGET
 
 _PREDICTIONS = "dft-table"
-
-
 _TRUTH = ("DFT", TARGET)
-
-
 # The file's names of the models, and those that the literature has for them. One more model
 # in the file has no name, and is left out.
 _MODELS: Mapping[str, str] = MappingProxyType(
@@ -42,7 +38,6 @@ _MODELS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-
 # The file that lists the structures of a task's test sets.
 _STRUCTURES: Mapping[str, str] = MappingProxyType(
     {
@@ -52,7 +47,6 @@ _STRUCTURES: Mapping[str, str] = MappingProxyType(
         "defects2d_mos2_transfer": "v3-table",
     }
 )
-
 
 # Mean absolute errors on the official folds, meV/atom and MPa.
 _OFFICIAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
@@ -78,10 +72,7 @@ _OFFICIAL: Mapping[str, Mapping[str, float]] = MappingProxyType(
     }
 )
 
-
 ELSEWHERE = "published, trained elsewhere on other splits"
-
-
 OFFICIAL = "published on Matbench's leaderboard, the same folds"
 
 

@@ -23,14 +23,8 @@ REPEATS = 8
 
 
 _HOST = HOSTS["MoS2"]
-
-
 _DECIMALS = 3  # of the fractional coordinates behind the tables
-
-
 _TOLERANCE = 1e-5  # Å; the nearest distinct distances are 1e-3 Å from each other
-
-
 Sites = tuple[int, ...]
 
 

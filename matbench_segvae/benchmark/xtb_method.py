@@ -16,17 +16,9 @@ from matbench_segvae.defects import HOSTS
 from matbench_segvae.errors import UserError
 
 HOST = HOSTS["MoS2"]
-
-
 _HARTREE = 27.211386245988  # eV, CODATA 2018
-
-
 _GAP_DIGITS = 6  # of eV; those beyond are noise of the self-consistency
-
-
 _S8_STEPS = 300
-
-
 Sites = tuple[int, ...]
 
 

@@ -30,7 +30,6 @@ _UsageError: type[Exception] = next(
     if issubclass(kind, Exception) and kind.__name__ == "ClickException"
 )
 
-
 app = typer.Typer(
     name="matbench-segvae",
     help="Readable formulas beside graph networks on Matbench.",

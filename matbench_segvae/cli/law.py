@@ -24,10 +24,7 @@ if TYPE_CHECKING:
     from matbench_segvae.reporting.law_result import LawResult
 
 law_app = typer.Typer(help="Look at a law of segvae, and use it.", rich_markup_mode=None)
-
-
 _DIGITS = 4  # of figures on the screen
-
 
 _COLUMNS = (
     "file",
@@ -38,7 +35,6 @@ _COLUMNS = (
     "extrapolates",
 )
 
-
 _ResultArgument = Annotated[
     Path,
     typer.Argument(
@@ -46,11 +42,9 @@ _ResultArgument = Annotated[
     ),
 ]
 
-
 _TaskOption = Annotated[
     str | None, typer.Option(help="Task; may be left out if there is one.", metavar="NAME")
 ]
-
 
 _FoldOption = Annotated[
     int | None,

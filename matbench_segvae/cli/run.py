@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from matbench_segvae.running import RunReport
 
 DEFAULT_TASK = "defects2d_xtb_mos2"
-
-
 DEFAULT_ALGORITHMS = ("segvae", "megnet", "dummy")
 
 

@@ -27,8 +27,6 @@ SiteRow = tuple[str, tuple[float, float, float]]
 # of a hexagonal cell with 120 degrees between its axes: a threefold rotation and the
 # vertical mirror that keeps the metal-chalcogen direction (1, -1).
 _ROTATION = np.array([[0, -1], [1, -1]])
-
-
 _MIRROR = np.array([[0, -1], [-1, 0]])
 
 

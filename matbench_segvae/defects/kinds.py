@@ -15,11 +15,7 @@ from matbench_segvae.defects.distances import site_distances
 from matbench_segvae.defects.hosts import HOSTS, Host
 
 _DECIMALS = 3  # of Å; heights that agree so far are the same
-
-
 _SAME_HEIGHT = 10.0**-_DECIMALS  # Å
-
-
 _PROBE_CELL = (4, 4)  # unit cells, enough to hold every shortest distance
 
 

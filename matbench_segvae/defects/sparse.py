@@ -20,17 +20,9 @@ SITE_TOLERANCE = 0.3
 
 
 _A_TOLERANCE = 0.03  # Å per unit cell; the hosts' constants differ by 0.14 Å
-
-
 _C_TOLERANCE = 0.08  # Å; the hosts' cell heights differ by 0.19 Å
-
-
 _ANGLE_TOLERANCE = 0.5  # degrees
-
-
 _ANCHORS = 3  # atoms tried when looking for a rigid shift
-
-
 _FEW = 0.1  # share of defective sites below which no other shift is tried
 
 

@@ -23,8 +23,6 @@ from matbench_segvae.types import Floats
 
 # Increase it when the meaning of a feature changes.
 _FORMAT = 2
-
-
 _LIBRARIES = ("matminer", "pymatgen")
 
 

@@ -21,11 +21,7 @@ from matbench_segvae.features.names import GEOMETRY
 from matbench_segvae.types import Floats, Report
 
 _SERIAL = 2000  # inputs below which starting further processes takes longer than it saves
-
-
 _AT_ONCE = 20_000  # inputs whose features are in memory together
-
-
 _CHUNK = 50  # inputs that a process takes at a time
 
 

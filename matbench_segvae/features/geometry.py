@@ -22,17 +22,9 @@ from matbench_segvae.features.names import GEOMETRY, PROPERTIES, SURFACE_PROPERT
 from matbench_segvae.types import Floats, Ints
 
 _BONDED = 1.2  # sums of covalent radii below which two atoms count as bonded
-
-
 _REACHES = (3.5, 6.0, 12.0, 24.0)  # Å; the first in which every atom has a neighbour is used
-
-
 _VACUUM = 8.0  # Å; wider gaps are vacuum, whose height is no property of the material
-
-
 _CLOSED = 3.4  # Å; the gap between layers of graphite, to which vacuum is closed
-
-
 _SURFACE_DEPTH = 0.5  # Å below the outermost atom that still counts as surface
 
 

@@ -51,11 +51,7 @@ PROPERTIES: Mapping[str, tuple[str, str]] = {
 
 
 ORBITALS = ("s", "p", "d", "f")
-
-
 NORMS = (0, 2, 3, 5, 7, 10)
-
-
 SURFACE_PROPERTIES = ("Electronegativity", "CovalentRadius", "Polarizability", "Column", "Row")
 """Magpie's properties that are averaged over a layer's outermost atoms too."""
 

@@ -20,11 +20,7 @@ from matbench_segvae.regressor.units import in_original_units
 from matbench_segvae.types import Floats
 
 SELECTIONS = ("best", "accuracy", "score")
-
-
 _CLOSE = 1.5  # times the least loss: what "best" chooses among
-
-
 _ROUNDINGS = 4  # rounds; in each, one constant of a formula may become an integer
 
 

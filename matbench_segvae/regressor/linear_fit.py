@@ -21,11 +21,7 @@ from matbench_segvae.regressor.table import Table
 from matbench_segvae.types import Floats
 
 _ROUNDS = 15  # of reweighting
-
-
 _CONVERGED = 1e-5  # relative gain in loss at which reweighting ends
-
-
 _STEPS = 200  # of Levenberg and Marquardt's method in one round, at most
 
 

@@ -10,8 +10,6 @@ from matbench_segvae.fitting.robust import absolute_weights
 from matbench_segvae.types import Floats
 
 LOSSES = ("squared", "absolute", "huber")
-
-
 HUBER_WIDTH = 1.35
 """Standard deviations up to which Huber's loss is squared: 95 % efficient on normal errors
 (Huber, Robust Statistics, 1981)."""

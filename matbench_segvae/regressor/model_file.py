@@ -19,11 +19,7 @@ from matbench_segvae.regressor.uncertainty import Uncertainty
 from matbench_segvae.segvae.settings import FitSettings, SearchSettings
 
 FORMAT = "matbench_segvae.SEGVAERegressor"
-
-
 VERSION = 2
-
-
 T = TypeVar("T")
 
 

@@ -18,11 +18,7 @@ from matbench_segvae.segvae.training import SEGVAEModule
 from matbench_segvae.types import Floats, Report
 
 _PERFECT = 1e-10  # root mean squared error, in spreads of the target, at which to stop
-
-
 _NETWORK_SEED = 0  # one network for all searches in a language, so that it can be kept
-
-
 _PROBES = 128  # random points of the data's box at which a formula has to be defined
 
 

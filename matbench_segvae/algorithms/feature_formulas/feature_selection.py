@@ -22,14 +22,8 @@ from matbench_segvae.algorithms.feature_formulas.terms import (
 from matbench_segvae.types import Floats
 
 _SHARES_GAIN = 0.1  # relative loss that shares of elements may have more than all features
-
-
 _COMPARED_TERMS = 4  # terms by which links and kinds of features are compared
-
-
 _FEW = 16  # features up to which terms are generated from all
-
-
 _UNLIMITED = 10**6
 
 

@@ -14,8 +14,6 @@ from matbench_segvae.expressions import Expression
 from matbench_segvae.types import Floats
 
 _FIT_ROUNDS = 40
-
-
 _DIGITS = 5  # of the constants, which are reported as they are used in predictions
 
 

@@ -21,8 +21,6 @@ from matbench_segvae.algorithms.feature_formulas.terms import Term, nodes_of
 from matbench_segvae.types import Floats
 
 _FIT_ROUNDS = 25
-
-
 _INDEPENDENT = 1e-4  # share of a term's variance that the other terms must leave unexplained
 
 

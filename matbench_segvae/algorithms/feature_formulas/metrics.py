@@ -16,23 +16,11 @@ import numpy as np
 from matbench_segvae.types import Floats
 
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
-
-
 _LARGEST = 30.0  # argument of an exponential beyond which it is kept constant
-
-
 _SLACK = 1.02  # a step may raise the loss this much: reweighting need not descend
-
-
 _SHORTENINGS = 6  # of a step that raises the loss by more
-
-
 _SPAN = 10.0  # largest over smallest target from which on an exponential link competes
-
-
 _RIDGE = 1e-9
-
-
 _CONVERGED = 1e-7  # relative gain below which a fit ends
 
 

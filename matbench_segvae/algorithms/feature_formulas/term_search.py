@@ -23,14 +23,8 @@ from matbench_segvae.segvae.domain import defined_between
 from matbench_segvae.types import Floats
 
 _OPERATORS = ("mul", "div", "square", "sqrt")
-
-
 _MAX_LENGTH = 4  # tokens of a term
-
-
 _NETWORK_SEED = 0  # one pretrained network for all searches
-
-
 _PROBES = 256  # points between the rows at which a term has to be defined
 
 

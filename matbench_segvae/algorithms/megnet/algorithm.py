@@ -58,8 +58,6 @@ class GraphKind:
 
 
 DEFECTS = GraphKind(SparseDefectGraph, MEGNet, placed, Batch.from_data_list)
-
-
 ALL_ATOMS = GraphKind(CrystalGraph, ClassMEGNet, collapse, join)
 
 

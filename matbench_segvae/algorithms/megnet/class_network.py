@@ -13,8 +13,6 @@ from matbench_segvae.algorithms.megnet.equivalence_classes import CollapsedGraph
 
 # Of the readout; smaller ones are rounding errors.
 _SMALLEST_VARIANCE = 1e-8
-
-
 _Features = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
 
 

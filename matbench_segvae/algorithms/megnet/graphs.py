@@ -22,16 +22,10 @@ from matbench_segvae.errors import UserError
 
 # The type of every element that the training part does not contain.
 UNSEEN = "X"
-
-
 # Two sites closer than this (Å) are one and the same, so there is no edge between them.
 _SAME_SITE = 1e-6
-
-
 # Distances that differ by less (Å) belong to one shell of neighbours.
 _SHELL = 1e-3
-
-
 GraphItem = tuple[Data, torch.Tensor, np.ndarray]
 
 

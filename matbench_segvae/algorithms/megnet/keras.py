@@ -35,8 +35,6 @@ from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
 
 _PACKAGES = ("megnet", "tensorflow", "tf_keras", "matgl", "pymatgen")
-
-
 _NOTES = "For a classification the network is fitted to 0 and 1 and its output clipped."
 
 

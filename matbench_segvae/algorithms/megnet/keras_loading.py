@@ -22,8 +22,6 @@ import numpy as np
 from matbench_segvae.errors import UserError, missing_extra
 
 _PACKAGES = ("tensorflow", "tf_keras", "megnet")
-
-
 # Names in pymatgen.analysis.local_env that megnet imports, and what they are called today.
 _RENAMED = {
     "BrunnerNN_real": "BrunnerNNReal",
@@ -31,10 +29,7 @@ _RENAMED = {
     "BrunnerNN_relative": "BrunnerNNRelative",
 }
 
-
 _LEGACY_KERAS = "TF_USE_LEGACY_KERAS"
-
-
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 
 

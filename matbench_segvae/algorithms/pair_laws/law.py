@@ -32,8 +32,6 @@ VARIABLES = ("r",)
 
 
 _FACTOR_NODES = 2  # a number and a product: what a factor adds to the complexity of a law
-
-
 _PLAIN_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas"}
 
 

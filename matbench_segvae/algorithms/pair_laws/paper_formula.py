@@ -43,14 +43,8 @@ from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.types import Floats
 
 _MO_S = PairKind("V_Mo", "V_S")
-
-
 _SAME = PairKind("V_S", "V_S", Planes.SAME)
-
-
 _ACROSS = PairKind("V_S", "V_S", Planes.ACROSS)
-
-
 # What a pair adds, eV, as a function of its distance, Å. The language of formulas has no
 # variable exponents: 2^x is exp(x log 2).
 _TERMS = MappingProxyType(
@@ -106,8 +100,6 @@ FORMULAS = (
 
 
 _BY_PAIRS = MappingProxyType({formula.pairs: formula for formula in FORMULAS})
-
-
 # Tasks with DFT energies, and the family that is to be predicted there.
 _FAMILIES = MappingProxyType(
     {

@@ -27,11 +27,7 @@ from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.types import Floats
 
 _RANGE_TOLERANCE = 1e-3  # Å; pair distances that agree so far are the same on a lattice
-
-
 _SAME_DIRECTION = 1e-6  # relative; refits of energies that data determine differ by far more
-
-
 _PERCENTILES = (5, 95)
 
 

@@ -22,17 +22,9 @@ from matbench_segvae.reporting.law_result import LawResult
 from matbench_segvae.reporting.plots.style import check_format, save_figure
 
 _PANEL = 3.2  # inches
-
-
 _N_POINTS = 200  # of a curve
-
-
 _BAND = (5, 95)  # percentiles of the refits
-
-
 _GREY_LINE: dict[str, Any] = {"color": "0.7", "linewidth": 1, "zorder": 1}
-
-
 _DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2}
 
 

@@ -24,18 +24,12 @@ from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.info import broken_rules
 
 MATBENCH_NAME = "matbench_v0.1"
-
-
 BENCHMARKS = (BENCHMARK_NAME, MATBENCH_NAME)
-
-
 MAX_BYTES = 10_000_000
 """Largest file beside the results, bytes (page and checker)."""
 
 
 _BANNED = ".ipynb_checkpoints"
-
-
 _MESSAGE = 300  # characters that are shown of matbench's own error messages
 
 

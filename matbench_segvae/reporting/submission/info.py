@@ -21,10 +21,7 @@ MAX_WORDS = 1000
 
 
 _BIBTEX = re.compile(r"@\s*\w+\s*[{(]")
-
-
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
 
 _SHAPES: Mapping[str, str] = {
     "authors": "the names of those who submit it, as a text or a list of texts",

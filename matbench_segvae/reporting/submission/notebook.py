@@ -17,19 +17,10 @@ from matbench_segvae.files import cache_folder
 from matbench_segvae.reporting.submission import RESULTS
 
 NOTEBOOK = "notebook.ipynb"
-
-
 _NEEDED = ("nbformat", "nbclient", "ipykernel")
-
-
 _FAILED = "the submission's notebook does not run"
-
-
 _TIMEOUT = 300  # seconds for a cell; on a busy machine the imports alone take many
-
-
 _MOST_SAMPLES = 5000  # drawn in all; loading more takes longer than a minute
-
 
 _LOAD = """\
 import logging
@@ -47,16 +38,13 @@ logging.getLogger("matbench").setLevel(logging.ERROR)
 benchmark = {name}.from_file("{results}")
 print("valid:", benchmark.is_valid)"""
 
-
 _OUR_IMPORTS = """\
 from matbench_segvae.benchmark import DefectBenchmark, load_task, make_benchmark"""
-
 
 _STOCK_IMPORTS = """\
 from matbench.bench import MatbenchBenchmark
 
 from matbench_segvae.benchmark import load_task, make_benchmark"""
-
 
 _SCORES = """\
 rows = {
@@ -66,7 +54,6 @@ rows = {
 }
 pd.DataFrame.from_dict(rows, orient="index")"""
 
-
 _FORMULAS = """\
 for task in benchmark.tasks:
     for fold, key in task.folds_map.items():
@@ -74,7 +61,6 @@ for task in benchmark.tasks:
         if params.get("formula"):
             print(f"{task.dataset_name}, fold {fold}, complexity {params.get('complexity')}:")
             print("  " + str(params["formula"]).replace("; ", "\\n  "))"""
-
 
 _PARITY = """\
 def parity(task):
@@ -94,7 +80,6 @@ def parity(task):
 for name in NAMES:
     parity(benchmark.tasks_map[name])"""
 
-
 _AGAIN = """\
 def run_again(algorithm, seed=0):
     \"\"\"Fit and predict every fold anew, and record it with Matbench.\"\"\"
@@ -113,10 +98,8 @@ RUN_AGAIN = False  # takes as long as the run did
 if RUN_AGAIN:
     run_again("ALGORITHM").to_file("again.json.gz")"""
 
-
 # Warnings of libraries name folders of the machine that runs the notebook.
 _QUIET = {"PYTHONWARNINGS": "ignore"}
-
 
 _METADATA = {
     "kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"},

@@ -10,7 +10,6 @@ from matbench_segvae.reporting.seeds import SeedScore
 
 SCRIPT = "run.py"
 
-
 _TEMPLATE = '''"""Make the results of {folder} again.
 
     python run.py [FOLDER]
