@@ -32,8 +32,8 @@ def algorithm_class(name: str) -> type[Algorithm]:
     """Import the class behind an algorithm's name.
 
     Raises:
-        UserError: If there is no such algorithm, its package cannot be imported, or the extra
-            that it needs is not installed.
+        UserError: If there is no such algorithm, it cannot be loaded, or the extra that it
+            needs is not installed.
     """
     found = _entry_points()
     if name not in found:
@@ -50,6 +50,11 @@ def algorithm_class(name: str) -> type[Algorithm]:
         if isinstance(error, ModuleNotFoundError) and name in _EXTRAS and not ours:
             raise missing_extra(name, [package], _EXTRAS[name]) from error
         raise UserError(f"algorithm '{name}' cannot be imported: {error}") from error
+    except Exception as error:  # code of somebody else, which can raise anything
+        raise UserError(
+            f"algorithm '{name}' cannot be loaded from {found[name].value}: "
+            f"{type(error).__name__}: {error}"
+        ) from error
     return loaded
 
 

@@ -70,7 +70,7 @@ def run_command(
 
     terminal = console()
     tasks = _distinct(task or [DEFAULT_TASK])
-    algorithms = _distinct(algorithm or DEFAULT_ALGORITHMS)
+    algorithms = _distinct(algorithm or _default_algorithms())
     with quiet_matbench():
         counts = [len(set(fold or t.folds)) for t in prepare_tasks(tasks, fold).values()]
     total = seeds * len(algorithms) * sum(counts)
@@ -95,6 +95,20 @@ def run_command(
     submissions = write_submissions(out, algorithms, reports[0].tasks)
     print_run(terminal, reports[0], submissions)
     _raise_problems(reports, explicit=algorithm is not None)
+
+
+def _default_algorithms() -> list[str]:
+    """The default algorithms whose packages are installed; a warning names the others."""
+    from matbench_segvae.algorithms.registry import algorithm_class
+
+    names = []
+    for name in DEFAULT_ALGORITHMS:
+        try:
+            algorithm_class(name)
+            names.append(name)
+        except UserError as error:
+            print(f"warning: left out: {error}", file=sys.stderr)
+    return names
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -6,7 +6,8 @@ import sys
 import pytest
 
 from matbench_segvae import algorithms
-from matbench_segvae.cli import main
+from matbench_segvae.algorithms import registry
+from matbench_segvae.cli import main, run
 
 FAMILY = "matbench_segvae.algorithms.megnet"
 
@@ -49,3 +50,29 @@ def test_a_missing_extra_is_one_line_that_names_it(
 def test_other_algorithms_do_not_need_the_extra(without_graph_packages):
     for name in ("dummy", "paper_formula", "segvae"):
         assert algorithms.create_algorithm(name).card.algorithm == name
+
+
+def test_a_light_installation_runs_what_it_has(
+    without_graph_packages, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(run, "DEFAULT_ALGORITHMS", ("megnet", "dummy"))
+    assert main(["run", "--fold", "0", "--out", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert re.fullmatch(r"warning: left out: megnet needs .*\[megnet\]\"\n", printed.err)
+    assert [path.name for path in tmp_path.iterdir()] == ["defects2d_v0.1_dummy"]
+
+
+def test_an_algorithm_that_cannot_be_loaded_is_one_line(capsys, tmp_path, monkeypatch):
+    class Point:
+        value = "their_package:Broken"
+
+        def load(self):
+            raise AttributeError("no such class")
+
+    monkeypatch.setattr(registry, "_entry_points", lambda: {"broken": Point()})
+    assert main(["run", "--algorithm", "broken", "--out", str(tmp_path)]) == 2
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert (
+        "'broken' cannot be loaded from their_package:Broken: AttributeError: no such" in complaint
+    )
