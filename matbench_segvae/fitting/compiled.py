@@ -13,7 +13,7 @@ one check serves as domain rule.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -143,15 +143,16 @@ def _contiguous(values: Floats) -> Floats:
     return np.ascontiguousarray(values, dtype=np.float64)
 
 
-def _compiled(function: Callable[..., float]) -> Any:  # noqa: ANN401 - a numba dispatcher
-    return njit(error_model="numpy")(function)
+# Everything below is inlined into `run`: for a dozen points the calls would take as long as
+# the arithmetic.
+_inlined = njit(error_model="numpy", inline="always")
 
 
 def _add_unary(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
     """Let compiled code run one more operator of one argument, with the others behind it."""
-    value, slope = _compiled(kernel.value), _compiled(kernel.slope)
+    value, slope = _inlined(kernel.value), _inlined(kernel.slope)
 
-    @njit(error_model="numpy")
+    @_inlined
     def apply(wanted: int, row: Floats, slopes: Floats) -> None:
         """Replace a row by the operator's values, with the derivatives beside them."""
         if wanted != code:
@@ -168,9 +169,9 @@ def _add_unary(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
 
 def _add_binary(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
     """The same for the values of an operator of two arguments."""
-    value = _compiled(kernel.value)
+    value = _inlined(kernel.value)
 
-    @njit(error_model="numpy")
+    @_inlined
     def apply(wanted: int, a: Floats, b: Floats, out: Floats) -> None:
         if wanted != code:
             others(wanted, a, b, out)
@@ -183,9 +184,9 @@ def _add_binary(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
 
 def _add_binary_slope(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: ANN401
     """The same for the chain rule; ``a`` and ``b`` are the values of the arguments."""
-    slope = _compiled(kernel.slope)
+    slope = _inlined(kernel.slope)
 
-    @njit(error_model="numpy")
+    @_inlined
     def apply(
         wanted: int, a: Floats, b: Floats, da: Floats, db: Floats, has: tuple[bool, bool],
         out: Floats,
@@ -201,18 +202,18 @@ def _add_binary_slope(code: int, kernel: Kernel, others: Any) -> Any:  # noqa: A
     return apply
 
 
-@njit(error_model="numpy")
+@_inlined
 def _unknown_unary(wanted: int, row: Floats, slopes: Floats) -> None:
     """No operator has this code: nothing is defined."""
     row[:] = np.nan
 
 
-@njit(error_model="numpy")
+@_inlined
 def _unknown_binary(wanted: int, a: Floats, b: Floats, out: Floats) -> None:
     out[:] = np.nan
 
 
-@njit(error_model="numpy")
+@_inlined
 def _unknown_slope(
     wanted: int, a: Floats, b: Floats, da: Floats, db: Floats, has: tuple[bool, bool], out: Floats
 ) -> None:

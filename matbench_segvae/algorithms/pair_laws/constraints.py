@@ -10,12 +10,10 @@ sign.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.types import Booleans, Floats
 
@@ -35,7 +33,7 @@ class ConstraintSettings:
 
 
 class PairConstraints:
-    """Decides which fitted formulas may be pair laws.
+    """Decides which fitted formulas may stand for a kind of pair.
 
     A law is smooth when its total variation over the range of the data, and a little
     beyond, is no more than a few times its spread there, and a small step away from a
@@ -44,7 +42,7 @@ class PairConstraints:
     next to nothing is left of it at a tenth of a millimetre.
     """
 
-    n_points = 150  # of the grid over the range of each kind of pair
+    n_points = 150  # of the grid over the range of the distances
     beyond = 1.25  # times the longest distance in the data: where it ends
     largest_variation = 4.0  # in units of the spread at the data
     step = 0.05  # Å
@@ -54,56 +52,50 @@ class PairConstraints:
 
     def __init__(
         self,
-        problem: AdditiveProblem,
+        distances: Floats,
         settings: ConstraintSettings | None = None,
-        shortest: Sequence[float] = (),
+        shortest: float = np.inf,
     ) -> None:
-        """Lay a grid over the distances of each kind of pair.
+        """Lay a grid over the distances.
 
         Args:
-            problem: Structures as sums over pairs.
+            distances: Distances of the kind of pair in the data, Å, shape ``(R, 1)``.
             settings: Which constraints hold.
-            shortest: Shortest distance on the lattice for each kind of pair, Å; those in the
-                data by default.
+            shortest: Shortest distance on the lattice, Å, if it is shorter than those.
         """
         self._settings = settings or ConstraintSettings()
-        self._at_data = [problem.points[rows] for rows in problem.members]
-        lows = shortest or [points.min() for points in self._at_data]
-        self._grids = [
-            np.linspace(min(low, points.min()), self.beyond * points.max(), self.n_points)[:, None]
-            for low, points in zip(lows, self._at_data, strict=True)
-        ]
+        self._distances = distances
+        start, end = min(shortest, distances.min()), self.beyond * distances.max()
+        self._grid = np.linspace(start, end, self.n_points)[:, None]
 
-    def __call__(self, program: Program, constants: Floats, group: int) -> Booleans:
-        """Decide which of ``B`` formulas may stand for a kind of pair.
+    def __call__(self, program: Program, constants: Floats, group: int = 0) -> Booleans:
+        """Decide which of ``B`` formulas may stand for the kind of pair.
 
         Args:
             program: The formulas.
             constants: Shape ``(B, C)``.
-            group: Number of the kind of pair.
+            group: Not needed: there is one kind of pair.
 
         Returns:
             Booleans, shape ``(B,)``.
         """
-        at_data = program.values(self._at_data[group], constants)
+        at_data = program.values(self._distances, constants)
         kept = np.isfinite(at_data).all(axis=1)
         if self._settings.smooth:
-            kept &= self._is_smooth(program, constants, group, at_data)
+            kept &= self._is_smooth(program, constants, at_data)
         if self._settings.vanishes:
             far = np.abs(program.values(np.array([[self.far]]), constants)[:, 0])
             kept &= far <= self.largest_far_value * np.abs(at_data).max(axis=1)
         return np.asarray(kept)
 
-    def _is_smooth(
-        self, program: Program, constants: Floats, group: int, at_data: Floats
-    ) -> Booleans:
+    def _is_smooth(self, program: Program, constants: Floats, at_data: Floats) -> Booleans:
         """Compare variation and steps with the spread at the data."""
-        variation = np.abs(np.diff(program.values(self._grids[group], constants), axis=1))
+        variation = np.abs(np.diff(program.values(self._grid, constants), axis=1))
         # The spread includes 0, so that a nearly constant law may vary a little.
         spread = np.ptp(np.pad(at_data, ((0, 0), (0, 1))), axis=1)
         # NaN compares false: an undefined stretch is refused too.
         smooth = variation.sum(axis=1) <= self.largest_variation * spread
         for step in (-self.step, -self.step / 8, self.step / 8, self.step):
-            moved = program.values(self._at_data[group] + step, constants)
+            moved = program.values(self._distances + step, constants)
             smooth &= np.abs(moved - at_data).max(axis=1) <= self.largest_change * spread
         return np.asarray(smooth)

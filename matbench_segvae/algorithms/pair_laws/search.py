@@ -29,7 +29,7 @@ from matbench_segvae.fitting.joint_fit import LawFit, fit_law
 from matbench_segvae.fitting.robust import robust_weights
 from matbench_segvae.seeding import derived_seed, drawn_rows
 from matbench_segvae.segvae import AdditiveObjective, Criteria, Scored, Search, pretrained
-from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
+from matbench_segvae.types import Floats, Ints, Report, Tokens
 
 _NETWORK_SEED = 0  # one pretrained network for all searches
 
@@ -98,7 +98,10 @@ class PairSearch:
         self._seed = seed
         problem = data.problem(self.formula_of, columns)
         shortest = data.shortest(self.formula_of)
-        self._constraints = PairConstraints(problem, settings.constraints, shortest)
+        self._constraints = [
+            PairConstraints(problem.points[rows], settings.constraints, low)
+            for rows, low in zip(problem.members, shortest, strict=True)
+        ]
         self._problem = problem.reweighted(robust_weights(problem))
         self._compared = self._drawn(settings.max_rows_compared)
         self._by_formula = self._problem.one_by_one()
@@ -139,12 +142,8 @@ class PairSearch:
             seed: Source of the search's randomness.
             report: Takes lines of progress.
         """
-
-        def admissible(program: Program, constants: Floats, _: int) -> Booleans:
-            return self._constraints(program, constants, number)
-
         settings, problem = self.settings, self._by_formula[number]
-        criteria = Criteria(admissible=admissible)
+        criteria = Criteria(admissible=self._constraints[number])
         objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, criteria)
         module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
         how = settings.search
@@ -228,7 +227,7 @@ class PairSearch:
         programs = [Program.compile([formula.tokens], VARIABLES) for formula in formulas]
 
         def admissible(number: int, constants: Floats) -> bool:
-            return bool(self._constraints(programs[number], constants[None], number)[0])
+            return bool(self._constraints[number](programs[number], constants[None])[0])
 
         return fit_law(problem, formulas, VARIABLES, self.settings.fit.decay, admissible)
 
