@@ -1,9 +1,15 @@
 """Fixtures shared by all tests."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from matbench_segvae.algorithms import FoldContext
+from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
 SIBLING_MIRROR = Path(__file__).parents[2] / "shared" / "data"
 
@@ -73,3 +79,54 @@ def matminer_data(monkeypatch):
             pytest.skip(f"{name} is not on this machine: set MATMINER_DATA")
     monkeypatch.setenv("MATMINER_DATA", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def xtb_task():
+    """The embedded task with its data; to be read only, since all tests share it."""
+    task = make_task("defects2d_xtb_mos2")
+    load_task(task)
+    return task
+
+
+@pytest.fixture(scope="session")
+def fold_context(tmp_path_factory):
+    """Makes contexts of a fold of the embedded task, each with a scratch folder of its own."""
+
+    def make(**changes):
+        facts = {
+            "benchmark": "defects2d_v0.1",
+            "task": "defects2d_xtb_mos2",
+            "fold": 0,
+            "input_type": "structure",
+            "task_type": "regression",
+            "target": "formation_energy_per_site",
+            "unit": "eV",
+            "seed": 0,
+        }
+        return FoldContext(**(facts | changes), scratch=tmp_path_factory.mktemp("scratch"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def quick_search():
+    """A search of a second; tests with the same grammar share its pretrained network."""
+    return SearchSettings(
+        corpus_size=500,
+        validation_size=10,
+        pretraining_epochs=2,
+        epochs=3,
+        samples=150,
+        network=NetworkSettings(embedding=16, hidden=32, latent=8),
+    )
+
+
+@pytest.fixture(scope="session")
+def quick_pair_laws(quick_search):
+    """A search for pair laws that takes seconds."""
+    return PairLawSettings(
+        replace(quick_search, corpus_size=800, validation_size=500, samples=250),
+        candidates=4,
+        bootstrap_samples=5,
+    )
