@@ -6,6 +6,10 @@ from pathlib import Path
 
 import pytest
 
+# Kernels run on a handful of numbers here, and a pool of threads spends its time on waiting for
+# work, several times that of the work itself. Has to be set before numba is imported.
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+
 from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.benchmark import load_task, make_task
