@@ -1,14 +1,18 @@
 """Fixtures shared by all tests."""
 
+import functools
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-# Kernels run on a handful of numbers here, and a pool of threads spends its time on waiting for
-# work, several times that of the work itself. Has to be set before numba is imported.
+# Kernels and networks work on a handful of numbers here, and pools of threads spend several times
+# as long on waiting for work. Has to be set before numba and torch are imported.
 os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
 
 from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
@@ -94,6 +98,28 @@ def xtb_task():
 
 
 @pytest.fixture(scope="session")
+def dft_task(dft_data):
+    """Gives a task of DFT data by its name, loaded once; to be read only."""
+
+    @functools.cache
+    def loaded(name):
+        task = make_task(name)
+        load_task(task)
+        return task
+
+    return loaded
+
+
+@pytest.fixture
+def two_threads():
+    """Let torch use two threads, so that a test sees whether the number comes back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
 def fold_context(tmp_path_factory):
     """Makes contexts of a fold of the embedded task, each with a scratch folder of its own."""
 
@@ -128,9 +154,12 @@ def quick_search():
 
 @pytest.fixture(scope="session")
 def quick_pair_laws(quick_search):
-    """A search for pair laws that takes seconds."""
+    """A search for pair laws that takes a second or two."""
     return PairLawSettings(
-        replace(quick_search, corpus_size=800, validation_size=500, samples=250),
+        replace(quick_search, samples=250),
+        extra_searches=0,
+        combinations_tried=300,
+        combinations_fitted=5,
         candidates=4,
         bootstrap_samples=5,
     )

@@ -62,7 +62,7 @@ def test_describes_itself_in_json_types(trained):
     assert 0.0 < facts["validation_mae"] < 1.0
 
 
-def test_same_seed_same_predictions_and_untouched_global_state(fold, fold_context):
+def test_same_seed_same_predictions_and_untouched_global_state(two_threads, fold, fold_context):
     torch.manual_seed(11)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     predictions = []

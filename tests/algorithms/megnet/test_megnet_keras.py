@@ -156,6 +156,9 @@ def test_a_missing_extra_is_one_line_that_names_it(monkeypatch, tmp_path, capsys
     assert "(tensorflow)" in line and 'pip install "matbench_segvae[keras]"' in line
 
 
+# Slow because a process of its own has to import TensorFlow, torch and matgl once more, which
+# costs a tenth of all other tests; no order of imports inside this process shows the same.
+@pytest.mark.slow
 @needs_extra
 def test_tensorflow_first_then_torch_and_matgl():
     """The other order is that of the tests above."""

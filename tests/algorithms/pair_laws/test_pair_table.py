@@ -11,7 +11,6 @@ import pytest
 from matbench_segvae.algorithms import Algorithm, create_algorithm
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.pair_table import PairTable
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, pairs_of, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.fitting.robust import least_absolute
@@ -160,9 +159,8 @@ def test_what_it_cannot_read_is_refused_in_one_line(fold_context):
         PairTable().predict(cells([0]))
 
 
-def test_transfer_is_superposition(dft_data, fitted):
-    task = make_task("defects2d_mos2_transfer")
-    task.load()
+def test_transfer_is_superposition(dft_task, fitted):
+    task = dft_task("defects2d_mos2_transfer")
     algorithm = fitted(*task.get_train_and_val_data(0))
     described = algorithm.describe()
     # The single vacancies are in the data, so nothing is left open.
@@ -174,9 +172,8 @@ def test_transfer_is_superposition(dft_data, fitted):
 
 
 @pytest.mark.parametrize("name", ["defects2d_mos2_v2", "defects2d_mos2_x2"])
-def test_few_structures_are_described_whole(dft_data, name, fitted):
-    task = make_task(name)
-    task.load()
+def test_few_structures_are_described_whole(dft_task, name, fitted):
+    task = dft_task(name)
     for fold in task.folds:
         inputs, targets = task.get_train_and_val_data(fold)
         algorithm = fitted(inputs, targets)

@@ -9,7 +9,6 @@ from pymatgen.core import Structure
 
 from matbench_segvae.algorithms import Algorithm, create_algorithm
 from matbench_segvae.algorithms.pair_laws.paper_formula import FORMULAS, PublishedFormula
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.benchmark.datasets import read_pickle_verified
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
@@ -155,18 +154,16 @@ def test_the_published_errors_come_out_at_the_published_distances(dft_data):
         ("defects2d_mos2_x2", 2.8, 2.80),
     ],
 )
-def test_exact_distances_give_nearly_the_published_errors(dft_data, task, published, exact):
-    task = make_task(task)
-    task.load()
+def test_exact_distances_give_nearly_the_published_errors(dft_task, task, published, exact):
+    task = dft_task(task)
     predicted = PublishedFormula().predict(task.df["structure"])
     error = 1000 * np.abs(predicted - task.df["formation_energy_per_site"]).mean()
     assert error == pytest.approx(exact, abs=0.005)
     assert error == pytest.approx(published, abs=0.25)
 
 
-def test_pairs_to_triples_needs_no_training(dft_data, fold_context):
-    task = make_task("defects2d_mos2_transfer")
-    task.load()
+def test_pairs_to_triples_needs_no_training(dft_task, fold_context):
+    task = dft_task("defects2d_mos2_transfer")
     algorithm = PublishedFormula()
     algorithm.fit(*task.get_train_and_val_data(0), fold_context(task=task.dataset_name))
     unseen, truth = task.get_test_data(0, include_target=True)

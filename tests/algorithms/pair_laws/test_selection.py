@@ -47,18 +47,13 @@ def test_kinds_of_the_same_two_defects_share_a_number():
     assert same_defects((PairKind("V_Mo", "V_Mo"), mixed)) == (0, 1)
 
 
-@pytest.fixture(scope="module")
-def quick(quick_pair_laws):
-    return replace(quick_pair_laws, combinations_fitted=5)
-
-
 @pytest.fixture
-def search(quick):
+def search(quick_pair_laws):
     """Searches laws of structures with these energies."""
 
     def laws(table, energies):
         data = TrainingPairs(table, energies, ("MoS2",))
-        return search_laws(data, quick, 0, lambda _: None)
+        return search_laws(data, quick_pair_laws, 0, lambda _: None)
 
     return laws
 
@@ -100,13 +95,15 @@ def test_kinds_that_share_a_formula_but_not_its_numbers_are_distinguished():
     assert len(PairLaw({}, scales, dict(zip(KINDS, (same, other), strict=True))).sharing()) == 2
 
 
-def test_a_second_search_of_the_worst_kind_leaves_no_more_to_explain(xtb_task, quick):
+def test_a_second_search_of_the_worst_kind_leaves_no_more_to_explain(xtb_task, quick_pair_laws):
     data = TrainingPairs.of(*xtb_task.get_train_and_val_data(1))
     reports: dict[int, list[str]] = {0: [], 1: []}
     errors = [
         min(
             law.fit.mae
-            for law in PairSearch(data, replace(quick, extra_searches=n), 0).run(reports[n].append)
+            for law in PairSearch(data, replace(quick_pair_laws, extra_searches=n), 0).run(
+                reports[n].append
+            )
         )
         for n in reports
     ]
@@ -114,14 +111,16 @@ def test_a_second_search_of_the_worst_kind_leaves_no_more_to_explain(xtb_task, q
     assert len(reports[1]) == len(reports[0]) * 4 // 3  # three kinds of pairs and one of them again
 
 
-def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end(quick):
+def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end(quick_pair_laws):
     cells = sulfur_pairs(16) * 4
     table = count_pairs(cells)
     noise = np.random.default_rng(0).normal(0, 0.01, len(cells))
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise
     data = TrainingPairs(table, energies, ("MoS2",))
     problem = data.problem()
-    few = PairLawSettings(quick.search, candidates=3, combinations_fitted=5, max_rows_compared=30)
+    few = PairLawSettings(
+        quick_pair_laws.search, candidates=3, combinations_fitted=5, max_rows_compared=30
+    )
     found = PairSearch(data, few, 0).run(lambda _: None)
     for candidate in found:
         residuals = problem.target - candidate.fit.predict(problem, ("r",))
@@ -129,14 +128,15 @@ def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end(quick):
         assert candidate.fit.mae == pytest.approx(np.abs(residuals).mean())
 
 
-def test_scaling_times_the_same_search_on_more_structures(quick):
-    small, large = measure_scaling(40, 3, settings=quick)
+def test_scaling_times_the_same_search_on_more_structures(quick_pair_laws):
+    brief = replace(quick_pair_laws, combinations_tried=20, combinations_fitted=1, candidates=1)
+    small, large = measure_scaling(40, 3, settings=brief)
     assert (small.structures, large.structures) == (40, 120)
     assert small.seconds > 0
     assert large.distances >= small.distances
 
 
-def test_a_few_structures_are_split_repeatedly_to_validate_a_law(quick):
+def test_a_few_structures_are_split_repeatedly_to_validate_a_law(quick_pair_laws):
     """The errors of one law depend on the split: less so, the more repeats there are."""
     table = count_pairs(sulfur_pairs(16))
     noise = np.random.default_rng(0).normal(0, 0.1, 16)
@@ -144,7 +144,7 @@ def test_a_few_structures_are_split_repeatedly_to_validate_a_law(quick):
     data = TrainingPairs(table, energies, ("MoS2",))
 
     def validated(rows, seed):
-        found = PairSearch(data, replace(quick, min_validation_rows=rows), seed)
+        found = PairSearch(data, replace(quick_pair_laws, min_validation_rows=rows), seed)
         law = parse("exp(-1.5*r)", ["r"])
         fit = fit_law(data.problem(), [law] * 2, ("r",))
         candidate = found.validated(fit)
