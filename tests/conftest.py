@@ -1,9 +1,23 @@
 """Fixtures shared by all tests."""
 
+import functools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+# Kernels and networks work on a handful of numbers here, and pools of threads spend several times
+# as long on waiting for work. Has to be set before numba and torch are imported.
+os.environ.setdefault("NUMBA_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+import torch
+
+from matbench_segvae.algorithms import FoldContext
+from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
 SIBLING_MIRROR = Path(__file__).parents[2] / "shared" / "data"
 
@@ -73,3 +87,79 @@ def matminer_data(monkeypatch):
             pytest.skip(f"{name} is not on this machine: set MATMINER_DATA")
     monkeypatch.setenv("MATMINER_DATA", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def xtb_task():
+    """The embedded task with its data; to be read only, since all tests share it."""
+    task = make_task("defects2d_xtb_mos2")
+    load_task(task)
+    return task
+
+
+@pytest.fixture(scope="session")
+def dft_task(dft_data):
+    """Gives a task of DFT data by its name, loaded once; to be read only."""
+
+    @functools.cache
+    def loaded(name):
+        task = make_task(name)
+        load_task(task)
+        return task
+
+    return loaded
+
+
+@pytest.fixture
+def two_threads():
+    """Let torch use two threads, so that a test sees whether the number comes back."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def fold_context(tmp_path_factory):
+    """Makes contexts of a fold of the embedded task, each with a scratch folder of its own."""
+
+    def make(**changes):
+        facts = {
+            "benchmark": "defects2d_v0.1",
+            "task": "defects2d_xtb_mos2",
+            "fold": 0,
+            "input_type": "structure",
+            "task_type": "regression",
+            "target": "formation_energy_per_site",
+            "unit": "eV",
+            "seed": 0,
+        }
+        return FoldContext(**(facts | changes), scratch=tmp_path_factory.mktemp("scratch"))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def quick_search():
+    """A search of a second; tests with the same grammar share its pretrained network."""
+    return SearchSettings(
+        corpus_size=500,
+        validation_size=10,
+        pretraining_epochs=2,
+        epochs=3,
+        samples=150,
+        network=NetworkSettings(embedding=16, hidden=32, latent=8),
+    )
+
+
+@pytest.fixture(scope="session")
+def quick_pair_laws(quick_search):
+    """A search for pair laws that takes a second or two."""
+    return PairLawSettings(
+        replace(quick_search, samples=250),
+        extra_searches=0,
+        combinations_tried=300,
+        combinations_fitted=5,
+        candidates=4,
+        bootstrap_samples=5,
+    )

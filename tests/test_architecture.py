@@ -1,6 +1,7 @@
 """Imports point one way, and importing the package is cheap."""
 
 import ast
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -123,21 +124,33 @@ def test_there_is_no_cycle_of_modules():
         visit(module)
 
 
-def loaded_after(code):
-    script = (
-        f"import sys\n{code}\nprint(*sorted({{'torch', 'tensorflow', 'matgl'}} & set(sys.modules)))"
-    )
+LIGHT_COMMANDS = ("--help", "tasks", "algorithms", "data list", "--version")
+
+
+@pytest.fixture(scope="module")
+def loaded():
+    """What is loaded after the import, and after each command, all in one fresh process."""
+    script = f"""
+import json, sys
+def heavy(): return sorted({{"torch", "tensorflow", "matgl"}} & set(sys.modules))
+import matbench_segvae
+loaded = {{"import": heavy()}}
+from matbench_segvae.cli import main
+for command in {LIGHT_COMMANDS}:
+    main(command.split())
+    loaded[command] = heavy()
+print(json.dumps(loaded))
+"""
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script], capture_output=True, text=True, check=True
     )
-    return done.stdout.splitlines()[-1].split()
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def test_importing_the_package_loads_no_deep_learning():
-    assert loaded_after("import matbench_segvae") == []
+def test_importing_the_package_loads_no_deep_learning(loaded):
+    assert loaded["import"] == []
 
 
-@pytest.mark.parametrize("command", ["--help", "tasks", "algorithms", "data list", "--version"])
-def test_light_commands_load_no_deep_learning(command):
-    code = f"from matbench_segvae.cli import main\nmain({command.split()!r})"
-    assert loaded_after(code) == []
+@pytest.mark.parametrize("command", LIGHT_COMMANDS)
+def test_light_commands_load_no_deep_learning(command, loaded):
+    assert loaded[command] == []

@@ -14,13 +14,13 @@ MAX_BYTES = 400_000
 
 
 # The notebook's own code, with a shorter search; `-m slow` runs it as it stands.
-SHORTER_SEARCH = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from quick import PAIR_LAWS
+SHORTER_SEARCH = """
 from matbench_segvae.algorithms import segvae
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
-segvae.SEGVAEPairLaw = lambda: SEGVAEPairLaw(PAIR_LAWS)
+from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
+from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.segvae import *
+segvae.SEGVAEPairLaw = lambda: SEGVAEPairLaw({settings})
 """
 
 
@@ -68,8 +68,8 @@ def check(notebook):
     assert any("image/png" in out.get("data", {}) for out in shown)
 
 
-def test_the_notebook_runs(tmp_path):
-    check(executed(tmp_path, SHORTER_SEARCH))
+def test_the_notebook_runs(tmp_path, quick_pair_laws):
+    check(executed(tmp_path, SHORTER_SEARCH.format(settings=quick_pair_laws)))
 
 
 @pytest.mark.slow

@@ -7,7 +7,6 @@ from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import pytest
-from quick import PAIR_LAWS
 
 from matbench_segvae.algorithms import registry
 from matbench_segvae.algorithms.protocol import Algorithm
@@ -18,14 +17,6 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 MAX_BYTES = 10_000
 
 # What a reader waits for and a test need not: the same code, with a shorter search.
-QUICK = replace(
-    PAIR_LAWS,
-    max_nodes=16,
-    extra_searches=0,
-    combinations_fitted=1,
-    candidates=1,
-    bootstrap_samples=2,
-)
 SHORTER = {
     "time_limit=10": "epochs=2, search_settings=QUICK.search",
     "SEGVAEPairLaw()": "SEGVAEPairLaw(QUICK)",
@@ -37,15 +28,23 @@ def blocks(language):
 
 
 @pytest.fixture
-def executed(monkeypatch, tmp_path):
+def executed(monkeypatch, tmp_path, quick_pair_laws):
     """Runs the example that holds a text in an empty folder, and gives its names."""
     monkeypatch.chdir(tmp_path)
+    quick = replace(
+        quick_pair_laws,
+        max_nodes=16,
+        extra_searches=0,
+        combinations_fitted=1,
+        candidates=1,
+        bootstrap_samples=2,
+    )
 
     def execute(text):
         (code,) = [block for block in blocks("python") if text in block]
         for long, short in SHORTER.items():
             code = code.replace(long, short)
-        names = {"QUICK": QUICK, "__name__": "example"}
+        names = {"QUICK": quick, "__name__": "example"}
         exec(compile(code, text, "exec"), names)  # noqa: S102 - the project's own README
         return names
 

@@ -4,32 +4,26 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
+from matbench_segvae.algorithms import Algorithm, create_algorithm
 from matbench_segvae.algorithms.dummy import MeanPredictor
-
-
-def context(tmp_path, **changes):
-    facts = {"benchmark": "b", "task": "t", "fold": 0, "input_type": "composition"}
-    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 0}
-    return FoldContext(**(facts | changes), scratch=tmp_path)
 
 
 def test_is_an_algorithm():
     assert isinstance(create_algorithm("dummy"), Algorithm)
 
 
-def test_predicts_the_training_mean(tmp_path):
+def test_predicts_the_training_mean(fold_context):
     dummy = MeanPredictor()
-    dummy.fit(pd.Series(["A", "B"]), pd.Series([1.0, 4.0]), context(tmp_path))
+    dummy.fit(pd.Series(["A", "B"]), pd.Series([1.0, 4.0]), fold_context())
     assert np.array_equal(dummy.predict(pd.Series(["C", "D", "E"])), [2.5, 2.5, 2.5])
     assert np.array_equal(dummy.predict_std(pd.Series(["C", "D"])), [1.5, 1.5])
     assert dummy.describe() == {"mean": 2.5, "parameters": 1}
 
 
-def test_predicts_the_share_of_the_positive_class(tmp_path):
+def test_predicts_the_share_of_the_positive_class(fold_context):
     dummy = MeanPredictor()
     labels = pd.Series([True, False, True, True])
-    dummy.fit(pd.Series(list("ABCD")), labels, context(tmp_path, task_type="classification"))
+    dummy.fit(pd.Series(list("ABCD")), labels, fold_context(task_type="classification"))
     assert np.array_equal(dummy.predict(pd.Series(["C"])), [0.75])
 
 

@@ -6,7 +6,6 @@ import math
 from dataclasses import replace
 
 import pytest
-from quick import PAIR_LAWS
 
 from matbench_segvae.bench import pair_ablation as pair_searches
 from matbench_segvae.bench.ablation import variant
@@ -17,21 +16,18 @@ from matbench_segvae.bench.pair_ablation import (
     search_pairs,
     varied,
 )
-from matbench_segvae.benchmark import load_task, make_task
 from matbench_segvae.cli.app import main
 from matbench_segvae.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def part():
-    task = make_task("defects2d_xtb_mos2")
-    load_task(task)
-    return task.get_train_and_val_data(0)
+def part(xtb_task):
+    return xtb_task.get_train_and_val_data(0)
 
 
-def test_searches_are_kept_and_the_same_again(part, tmp_path, monkeypatch):
+def test_searches_are_kept_and_the_same_again(part, tmp_path, monkeypatch, quick_pair_laws):
     def found(store):
-        trials = search_pairs([part], varied(variant("default"), 2, PAIR_LAWS), 1, store)
+        trials = search_pairs([part], varied(variant("default"), 2, quick_pair_laws), 1, store)
         return [replace(trial, seconds=0) for trial in trials]
 
     first = found(tmp_path / "a.jsonl")
@@ -42,12 +38,12 @@ def test_searches_are_kept_and_the_same_again(part, tmp_path, monkeypatch):
     assert found(tmp_path / "a.jsonl") == first  # nothing searched again
 
 
-def test_a_variant_changes_the_search(part, tmp_path):
+def test_a_variant_changes_the_search(part, tmp_path, quick_pair_laws):
     stores = {name: tmp_path / name for name in ("default", "no-small-changes")}
     losses = {
         name: [
             trial.any_length
-            for trial in search_pairs([part], varied(variant(name), 3, PAIR_LAWS), 1, store)
+            for trial in search_pairs([part], varied(variant(name), 3, quick_pair_laws), 1, store)
         ]
         for name, store in stores.items()
     }

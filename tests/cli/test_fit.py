@@ -16,25 +16,11 @@ OPTIONS = [
 RESULTS = ["front.csv", "front.svg", "model.json", "parity.svg"]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
-def narrow(monkeypatch, tmp_path, cache):
+def narrow(monkeypatch, tmp_path, quick_search):
     from matbench_segvae.regressor import validation
-    from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
-    quick = SearchSettings(
-        corpus_size=300,
-        validation_size=10,
-        pretraining_epochs=1,
-        samples=150,
-        network=NetworkSettings(embedding=16, hidden=32, latent=8),
-    )
-    monkeypatch.setattr(validation, "preset", lambda name: quick)
-    monkeypatch.setenv("MATBENCH_SEGVAE_CACHE", str(cache))
+    monkeypatch.setattr(validation, "preset", lambda name: quick_search)
     monkeypatch.setenv("COLUMNS", "80")
     monkeypatch.chdir(tmp_path)
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from quick import PAIR_LAWS
 
 import matbench_segvae.running.fold as running_fold
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
@@ -18,7 +17,6 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
     observed_pair_energies,
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
 from matbench_segvae.defects import HOSTS, Defect, defective_structure, pairs_of, vacancies
 from matbench_segvae.fitting.robust import STD_PER_MAE
@@ -30,23 +28,16 @@ MOS2 = HOSTS["MoS2"]
 
 
 @pytest.fixture(scope="module")
-def task():
-    task = make_task(TASK)
-    task.load()
-    return task
-
-
-@pytest.fixture(scope="module")
-def fitted(task):
+def fitted(xtb_task, quick_pair_laws):
     """An algorithm and its finished fold."""
     made = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             running_fold,
             "create_algorithm",
-            lambda _: made.append(SEGVAEPairLaw(PAIR_LAWS)) or made[-1],
+            lambda _: made.append(SEGVAEPairLaw(quick_pair_laws)) or made[-1],
         )
-        result = run_fold(task, "segvae", 1, seed=0)
+        result = run_fold(xtb_task, "segvae", 1, seed=0)
     return made[0], result
 
 
@@ -95,9 +86,9 @@ def read_csv(text):
 
 
 def test_predictions_of_files_are_those_of_the_algorithm(
-    task, algorithm, result, fold_file, capsys, tmp_path
+    xtb_task, algorithm, result, fold_file, capsys, tmp_path
 ):
-    inputs, _ = task.get_test_data(1, include_target=True)
+    inputs, _ = xtb_task.get_test_data(1, include_target=True)
     names = [f"{i}.cif" if i % 2 else f"POSCAR_{i}" for i in range(len(inputs))]
     for name, structure in zip(names, inputs, strict=True):
         structure.to(name, fmt="cif" if name.endswith("cif") else "poscar")
@@ -304,9 +295,9 @@ def test_energies_that_the_data_do_not_determine_are_reported(result):
     ).determines_defect_energies
 
 
-def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_any(task, result):
+def test_pair_energies_of_data_lie_on_a_law_that_made_them_and_fit_as_well_as_any(xtb_task, result):
     saved = SavedLaw.from_description(result.params)
-    structures, energies = task.df["structure"], task.df.iloc[:, -1]
+    structures, energies = xtb_task.df["structure"], xtb_task.df.iloc[:, -1]
     table = pairs_of(structures)
     observed = observed_pair_energies(saved.law, table, saved.law.predict(table))
     for pairs in observed:

@@ -27,14 +27,6 @@ from matbench_segvae.regressor.linear_fit import fit_candidates
 from matbench_segvae.regressor.table import Table
 from matbench_segvae.segvae import FitSettings, NetworkSettings, SearchSettings, preset
 
-QUICK = SearchSettings(
-    corpus_size=500,
-    validation_size=10,
-    pretraining_epochs=2,
-    epochs=3,
-    samples=150,
-    network=NetworkSettings(embedding=16, hidden=32, latent=8),
-)
 TINY = SearchSettings(
     corpus_size=100,
     validation_size=10,
@@ -49,8 +41,15 @@ BRIEF = FitSettings(
 LANGUAGE = {"operators": ("add", "sub", "mul", "square", "exp"), "max_length": 9}
 
 
-def quick(**options):
-    return SEGVAERegressor(**{"search_settings": QUICK, "constants": (), **LANGUAGE, **options})
+@pytest.fixture(scope="module")
+def quick(quick_search):
+    """Makes estimators whose search takes a second."""
+
+    def make(**options):
+        defaults = {"search_settings": quick_search, "constants": (), **LANGUAGE}
+        return SEGVAERegressor(**(defaults | options))
+
+    return make
 
 
 def planted(n_rows=80, noise=0.0, seed=0):
@@ -60,15 +59,8 @@ def planted(n_rows=80, noise=0.0, seed=0):
     return points, 2.5 * points[:, 0] ** 2 - 3 + noise * rng.normal(size=n_rows)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def own_cache(tmp_path_factory):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MATBENCH_SEGVAE_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
-
-
 @pytest.fixture(scope="module")
-def fitted():
+def fitted(quick):
     frame = pd.DataFrame(planted(noise=0.3)[0], columns=["gap", "exp"])
     return quick(max_fitted=2).fit(frame, planted(noise=0.3)[1]), frame
 
@@ -103,7 +95,7 @@ def test_it_finds_a_planted_formula_with_two_terms():
     assert model.score(points, target) > 0.999
 
 
-def test_without_noise_the_formula_is_exact_and_short():
+def test_without_noise_the_formula_is_exact_and_short(quick):
     points, target = planted()
     best = quick().fit(points, target).get_best()
     assert best.loss < 1e-18
@@ -211,11 +203,11 @@ def test_whole_offsets_and_factors_can_be_written_without_fitted_numbers(text):
         assert any(np.allclose(form(columns), values, rtol=1e-12) for form in constant_free)
 
 
-def test_whole_numbers_come_out_of_a_search():
+def test_whole_numbers_come_out_of_a_search(quick_search):
     rng = np.random.default_rng(0)
     points = rng.uniform(0, 3, (40, 2))
     target = 2 * np.sin(points[:, 0]) * np.cos(points[:, 1]) - 4
-    settings = dataclasses.replace(QUICK, epochs=10, samples=300)
+    settings = dataclasses.replace(quick_search, epochs=10, samples=300)
     model = SEGVAERegressor(
         ("add", "mul", "sin", "cos"), ("1", "2"), max_length=7, search_settings=settings
     ).fit(points, target)
@@ -243,23 +235,25 @@ def test_the_constant_free_front_holds_formulas_without_fitted_numbers(fitted):
         )
 
 
-PAPER = dataclasses.replace(
-    preset("paper", latent=8),
-    corpus_size=500,
-    validation_size=10,
-    pretraining_epochs=2,
-    epochs=3,
-    samples=300,
-    network=NetworkSettings(embedding=16, hidden=32, latent=8),
-    grammar_mask=True,  # so small a network writes hardly any formula unaided
-)
+@pytest.fixture(scope="module")
+def paper(quick_search):
+    return dataclasses.replace(
+        preset("paper", latent=8),
+        corpus_size=quick_search.corpus_size,
+        validation_size=quick_search.validation_size,
+        pretraining_epochs=quick_search.pretraining_epochs,
+        epochs=3,
+        samples=300,
+        network=quick_search.network,
+        grammar_mask=True,  # so small a network writes hardly any formula unaided
+    )
 
 
-def test_the_published_method_takes_formulas_as_they_stand():
+def test_the_published_method_takes_formulas_as_they_stand(paper):
     points, _ = planted()
     target = 2.5 * points[:, 0] ** 2 + 0.7
     model = SEGVAERegressor(
-        ("add", "mul"), ("1", "2"), preset="paper", search_settings=PAPER, max_length=9
+        ("add", "mul"), ("1", "2"), preset="paper", search_settings=paper, max_length=9
     ).fit(points, target)
     assert model.score(points, target) > 0.5
     columns = {"x0": points[:, 0], "x1": points[:, 1]}
@@ -269,7 +263,7 @@ def test_the_published_method_takes_formulas_as_they_stand():
         error = np.mean((equation.expression(columns) - target) ** 2)
         assert equation.loss == pytest.approx(error)
     with pytest.raises(UserError, match=r"max_fitted=2.*linear_scaling=True"):
-        SEGVAERegressor(preset="paper", search_settings=PAPER, max_fitted=2).fit(points, target)
+        SEGVAERegressor(preset="paper", search_settings=paper, max_fitted=2).fit(points, target)
 
 
 def test_the_front_is_a_table_from_the_simplest_to_the_closest(fitted):
@@ -305,7 +299,7 @@ def test_formulas_read_back_predict_the_same(fitted):
         assert row.loss == pytest.approx(np.mean((target - expected) ** 2))
 
 
-def test_names_that_formulas_cannot_hold_are_mapped(fitted):
+def test_names_that_formulas_cannot_hold_are_mapped(fitted, quick):
     model, frame = fitted
     assert list(model.feature_names_in_) == ["gap", "exp"]
     assert model.variables_ == {"gap": "gap", "x1": "exp"}
@@ -415,7 +409,7 @@ def test_a_damaged_or_foreign_file_is_one_line(fitted, tmp_path, change, words):
         fitted[0].save(tmp_path / "no" / "folder.json")
 
 
-def test_the_same_seed_gives_the_same_front_in_any_order_of_the_rows():
+def test_the_same_seed_gives_the_same_front_in_any_order_of_the_rows(quick):
     points, target = planted(noise=0.3)
     one = quick(random_state=5).fit(points, target).equations_
     two = quick(random_state=5).fit(points[::-1], target[::-1]).equations_
@@ -424,7 +418,7 @@ def test_the_same_seed_gives_the_same_front_in_any_order_of_the_rows():
     assert not one.equals(other)
 
 
-def test_rows_without_weight_do_not_count():
+def test_rows_without_weight_do_not_count(quick):
     points, target = planted(noise=0.3)
     rows = np.arange(len(target)) % 3 > 0
     spoiled = np.where(rows, target, 1e6)
@@ -437,7 +431,7 @@ def test_rows_without_weight_do_not_count():
 
 
 @pytest.mark.parametrize("loss", ["absolute", "huber"])
-def test_robust_losses_are_not_led_astray(loss):
+def test_robust_losses_are_not_led_astray(loss, quick):
     points, target = planted(noise=0.05)
     rng = np.random.default_rng(1)
     target[rng.choice(80, 8, replace=False)] += 60 * points[:8, 1]
@@ -449,7 +443,7 @@ def test_robust_losses_are_not_led_astray(loss):
 
 
 @pytest.mark.parametrize("scale", [1e-3, 1e3, 1e9])
-def test_features_and_targets_of_any_size(scale):
+def test_features_and_targets_of_any_size(scale, quick):
     points, target = planted()
     model = quick().fit(points * scale, target / scale)
     assert model.score(points * scale, target / scale) > 1 - 1e-9
@@ -457,7 +451,7 @@ def test_features_and_targets_of_any_size(scale):
     assert sorted(best.tokens) == ["c", "c", "mul", "square", "sub", "x0"]
 
 
-def test_model_selection():
+def test_model_selection(quick):
     points, target = planted(noise=0.3)
     models = {
         how: quick(model_selection=how).fit(points, target) for how in ("best", "accuracy", "score")
@@ -470,7 +464,7 @@ def test_model_selection():
     assert models["best"].get_best().equals(front.iloc[models["best"].best_index_])
 
 
-def test_uncertainty_is_calibrated_and_grows_away_from_the_data():
+def test_uncertainty_is_calibrated_and_grows_away_from_the_data(quick):
     points, target = planted(200, noise=0.5)
     model = quick(max_fitted=2).fit(points, target)
     fresh, truth = planted(400, noise=0.5, seed=1)
@@ -481,7 +475,7 @@ def test_uncertainty_is_calibrated_and_grows_away_from_the_data():
         assert far.mean() > std.mean()
 
 
-def test_warm_start_keeps_what_was_found():
+def test_warm_start_keeps_what_was_found(quick):
     points, target = planted(noise=0.3)
     model = quick(warm_start=True, epochs=1, random_state=1).fit(points, target)
     first = model.equations_
@@ -491,7 +485,7 @@ def test_warm_start_keeps_what_was_found():
         assert known.loss.min() <= row.loss * 1.001
 
 
-def test_predicates_by_name_or_of_the_users_own():
+def test_predicates_by_name_or_of_the_users_own(quick):
     frame = pd.DataFrame(planted(noise=0.3)[0], columns=["gap", "mass"])
 
     def no_square_of_gap(tokens):
@@ -515,7 +509,7 @@ def test_predicates_by_name_or_of_the_users_own():
     ],
     ids=["constant target", "constant features", "one row", "two rows", "wide", "small target"],
 )
-def test_unusual_tables(points, target):
+def test_unusual_tables(points, target, quick):
     model = quick().fit(points, target)
     assert np.isfinite(model.predict(points)).all()
     if np.ptp(target) == 0 or np.ptp(points) == 0:
@@ -523,7 +517,7 @@ def test_unusual_tables(points, target):
         assert np.allclose(model.predict(points), target.mean())
 
 
-def test_formulas_hold_inside_the_box_of_the_data():
+def test_formulas_hold_inside_the_box_of_the_data(quick):
     rng = np.random.default_rng(0)
     points = rng.uniform(-1, 1, (40, 2))
     points = points[np.abs(points[:, 0]) > 0.3]
@@ -533,7 +527,7 @@ def test_formulas_hold_inside_the_box_of_the_data():
         assert np.isfinite(model.predict(rng.uniform(-0.9, 0.9, (50, 2)), index)).all()
 
 
-def test_rounding_is_not_taken_for_a_formula():
+def test_rounding_is_not_taken_for_a_formula(quick):
     rng = np.random.default_rng(2)
     points, target = rng.uniform(-1, 1, (40, 1)), rng.normal(size=40)
     model = quick(operators=("add", "sub", "mul"), epochs=4).fit(points, target)
@@ -541,13 +535,13 @@ def test_rounding_is_not_taken_for_a_formula():
     assert max(abs(c) for constants in front.constants for c in constants) < 1e6
 
 
-def test_signs_stand_where_a_reader_expects_them():
+def test_signs_stand_where_a_reader_expects_them(quick):
     points, target = planted(noise=0.1)
     for formula in quick().fit(points, -target).equations_.formula:
         assert "+ -" not in formula and "- -" not in formula
 
 
-def test_rows_outside_the_domain_are_nan_with_a_warning(tmp_path):
+def test_rows_outside_the_domain_are_nan_with_a_warning(tmp_path, quick):
     points = np.linspace(1, 4, 30)[:, None]
     model = quick(operators=("log",), max_length=2, max_fitted=0).fit(points, np.log(points[:, 0]))
     with pytest.warns(UserWarning, match=r"log\(x0\) is not defined on 1 of 2 rows"):
@@ -577,7 +571,7 @@ def test_rows_outside_the_domain_are_nan_with_a_warning(tmp_path):
         ({"fit_settings": 3}, "FitSettings"),
     ],
 )
-def test_bad_parameters_are_named(options, words):
+def test_bad_parameters_are_named(options, words, quick):
     with pytest.raises(UserError) as caught:
         quick(**options).fit(*planted(10))
     assert words in str(caught.value) and "\n" not in str(caught.value)
@@ -593,7 +587,7 @@ def test_before_fit_and_beyond_the_front(fitted):
         fitted[0].predict(fitted[1], index=99)
 
 
-def test_the_time_limit_holds():
+def test_the_time_limit_holds(quick):
     points, target = planted(noise=0.3)
     quick().fit(points, target)  # so that pretraining does not count
     begin = time.monotonic()
@@ -601,7 +595,7 @@ def test_the_time_limit_holds():
     assert time.monotonic() - begin < 8
 
 
-def test_it_joins_pipelines_and_cross_validation():
+def test_it_joins_pipelines_and_cross_validation(quick):
     points, target = planted(60, noise=0.1)
     model = make_pipeline(StandardScaler(), quick())
     assert cross_val_score(model, points, target, cv=2).min() > 0.9

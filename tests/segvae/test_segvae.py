@@ -5,7 +5,6 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from planted import GRAMMAR, QUICK, planted_problem
 
 from matbench_segvae.expressions import Expression, Grammar, canonical, parse
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
@@ -18,6 +17,7 @@ from matbench_segvae.segvae import (
     Search,
     SearchSettings,
     pretrain,
+    pretrained,
 )
 from matbench_segvae.segvae.duplicates import Duplicates
 from matbench_segvae.segvae.mutations import Mutations
@@ -28,22 +28,29 @@ from matbench_segvae.segvae.scoring import DirectObjective
 from matbench_segvae.segvae.settings import TrainingSettings
 
 
-def quick_search(seed=0):
-    objective = AdditiveObjective(planted_problem(), ("r",), FitSettings(), seed)
-    return Search(GRAMMAR, objective, pretrain(GRAMMAR, QUICK, seed), QUICK, seed).run().front()
+@pytest.fixture
+def searched(planted_grammar, planted_problem, quick_search):
+    """Searches for the planted law with a seed; gives the front."""
+
+    def front(seed=0):
+        objective = AdditiveObjective(planted_problem, ("r",), FitSettings(), seed)
+        network = pretrain(planted_grammar, quick_search, seed)
+        return Search(planted_grammar, objective, network, quick_search, seed).run().front()
+
+    return front
 
 
-def test_random_formulas_are_valid_different_and_repeatable():
-    ids = random_formulas(GRAMMAR, 500, seed=3)
-    assert np.array_equal(ids, random_formulas(GRAMMAR, 500, seed=3))
-    assert not np.array_equal(ids, random_formulas(GRAMMAR, 500, seed=4))
-    formulas = [GRAMMAR.decode(row) for row in ids]
+def test_random_formulas_are_valid_different_and_repeatable(planted_grammar):
+    ids = random_formulas(planted_grammar, 500, seed=3)
+    assert np.array_equal(ids, random_formulas(planted_grammar, 500, seed=3))
+    assert not np.array_equal(ids, random_formulas(planted_grammar, 500, seed=4))
+    formulas = [planted_grammar.decode(row) for row in ids]
     assert len(set(formulas)) == 500
     for tokens in formulas:
         Expression(tokens)  # raises if it is not one complete formula
-        assert GRAMMAR.keeps(tokens)
+        assert planted_grammar.keeps(tokens)
         assert np.array_equal(
-            GRAMMAR.encode(tokens)[: len(tokens)], [GRAMMAR.ids[t] for t in tokens]
+            planted_grammar.encode(tokens)[: len(tokens)], [planted_grammar.ids[t] for t in tokens]
         )
 
 
@@ -53,24 +60,27 @@ def test_a_small_language_gives_all_it_has():
     assert formulas == {("r",), ("exp", "r")}  # exp inside exp is not kept
 
 
-def test_every_sample_is_a_formula_even_from_an_untrained_network():
+def test_every_sample_is_a_formula_even_from_an_untrained_network(planted_grammar, quick_search):
     torch.manual_seed(0)
-    network = ExpressionVAE(len(GRAMMAR.tokens), QUICK.network).eval()
-    ids = network.sample(torch.randn(300, 8), GRAMMAR.max_length, FormulaMask(GRAMMAR))
-    assert ids.shape == (300, GRAMMAR.max_length)
+    network = ExpressionVAE(len(planted_grammar.tokens), quick_search.network).eval()
+    ids = network.sample(
+        torch.randn(300, 8), planted_grammar.max_length, FormulaMask(planted_grammar)
+    )
+    assert ids.shape == (300, planted_grammar.max_length)
     for row in ids.tolist():
-        expression = Expression(GRAMMAR.decode(row))
-        assert expression.n_constants <= GRAMMAR.max_fitted
+        expression = Expression(planted_grammar.decode(row))
+        assert expression.n_constants <= planted_grammar.max_fitted
 
 
-def test_pretraining_teaches_the_network_to_give_formulas_back():
+def test_pretraining_teaches_the_network_to_give_formulas_back(planted_grammar, quick_search):
     settings = SearchSettings(
         corpus_size=300,
-        pretraining_epochs=60,
-        network=QUICK.network,
-        training=TrainingSettings(learning_rate=5e-3, batch_size=50),
+        validation_size=0,
+        pretraining_epochs=40,
+        network=quick_search.network,
+        training=TrainingSettings(learning_rate=1e-2, batch_size=50),
     )
-    ids = torch.from_numpy(random_formulas(GRAMMAR, 300, seed=0))
+    ids = torch.from_numpy(random_formulas(planted_grammar, 300, seed=0))
 
     def share_given_back(module):
         network = module.network.eval()
@@ -80,43 +90,45 @@ def test_pretraining_teaches_the_network_to_give_formulas_back():
 
     untrained = share_given_back(
         pretrain(
-            GRAMMAR, SearchSettings(corpus_size=300, pretraining_epochs=0, network=QUICK.network), 0
+            planted_grammar,
+            SearchSettings(corpus_size=300, pretraining_epochs=0, network=quick_search.network),
+            0,
         )
     )
-    assert share_given_back(pretrain(GRAMMAR, settings, 0)) > untrained + 0.3
+    assert share_given_back(pretrain(planted_grammar, settings, 0)) > untrained + 0.3
 
 
-def test_the_search_finds_a_planted_law_and_keeps_a_front():
-    front = quick_search()
+def test_the_search_finds_a_planted_law_and_keeps_a_front(planted_problem, searched):
+    front = searched()
     losses = [scored.loss for scored in front]
     sizes = [Expression(scored.tokens).complexity for scored in front]
     assert losses == sorted(losses, reverse=True)
     assert sizes == sorted(set(sizes))
     best = front[-1]
     assert best.loss < 1e-2 * losses[0]
-    values = Program.compile([best.tokens], ("r",)).values(planted_problem().points, best.constants)
+    values = Program.compile([best.tokens], ("r",)).values(planted_problem.points, best.constants)
     assert np.isfinite(values).all()
 
 
-def test_the_same_seed_gives_the_same_front_whatever_the_global_state():
+def test_the_same_seed_gives_the_same_front_whatever_the_global_state(searched):
     torch.manual_seed(123)
-    first = [(s.tokens, s.loss) for s in quick_search(seed=5)]
+    first = [(s.tokens, s.loss) for s in searched(seed=5)]
     torch.manual_seed(321)
-    assert [(s.tokens, s.loss) for s in quick_search(seed=5)] == first
+    assert [(s.tokens, s.loss) for s in searched(seed=5)] == first
 
 
-def test_a_search_leaves_no_files_and_no_global_state(tmp_path, monkeypatch):
+def test_a_search_leaves_no_files_and_no_global_state(two_threads, tmp_path, monkeypatch, searched):
     monkeypatch.chdir(tmp_path)
     state, threads = torch.get_rng_state(), torch.get_num_threads()
-    quick_search()
+    searched()
     assert list(tmp_path.iterdir()) == []
     assert torch.equal(state, torch.get_rng_state())
     assert torch.get_num_threads() == threads
 
 
-def test_formulas_that_are_not_admissible_never_win():
+def test_formulas_that_are_not_admissible_never_win(planted_problem):
     objective = AdditiveObjective(
-        planted_problem(),
+        planted_problem,
         ("r",),
         FitSettings(),
         0,
@@ -128,10 +140,10 @@ def test_formulas_that_are_not_admissible_never_win():
 
 
 @pytest.mark.parametrize("share", [0.1, 1.0])
-def test_scores_come_in_the_order_of_the_formulas(share):
+def test_scores_come_in_the_order_of_the_formulas(share, planted_problem):
     formulas = [("r",), ("mul", "c", "r"), ("exp", "mul", "c", "r"), ("inv", "r")]
     settings = FitSettings(polished_share=share)
-    scored = AdditiveObjective(planted_problem(), ("r",), settings, 0).score(formulas)
+    scored = AdditiveObjective(planted_problem, ("r",), settings, 0).score(formulas)
     assert [s.tokens for s in scored] == formulas
     assert scored[2].loss == min(s.loss for s in scored)
     assert scored[2].constants.shape == (1, 1)
@@ -279,16 +291,18 @@ def test_simplified_formulas_start_from_the_constants_that_are_left():
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5])
-def test_a_search_gives_the_fit_the_constants_of_mutated_formulas(share):
+def test_a_search_gives_the_fit_the_constants_of_mutated_formulas(
+    share, planted_grammar, planted_problem, quick_search
+):
     class Listening(AdditiveObjective):
         def score(self, formulas, hints=None):
             rounds.append(hints)
             return super().score(formulas, hints)
 
     rounds = []
-    settings = dataclasses.replace(QUICK, mutation_share=share)
-    objective = Listening(planted_problem(), ("r",), FitSettings(), 0)
-    Search(GRAMMAR, objective, pretrain(GRAMMAR, settings, 0), settings, 0).run()
+    settings = dataclasses.replace(quick_search, mutation_share=share)
+    objective = Listening(planted_problem, ("r",), FitSettings(), 0)
+    Search(planted_grammar, objective, pretrained(planted_grammar, settings, 0), settings, 0).run()
     assert not rounds[0]  # there is nothing to mutate yet
     given = [np.isfinite(hint).any() for hints in rounds[1:] for hint in hints.values()]
     assert sum(given) > 20 if share else not given

@@ -5,7 +5,6 @@ import dataclasses
 import signal
 
 import numpy as np
-import planted
 import pytest
 import torch
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint, OnExceptionCheckpoint
@@ -223,15 +222,17 @@ def test_formulas_sampled_in_an_interrupted_round_are_counted_once():
 
 
 @pytest.mark.parametrize("epoch", [0, 2])
-def test_a_search_of_a_law_resumed_ends_with_the_same_front(tmp_path, epoch):
+def test_a_search_of_a_law_resumed_ends_with_the_same_front(
+    tmp_path, epoch, planted_grammar, planted_problem
+):
     settings = dataclasses.replace(SETTINGS, epochs=4)
-    net = pretrain(planted.GRAMMAR, settings, 0).state_dict()
+    net = pretrain(planted_grammar, settings, 0).state_dict()
 
     def law_search(seed, **more):
-        module = SEGVAEModule(len(planted.GRAMMAR.tokens), settings.network, settings.training)
+        module = SEGVAEModule(len(planted_grammar.tokens), settings.network, settings.training)
         module.load_state_dict(net)
-        objective = AdditiveObjective(planted.planted_problem(), ("r",), FitSettings(), seed)
-        search = Search(planted.GRAMMAR, objective, module, settings, 0)
+        objective = AdditiveObjective(planted_problem, ("r",), FitSettings(), seed)
+        search = Search(planted_grammar, objective, module, settings, 0)
         return as_tuples(search.run(**more).front())
 
     whole = law_search(0)

@@ -1,13 +1,12 @@
 """Formulas of features: selection, limits, links, and what must not reach selection."""
 
-import dataclasses
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.feature_formulas.algorithm import FeatureFormula, search_rows
 from matbench_segvae.algorithms.feature_formulas.cross_validation import CrossValidation
 from matbench_segvae.algorithms.feature_formulas.error_model import ErrorModel
@@ -32,27 +31,22 @@ from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.segvae import SEGVAE
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import parse
-from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
-QUICK = FeatureFormulaSettings(
-    max_terms=3,
-    selected_features=3,
-    searches=1,
-    generation_rounds=1,
-    terms_per_length=4,
-    search=SearchSettings(
-        corpus_size=200,
-        validation_size=10,
-        pretraining_epochs=1,
-        epochs=2,
-        samples=80,
-        network=NetworkSettings(embedding=8, hidden=16, latent=4),
-    ),
-    validation_folds=3,
-    validation_repeats=1,
-    shortlisted_terms=4,
-    beam_width=2,
-)
+
+@pytest.fixture(scope="session")
+def quick(quick_search):
+    return FeatureFormulaSettings(
+        max_terms=3,
+        selected_features=3,
+        searches=1,
+        generation_rounds=1,
+        terms_per_length=4,
+        search=replace(quick_search, epochs=2, samples=80),
+        validation_folds=3,
+        validation_repeats=1,
+        shortlisted_terms=4,
+        beam_width=2,
+    )
 
 
 def alloys(n=60, seed=0):
@@ -64,27 +58,23 @@ def alloys(n=60, seed=0):
     return pd.Series(text, index=ids), shares.set_axis(ids)
 
 
-def context(tmp_path, task_type="regression", **changes):
-    values = {
-        "benchmark": "matbench_v0.1",
-        "task": "matbench_steels",
-        "fold": 0,
-        "input_type": "composition",
-        "task_type": task_type,
-        "target": "strength",
-        "unit": "MPa",
-        "seed": 0,
-        "scratch": tmp_path,
-    }
-    return FoldContext(**(values | changes))
+@pytest.fixture(scope="module")
+def context(fold_context):
+    """Makes contexts of a fold of compositions."""
+    facts = {"benchmark": "matbench_v0.1", "task": "matbench_steels", "input_type": "composition"}
+
+    def make(task_type="regression", **changes):
+        return fold_context(**(facts | changes), task_type=task_type)
+
+    return make
 
 
 @pytest.fixture(scope="module")
-def regression(tmp_path_factory):
+def regression(context, quick):
     inputs, shares = alloys()
     target = 500 + 3000 * shares["Ni"] + 20 * np.random.default_rng(1).normal(size=60)
-    algorithm = FeatureFormula(QUICK)
-    algorithm.fit(inputs[:45], target[:45], context(tmp_path_factory.mktemp("scratch")))
+    algorithm = FeatureFormula(quick)
+    algorithm.fit(inputs[:45], target[:45], context())
     return algorithm, inputs, target
 
 
@@ -127,11 +117,12 @@ def test_errors_that_grow_are_seen_to_grow():
     assert 1.3 < small < 3 and 6.5 < large < 12
 
 
-def test_the_same_seed_gives_the_same_formula_whatever_the_test_part(regression, tmp_path):
+def test_the_same_seed_gives_the_same_formula_whatever_the_test_part(regression, context, quick):
     """Nothing but the training part reaches selection: a planted leak would show."""
     algorithm, inputs, target = regression
-    again = FeatureFormula(QUICK)
-    again.fit(inputs[:45].copy(), target[:45].copy(), context(tmp_path))
+    again = FeatureFormula(quick)
+    fold = context()
+    again.fit(inputs[:45].copy(), target[:45].copy(), fold)
     assert again.describe()["formula"] == algorithm.describe()["formula"]
     before = again.describe()
     # Of the test part nothing is learned when it is predicted, all at once or one by one.
@@ -140,10 +131,10 @@ def test_the_same_seed_gives_the_same_formula_whatever_the_test_part(regression,
     alone = [again.predict(inputs[i : i + 1])[0] for i in range(45, 60)]
     np.testing.assert_array_equal(together, alone)
     assert again.describe() == before
-    assert list(tmp_path.iterdir()) == []
+    assert list(fold.scratch.iterdir()) == []
 
 
-def test_a_feature_that_predicts_the_test_part_only_is_not_used(monkeypatch, tmp_path):
+def test_a_feature_that_predicts_the_test_part_only_is_not_used(monkeypatch, context, quick):
     """A planted leak: a feature equal to the target on test rows, and noise on the others."""
     from matbench_segvae.algorithms.feature_formulas import algorithm as feature_formula
 
@@ -161,20 +152,20 @@ def test_a_feature_that_predicts_the_test_part_only_is_not_used(monkeypatch, tmp
         return table.assign(norm_10=leak[part.index]) if kept != wanted or not wanted else table
 
     monkeypatch.setattr(feature_formula, "feature_table", leaky)
-    algorithm = FeatureFormula(QUICK)
-    algorithm.fit(inputs[:45], target[:45], context(tmp_path))
+    algorithm = FeatureFormula(quick)
+    algorithm.fit(inputs[:45], target[:45], context())
     assert set(requested) == set(inputs.index[:45])
     assert "norm_10" not in algorithm.describe()["features"]
 
 
-def test_a_classification_gives_probabilities_through_a_logistic_link(tmp_path):
+def test_a_classification_gives_probabilities_through_a_logistic_link(context, quick):
     from sklearn.metrics import roc_auc_score
 
     inputs, shares = alloys(90)
     noise = np.random.default_rng(3).normal(size=90)
     target = shares["Ni"] - shares["Cr"] + 0.03 * noise > 0
-    algorithm = FeatureFormula(QUICK)
-    algorithm.fit(inputs[:60], target[:60], context(tmp_path, "classification"))
+    algorithm = FeatureFormula(quick)
+    algorithm.fit(inputs[:60], target[:60], context("classification"))
     probability = algorithm.predict(inputs[60:])
     assert ((probability >= 0) & (probability <= 1)).all()
     assert roc_auc_score(target[60:], probability) > 0.9
@@ -185,21 +176,21 @@ def test_a_classification_gives_probabilities_through_a_logistic_link(tmp_path):
         algorithm.predict_std(inputs)
 
 
-def test_one_class_or_a_constant_target_gives_a_constant(tmp_path):
+def test_one_class_or_a_constant_target_gives_a_constant(context, quick):
     inputs, _ = alloys(20)
     for kind, values in (("classification", [True] * 20), ("regression", [7.0] * 20)):
-        algorithm = FeatureFormula(QUICK)
-        algorithm.fit(inputs, pd.Series(values, index=inputs.index), context(tmp_path, kind))
+        algorithm = FeatureFormula(quick)
+        algorithm.fit(inputs, pd.Series(values, index=inputs.index), context(kind))
         predicted = algorithm.predict(inputs)
         assert np.ptp(predicted) == 0 and predicted[0] > 0.9
         assert algorithm.describe()["features"] == {}
 
 
-def test_a_positive_target_with_a_long_tail_gets_an_exponential_link():
+def test_a_positive_target_with_a_long_tail_gets_an_exponential_link(quick):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 3, (80, 3)), columns=["row_mean", "column_mean", "norm_2"])
     target = np.exp(2 * table["row_mean"].to_numpy() + 0.1 * rng.normal(size=80))
-    choice = search_formula(SearchData(table, target, False), QUICK, 0, lambda _: None)
+    choice = search_formula(SearchData(table, target, False), quick, 0, lambda _: None)
     assert choice.metric.name == "exponential"
     terms = choice.chosen.terms
     assert any("row_mean" in term.features for term in terms)
@@ -208,24 +199,24 @@ def test_a_positive_target_with_a_long_tail_gets_an_exponential_link():
     assert error < 0.15 * np.abs(target - np.median(target)).mean()
 
 
-def test_a_target_of_one_magnitude_is_not_put_through_an_exponential():
+def test_a_target_of_one_magnitude_is_not_put_through_an_exponential(quick):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 3, (80, 3)), columns=["row_mean", "column_mean", "norm_2"])
     target = np.exp(table["row_mean"].to_numpy())
-    choice = search_formula(SearchData(table, target, False), QUICK, 0, lambda _: None)
+    choice = search_formula(SearchData(table, target, False), quick, 0, lambda _: None)
     assert target.max() < 10 * target.min()
     assert choice.metric.name == "identity"
 
 
-def test_features_are_selected_only_where_there_are_many():
+def test_features_are_selected_only_where_there_are_many(quick):
     rng = np.random.default_rng(0)
     values = rng.uniform(1, 2, (60, 20))
     target = 10 + values[:, 0] + values[:, 3]
     endings = ("mean", "min", "max", "dev", "range")
     names = [f"{p}_{s}" for p in ("row", "column", "d_holes", "s_holes") for s in endings]
-    for n_features, kept in ((8, 8), (20, QUICK.selected_features)):
+    for n_features, kept in ((8, 8), (20, quick.selected_features)):
         table = pd.DataFrame(values[:, :n_features], columns=names[:n_features])
-        choice = search_formula(SearchData(table, target, False), QUICK, 0, lambda _: None)
+        choice = search_formula(SearchData(table, target, False), quick, 0, lambda _: None)
         assert len(choice.selected_features) == kept
         assert {"row_mean", "row_dev"} <= set(choice.selected_features)
 
@@ -237,13 +228,13 @@ def test_only_whole_terms_are_quotients():
     assert not quotients_stand_alone(("div", "x_Ni", "square", "x_Ti"))
 
 
-def test_limits_on_nodes_and_features_hold():
+def test_limits_on_nodes_and_features_hold(quick):
     rng = np.random.default_rng(0)
     names = [f"{p}_mean" for p in ("row", "column", "d_electrons", "p_electrons", "s_holes")]
     table = pd.DataFrame(rng.uniform(1, 2, (80, 5)), columns=names)
     target = table.sum(axis=1).to_numpy()
     for nodes, features in ((40, 2), (12, 8), (7, 8)):
-        limited = dataclasses.replace(QUICK, max_terms=6, max_nodes=nodes, max_features=features)
+        limited = replace(quick, max_terms=6, max_nodes=nodes, max_features=features)
         choice = search_formula(SearchData(table, target, False), limited, 0, lambda _: None)
         for candidate in choice.candidates:
             assert candidate.nodes <= nodes
@@ -252,7 +243,7 @@ def test_limits_on_nodes_and_features_hold():
             assert len(formula.variables) <= features
 
 
-def test_many_rows_are_sampled_and_constants_fitted_to_all(tmp_path, monkeypatch):
+def test_many_rows_are_sampled_and_constants_fitted_to_all(monkeypatch, context, quick):
     from matbench_segvae.algorithms.feature_formulas import algorithm as feature_formula
 
     inputs, shares = alloys(400)
@@ -272,8 +263,8 @@ def test_many_rows_are_sampled_and_constants_fitted_to_all(tmp_path, monkeypatch
         "final_refit",
         lambda terms, table, *rest: fitted_to.append(len(table)) or refit(terms, table, *rest),
     )
-    algorithm = FeatureFormula(dataclasses.replace(QUICK, max_search_rows=50))
-    algorithm.fit(inputs, target, context(tmp_path))
+    algorithm = FeatureFormula(replace(quick, max_search_rows=50))
+    algorithm.fit(inputs, target, context())
     assert fitted_to == [400]
     # All features of the sample, and of all rows those that are in the formula.
     assert tables[0] == (50, None)
@@ -327,16 +318,14 @@ def test_terms_are_scaled_and_added_up():
         ([1.0, 2.0], "regression", "at least 4"),
     ],
 )
-def test_bad_targets_are_one_line(tmp_path, targets, kind, words):
+def test_bad_targets_are_one_line(targets, kind, words, context, quick):
     inputs, _ = alloys(len(targets))
     with pytest.raises(UserError, match=words) as caught:
-        FeatureFormula(QUICK).fit(
-            inputs, pd.Series(targets, index=inputs.index), context(tmp_path, kind)
-        )
+        FeatureFormula(quick).fit(inputs, pd.Series(targets, index=inputs.index), context(kind))
     assert "\n" not in str(caught.value)
 
 
-def test_segvae_takes_the_search_that_fits_the_benchmark(tmp_path, monkeypatch):
+def test_segvae_takes_the_search_that_fits_the_benchmark(monkeypatch, context):
     from matbench_segvae.algorithms import segvae
 
     taken = []
@@ -344,7 +333,7 @@ def test_segvae_takes_the_search_that_fits_the_benchmark(tmp_path, monkeypatch):
         kind = getattr(segvae, name)
         monkeypatch.setattr(kind, "fit", lambda self, *_: taken.append(type(self).__name__))
     for benchmark in ("defects2d_v0.1", "matbench_v0.1"):
-        SEGVAE().fit(None, None, context(tmp_path, benchmark=benchmark))
+        SEGVAE().fit(None, None, context(benchmark=benchmark))
     assert taken == ["SEGVAEPairLaw", "FeatureFormula"]
     assert {"matminer", "torch"} <= set(SEGVAE.card.packages)
     assert SEGVAE.card.algorithm == SEGVAEPairLaw.card.algorithm == "segvae"
@@ -352,10 +341,10 @@ def test_segvae_takes_the_search_that_fits_the_benchmark(tmp_path, monkeypatch):
         SEGVAE().describe()
 
 
-def test_the_final_comparison_uses_new_splits():
+def test_the_final_comparison_uses_new_splits(quick):
     """Of noise the best formula owes its loss to the splits that it was selected by."""
     rng = np.random.default_rng(0)
-    settings = dataclasses.replace(QUICK, finalists_per_search=1, final_repeats=10)
+    settings = replace(quick, finalists_per_search=1, final_repeats=10)
     gains = []
     for seed in range(6):
         table = pd.DataFrame(rng.uniform(1, 2, (40, 6)), columns=list("uvwxyz"))
@@ -367,11 +356,11 @@ def test_the_final_comparison_uses_new_splits():
     assert np.mean(gains) > 1.02
 
 
-def test_the_best_of_several_searches_wins():
+def test_the_best_of_several_searches_wins(quick):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 2, (60, 4)), columns=list("wxyz"))
     target = (3 * table["x"] * table["y"] + 0.05 * rng.normal(size=60)).to_numpy()
-    settings = dataclasses.replace(QUICK, searches=2, finalists_per_search=2)
+    settings = replace(quick, searches=2, finalists_per_search=2)
     data, lines = SearchData(table, target, False), []
     chosen = choose_formula(data, settings, 0, lines.append)
     again = choose_formula(data, settings, 0, lambda _: None)

@@ -8,11 +8,9 @@ import pytest
 import torch
 from pymatgen.core import Lattice, Structure
 
-from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.megnet.algorithm import SparseMEGNet
 from matbench_segvae.algorithms.megnet.graphs import CrystalGraph, SparseDefectGraph, planar_edges
 from matbench_segvae.algorithms.megnet.settings import MEGNetSettings
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 
@@ -24,27 +22,14 @@ def cell(sites, repeats=4):
     return defective_structure(MOS2, repeats, repeats, vacancies(MOS2, repeats, repeats, sites))
 
 
-def context(scratch, **changes):
-    facts = {"benchmark": "defects2d_v0.1", "task": "t", "fold": 0, "input_type": "structure"}
-    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 3}
-    return FoldContext(**(facts | changes), scratch=scratch)
-
-
 @pytest.fixture(scope="module")
-def fold():
-    task = make_task("defects2d_xtb_mos2")
-    task.load()
-    return *task.get_train_and_val_data(0), *task.get_test_data(0, include_target=True)
-
-
-@pytest.fixture(scope="module")
-def trained(fold, tmp_path_factory):
+def trained(fold, tmp_path_factory, fold_context):
     """A network trained in an empty working directory, and what that left there."""
-    here, scratch = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("scratch")
+    here = tmp_path_factory.mktemp("here")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(here)
         network = SparseMEGNet(replace(QUICK, epochs=25, learning_rate=5e-3, loss="mse_loss"))
-        network.fit(fold[0], fold[1], context(scratch))
+        network.fit(fold[0], fold[1], fold_context(seed=3))
     return network, here
 
 
@@ -77,19 +62,19 @@ def test_describes_itself_in_json_types(trained):
     assert 0.0 < facts["validation_mae"] < 1.0
 
 
-def test_same_seed_same_predictions_and_untouched_global_state(fold, tmp_path):
+def test_same_seed_same_predictions_and_untouched_global_state(two_threads, fold, fold_context):
     torch.manual_seed(11)
     before, threads = torch.random.get_rng_state(), torch.get_num_threads()
     predictions = []
     for _ in range(2):
         network = SparseMEGNet(QUICK)
-        network.fit(fold[0], fold[1], context(tmp_path))
+        network.fit(fold[0], fold[1], fold_context(seed=3))
         predictions.append(network.predict(fold[2]))
     assert np.array_equal(*predictions)
     assert torch.equal(before, torch.random.get_rng_state())
     assert torch.get_num_threads() == threads
     other = SparseMEGNet(QUICK)
-    other.fit(fold[0], fold[1], context(tmp_path, seed=4))
+    other.fit(fold[0], fold[1], fold_context(seed=4))
     assert not np.array_equal(predictions[0], other.predict(fold[2]))
 
 
@@ -124,23 +109,23 @@ def test_defects_not_seen_in_training_are_refused(trained):
         trained[0].predict(pd.Series([antisite], index=["odd-one"]))
 
 
-def test_a_structure_without_known_host_is_refused(tmp_path):
+def test_a_structure_without_known_host_is_refused(fold_context):
     rocksalt = Structure.from_spacegroup(
         "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
     )
     inputs = pd.Series([rocksalt] * 3, index=list("abc"))
     with pytest.raises(UserError):
         SparseMEGNet(QUICK).fit(
-            inputs, pd.Series([1.0, 2.0, 3.0], index=list("abc")), context(tmp_path)
+            inputs, pd.Series([1.0, 2.0, 3.0], index=list("abc")), fold_context(seed=3)
         )
 
 
-def test_compositions_are_refused(tmp_path):
+def test_compositions_are_refused(fold_context):
     with pytest.raises(UserError, match="structures"):
         SparseMEGNet().fit(
             pd.Series(["Fe", "Ni"]),
             pd.Series([1.0, 2.0]),
-            context(tmp_path, benchmark="matbench_v0.1", input_type="composition"),
+            fold_context(benchmark="matbench_v0.1", input_type="composition"),
         )
 
 
@@ -178,7 +163,7 @@ def test_the_pristine_cell_has_no_graph():
         SparseDefectGraph(["V_S"], 20.0).get_graph(cell([]))
 
 
-def test_crystals_with_unseen_elements(tmp_path):
+def test_crystals_with_unseen_elements(fold_context):
     def cscl(a, b, length):
         return Structure(Lattice.cubic(length), [a, b], [[0] * 3, [0.5] * 3])
 
@@ -189,7 +174,7 @@ def test_crystals_with_unseen_elements(tmp_path):
     network.fit(
         inputs,
         targets,
-        context(tmp_path, benchmark="matbench_v0.1", task_type="classification"),
+        fold_context(benchmark="matbench_v0.1", task_type="classification"),
     )
     odd = pd.Series([cscl("Rb", "Cl", 4.0), cscl("K", "I", 4.1)])
     predictions = network.predict(odd)

@@ -12,13 +12,11 @@ from matgl.utils.training import ModelLightningModule
 from pymatgen.core import Lattice, Structure
 from pymatgen.core.operations import SymmOp
 
-from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.megnet.algorithm import DenseMEGNet, SparseMEGNet
 from matbench_segvae.algorithms.megnet.class_network import ClassMEGNet
 from matbench_segvae.algorithms.megnet.equivalence_classes import collapse, join
 from matbench_segvae.algorithms.megnet.graphs import CrystalGraph
 from matbench_segvae.algorithms.megnet.preparation import validation_split
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 
 MOS2 = HOSTS["MoS2"]
@@ -29,35 +27,30 @@ def cell(sites, repeats=4):
 
 
 @pytest.fixture(scope="module")
-def fold():
-    task = make_task("defects2d_xtb_mos2")
-    task.load()
-    return *task.get_train_and_val_data(0), *task.get_test_data(0, include_target=True)
+def fitted(fold, fold_context, tmp_path_factory):
+    """Trains a network on the first structures in an empty working directory."""
 
+    def fit(kind, count, **settings):
+        here = tmp_path_factory.mktemp("here")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(here)
+            network = kind(replace(kind.defaults, **settings))
+            network.fit(fold[0][:count], fold[1][:count], fold_context(seed=3))
+        assert list(here.iterdir()) == []
+        return network
 
-def fitted(kind, fold, tmp_path_factory, count, **settings):
-    here, scratch = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("scratch")
-    facts = {"benchmark": "defects2d_v0.1", "task": "t", "fold": 0, "input_type": "structure"}
-    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 3}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        network = kind(replace(kind.defaults, **settings))
-        network.fit(fold[0][:count], fold[1][:count], FoldContext(**facts, scratch=scratch))
-    assert list(here.iterdir()) == []
-    return network
+    return fit
 
 
 @pytest.fixture(scope="module")
-def dense(fold, tmp_path_factory):
-    return fitted(
-        DenseMEGNet, fold, tmp_path_factory, 57, epochs=12, batch_size=8, burn_in_share=0.5
-    )
+def dense(fitted):
+    return fitted(DenseMEGNet, 57, epochs=12, batch_size=8, burn_in_share=0.5)
 
 
 @pytest.fixture(scope="module")
-def sparse(fold, tmp_path_factory):
+def sparse(fitted):
     quick = {"epochs": 12, "learning_rate": 5e-3, "loss": "mse_loss", "members": 1}
-    return fitted(SparseMEGNet, fold, tmp_path_factory, 40, **quick)
+    return fitted(SparseMEGNet, 40, **quick)
 
 
 def test_training_lowers_the_loss(dense):

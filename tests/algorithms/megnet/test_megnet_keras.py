@@ -12,10 +12,8 @@ import pandas as pd
 import pytest
 from pymatgen.core import Lattice, Structure
 
-from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.megnet import keras_loading
 from matbench_segvae.algorithms.megnet.keras import KerasDenseMEGNet, KerasMEGNet
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.cli import main
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
@@ -34,19 +32,6 @@ def cell(sites, repeats=4):
     return defective_structure(MOS2, repeats, repeats, vacancies(MOS2, repeats, repeats, sites))
 
 
-def context(scratch, report=lambda _: None, **changes):
-    facts = {"benchmark": "defects2d_v0.1", "task": "t", "fold": 0, "input_type": "structure"}
-    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 3}
-    return FoldContext(**(facts | changes), scratch=scratch, report=report)
-
-
-@pytest.fixture(scope="module")
-def fold():
-    task = make_task("defects2d_xtb_mos2")
-    task.load()
-    return *task.get_train_and_val_data(0), *task.get_test_data(0, include_target=True)
-
-
 @pytest.fixture(scope="module")
 def eager():
     """Without compiling its functions, which takes longer than a few short epochs."""
@@ -56,25 +41,31 @@ def eager():
     tensorflow.config.run_functions_eagerly(False)
 
 
-def fitted(kind, fold, count, tmp_path_factory, **settings):
-    here, scratch = tmp_path_factory.mktemp("here"), tmp_path_factory.mktemp("scratch")
-    lines = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(here)
-        network = kind(replace(kind.defaults, **settings))
-        network.fit(fold[0][:count], fold[1][:count], context(scratch, lines.append))
-    return network, here, lines
+@pytest.fixture(scope="module")
+def fitted(fold, fold_context, tmp_path_factory):
+    """Trains a network on the first structures; with its working directory and its report."""
+
+    def fit(kind, count, **settings):
+        here, lines = tmp_path_factory.mktemp("here"), []
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(here)
+            network = kind(replace(kind.defaults, **settings))
+            context = fold_context(seed=3, report=lines.append)
+            network.fit(fold[0][:count], fold[1][:count], context)
+        return network, here, lines
+
+    return fit
 
 
 @pytest.fixture(scope="module")
-def sparse(fold, eager, tmp_path_factory):
+def sparse(fitted, eager):
     quick = {"epochs": 8, "learning_rate": 5e-3, "loss": "mse"}
-    return fitted(KerasMEGNet, fold, 40, tmp_path_factory, **quick)
+    return fitted(KerasMEGNet, 40, **quick)
 
 
 @pytest.fixture(scope="module")
-def dense(fold, eager, tmp_path_factory):
-    return fitted(KerasDenseMEGNet, fold, 6, tmp_path_factory, epochs=1)
+def dense(fitted, eager):
+    return fitted(KerasDenseMEGNet, 6, epochs=1)
 
 
 @needs_extra
@@ -126,32 +117,32 @@ def test_describes_itself_in_json_types(sparse, dense):
 
 
 @needs_extra
-def test_same_seed_same_predictions_and_untouched_generators(fold, eager, tmp_path):
+def test_same_seed_same_predictions_and_untouched_generators(fold, eager, fold_context):
     predictions = []
     random.seed(5)
     np.random.seed(6)  # noqa: NPY002 - megnet uses it
     before = random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
     for seed in (3, 3):
         network = KerasMEGNet(replace(KerasMEGNet.defaults, epochs=1))
-        network.fit(fold[0][:8], fold[1][:8], context(tmp_path, seed=seed))
+        network.fit(fold[0][:8], fold[1][:8], fold_context(seed=seed))
         predictions.append(network.predict(fold[2][:3]))
     assert np.array_equal(predictions[0], predictions[1])
     assert before == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
 
 
 @needs_extra
-def test_a_structure_without_bonds_is_refused(eager, tmp_path):
+def test_a_structure_without_bonds_is_refused(eager, fold_context):
     lonely = [Structure(Lattice.cubic(9.0 + 0.1 * i), ["Mo"], [[0, 0, 0]]) for i in range(3)]
     inputs = pd.Series(lonely, index=["one", "two", "three"])
     targets = pd.Series([1.0, 2.0, 3.0], index=inputs.index)
     with pytest.raises(UserError, match="one: no two atoms are within the cutoff"):
-        KerasMEGNet().fit(inputs, targets, context(tmp_path, benchmark="matbench_v0.1"))
+        KerasMEGNet().fit(inputs, targets, fold_context(benchmark="matbench_v0.1"))
 
 
-def test_compositions_are_refused(tmp_path):
+def test_compositions_are_refused(fold_context):
     with pytest.raises(UserError, match="megnet_keras needs structures"):
         KerasMEGNet().fit(
-            pd.Series(["Fe", "Ni"]), pd.Series([1.0, 2.0]), context(tmp_path, input_type="formula")
+            pd.Series(["Fe", "Ni"]), pd.Series([1.0, 2.0]), fold_context(input_type="formula")
         )
 
 
@@ -165,6 +156,9 @@ def test_a_missing_extra_is_one_line_that_names_it(monkeypatch, tmp_path, capsys
     assert "(tensorflow)" in line and 'pip install "matbench_segvae[keras]"' in line
 
 
+# Slow because a process of its own has to import TensorFlow, torch and matgl once more, which
+# costs a tenth of all other tests; no order of imports inside this process shows the same.
+@pytest.mark.slow
 @needs_extra
 def test_tensorflow_first_then_torch_and_matgl():
     """The other order is that of the tests above."""

@@ -7,15 +7,13 @@ import pandas as pd
 import pytest
 import torch
 from pymatgen.core import Lattice, Structure
-from quick import PAIR_LAWS
 
-from matbench_segvae.algorithms import FoldContext, create_algorithm
+from matbench_segvae.algorithms import create_algorithm
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings, PairConstraints
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.segvae import SEGVAE
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import (
     HOSTS,
     PairKind,
@@ -31,57 +29,35 @@ from matbench_segvae.fitting.joint_fit import LawFit, fit_law
 
 
 @pytest.fixture(scope="module")
-def task():
-    task = make_task("defects2d_xtb_mos2")
-    task.load()
-    return task
-
-
-def context(tmp_path, fold=1, **changes):
-    values = {
-        "benchmark": "defects2d_v0.1",
-        "task": "defects2d_xtb_mos2",
-        "fold": fold,
-        "input_type": "structure",
-        "task_type": "regression",
-        "target": "formation_energy_per_site",
-        "unit": "eV",
-        "seed": 0,
-        "scratch": tmp_path,
-    }
-    return FoldContext(**(values | changes))
-
-
-@pytest.fixture(scope="module")
-def fitted(task, tmp_path_factory):
-    algorithm = SEGVAEPairLaw(PAIR_LAWS)
-    algorithm.fit(*task.get_train_and_val_data(1), context(tmp_path_factory.mktemp("scratch")))
+def fitted(xtb_task, fold_context, quick_pair_laws):
+    algorithm = SEGVAEPairLaw(quick_pair_laws)
+    algorithm.fit(*xtb_task.get_train_and_val_data(1), fold_context(fold=1))
     return algorithm
 
 
-def test_a_short_search_beats_the_mean_five_times(task, fitted):
-    inputs, truth = task.get_test_data(1, include_target=True)
+def test_a_short_search_beats_the_mean_five_times(xtb_task, fitted):
+    inputs, truth = xtb_task.get_test_data(1, include_target=True)
     error = np.abs(fitted.predict(inputs) - truth).mean()
-    mean = task.get_train_and_val_data(1)[1].mean()
+    mean = xtb_task.get_train_and_val_data(1)[1].mean()
     assert error < np.abs(mean - truth).mean() / 5
 
 
-def test_the_description_holds_the_law_and_is_json(task, fitted):
+def test_the_description_holds_the_law_and_is_json(xtb_task, fitted, quick_pair_laws):
     described = json.loads(json.dumps(dict(fitted.describe())))
     assert described["formula"].startswith("K[V_Mo-V_S] = ")
     assert described["formula"].count("K[") == 3
     assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in described["latex"]
     assert {"complexity", "distances_A", "candidates", "settings"} <= described.keys()
     assert described["hosts"] == ["MoS2"]
-    assert described["complexity"] <= PAIR_LAWS.max_nodes
+    assert described["complexity"] <= quick_pair_laws.max_nodes
     # The law can be put together again from the description, and predicts the same.
     law = PairLaw.from_plain(described["constants"])
-    inputs, _ = task.get_train_and_val_data(1)
+    inputs, _ = xtb_task.get_train_and_val_data(1)
     np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
 
 
-def test_standard_deviations_cover_refits_and_validation_error(task, fitted):
-    inputs, _ = task.get_test_data(1, include_target=True)
+def test_standard_deviations_cover_refits_and_validation_error(xtb_task, fitted):
+    inputs, _ = xtb_task.get_test_data(1, include_target=True)
     std = fitted.predict_std(inputs)
     error = fitted.describe()["validation_mae"]
     assert std.shape == (len(inputs),)
@@ -101,16 +77,17 @@ def test_every_number_comes_with_an_interval_of_its_refits(fitted):
         assert abs(described["constants"]["defect_energies_eV"][kind] - low) < 1
 
 
-def test_the_same_seed_gives_the_same_law(task, tmp_path, fitted):
-    again = SEGVAEPairLaw(PAIR_LAWS)
+def test_the_same_seed_gives_the_same_law(xtb_task, fitted, fold_context, quick_pair_laws):
+    again = SEGVAEPairLaw(quick_pair_laws)
     torch.manual_seed(99)
-    again.fit(*task.get_train_and_val_data(1), context(tmp_path))
+    context = fold_context(fold=1)
+    again.fit(*xtb_task.get_train_and_val_data(1), context)
     assert again.describe()["formula"] == fitted.describe()["formula"]
-    assert list(tmp_path.iterdir()) == []
+    assert list(context.scratch.iterdir()) == []
 
 
-def test_predictions_do_not_depend_on_the_order_of_atoms_or_of_structures(task, fitted):
-    inputs, _ = task.get_test_data(1, include_target=True)
+def test_predictions_do_not_depend_on_the_order_of_atoms_or_of_structures(xtb_task, fitted):
+    inputs, _ = xtb_task.get_test_data(1, include_target=True)
     rng = np.random.default_rng(0)
     shuffled = inputs.map(
         lambda s: Structure.from_sites([s[int(i)] for i in rng.permutation(len(s))])
@@ -130,8 +107,8 @@ def test_energies_are_sums_over_defects_and_pairs():
     assert law.complexity == 3 + 2 + 2
 
 
-def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
-    problem = TrainingPairs.of(*task.get_train_and_val_data(1)).problem()
+def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(xtb_task):
+    problem = TrainingPairs.of(*xtb_task.get_train_and_val_data(1)).problem()
     smooth = PairConstraints(problem, ConstraintSettings(vanishes=False))
     between = np.sort(problem.points[problem.members[0], 0])[:2].mean()
     formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
@@ -140,8 +117,8 @@ def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(task):
     assert smooth(program, constants, 0).tolist() == [False, False, True]
 
 
-def test_a_fit_is_named_after_the_kinds_of_its_data(task):
-    table = pairs_of(task.get_train_and_val_data(1)[0])
+def test_a_fit_is_named_after_the_kinds_of_its_data(xtb_task):
+    table = pairs_of(xtb_task.get_train_and_val_data(1)[0])
     formulas = (("div", "c", "r"), ("inv", "r"), ("exp", "mul", "c", "r"))
     constants = (np.array([1.0]), np.array([]), np.array([-0.5]))
     fit = LawFit(formulas, constants, np.arange(2.0), np.arange(2.0, 5.0), 0.0)
@@ -151,8 +128,8 @@ def test_a_fit_is_named_after_the_kinds_of_its_data(task):
     assert law.lines()[0] == "K[V_Mo-V_S] = 2*(1.0/r)"
 
 
-def test_what_it_has_no_inputs_for_is_refused_in_one_line(task, tmp_path, fitted):
-    composition = context(tmp_path, task="matbench_steels", input_type="composition")
+def test_what_it_has_no_inputs_for_is_refused_in_one_line(fitted, fold_context, quick_pair_laws):
+    composition = fold_context(task="matbench_steels", input_type="composition")
     with pytest.raises(UserError, match=r"segvae cannot run on matbench_steels: .* composition"):
         SEGVAEPairLaw().fit(pd.Series(["Fe"]), pd.Series([1.0]), composition)
     rock_salt = Structure.from_spacegroup(
@@ -162,7 +139,7 @@ def test_what_it_has_no_inputs_for_is_refused_in_one_line(task, tmp_path, fitted
         fitted.predict(pd.Series([rock_salt]))
     lone = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0]))
     with pytest.raises(UserError, match="no training structure holds two defects"):
-        SEGVAEPairLaw(PAIR_LAWS).fit(pd.Series([lone]), pd.Series([3.2]), context(tmp_path))
+        SEGVAEPairLaw(quick_pair_laws).fit(pd.Series([lone]), pd.Series([3.2]), fold_context())
     two_metals = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0, 1]))
     with pytest.raises(UserError, match="V_Mo-V_Mo do not occur in the training data"):
         fitted.predict(pd.Series([two_metals]))
@@ -172,8 +149,8 @@ def test_the_default_is_found_by_its_name():
     assert isinstance(create_algorithm("segvae"), SEGVAE)
 
 
-def test_a_peak_on_a_lattice_distance_is_not_smooth(task):
-    problem = TrainingPairs.of(*task.get_train_and_val_data(1)).problem()
+def test_a_peak_on_a_lattice_distance_is_not_smooth(xtb_task):
+    problem = TrainingPairs.of(*xtb_task.get_train_and_val_data(1)).problem()
     smooth = PairConstraints(problem, ConstraintSettings(vanishes=False))
     # Narrower than an even grid would see, but on a distance of the data.
     peak = problem.points[problem.members[0], 0].min() + 1e-4
@@ -181,8 +158,8 @@ def test_a_peak_on_a_lattice_distance_is_not_smooth(task):
     assert smooth(program, np.array([[peak]]), 0).tolist() == [False]
 
 
-def test_a_law_has_to_vanish_far_away_unless_set_otherwise(task):
-    problem = TrainingPairs.of(*task.get_train_and_val_data(1)).problem()
+def test_a_law_has_to_vanish_far_away_unless_set_otherwise(xtb_task):
+    problem = TrainingPairs.of(*xtb_task.get_train_and_val_data(1)).problem()
     formulas = [("exp", "mul", "c", "r"), ("div", "r", "add", "c", "r"), ("inv", "r")]
     program = Program.compile(formulas, ("r",))
     constants = np.array([[-1.0], [1.0], [0.0]])

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
+from matbench_segvae.algorithms import Algorithm, create_algorithm
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.pair_table import PairTable
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.defects import HOSTS, defective_structure, pairs_of, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.fitting.robust import least_absolute
@@ -19,16 +18,16 @@ from matbench_segvae.fitting.robust import least_absolute
 HOST = HOSTS["MoS2"]
 
 
-def context(tmp_path, **changes):
-    facts = {"benchmark": "b", "task": "t", "fold": 0, "input_type": "structure"}
-    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 0}
-    return FoldContext(**(facts | changes), scratch=tmp_path)
+@pytest.fixture
+def fitted(fold_context):
+    """Fits a table to structures and their energies."""
 
+    def fit(inputs, targets):
+        algorithm = PairTable()
+        algorithm.fit(inputs, targets, fold_context())
+        return algorithm
 
-def fitted(inputs, targets, tmp_path):
-    algorithm = PairTable()
-    algorithm.fit(inputs, targets, context(tmp_path))
-    return algorithm
+    return fit
 
 
 def cells(*site_lists, n=8):
@@ -36,30 +35,23 @@ def cells(*site_lists, n=8):
     return pd.Series(structures, index=[f"s{number}" for number in range(len(structures))])
 
 
-@pytest.fixture(scope="module")
-def xtb():
-    task = make_task("defects2d_xtb_mos2")
-    task.load()
-    return task
-
-
 def test_is_found_by_its_name():
     algorithm = create_algorithm("pair_table")
     assert isinstance(algorithm, Algorithm) and isinstance(algorithm, PairTable)
 
 
-def test_energies_that_are_sums_over_pairs_are_described_without_error(xtb, tmp_path):
-    inputs, _ = xtb.get_train_and_val_data(0)
+def test_energies_that_are_sums_over_pairs_are_described_without_error(xtb_task, fitted):
+    inputs, _ = xtb_task.get_train_and_val_data(0)
     table = pairs_of(inputs)
     energies = table.composition @ [7.0, 2.5] + table.counts @ (np.cos(table.distance))
     targets = pd.Series(energies / table.n_sites, index=inputs.index)
-    algorithm = fitted(inputs, targets, tmp_path)
+    algorithm = fitted(inputs, targets)
     np.testing.assert_allclose(algorithm.predict(inputs), targets, atol=1e-7)
     assert algorithm.describe()["training_mae"] < 1e-7
 
 
-def test_no_other_table_has_a_smaller_error_in_training(xtb):
-    inputs, targets = xtb.get_train_and_val_data(0)
+def test_no_other_table_has_a_smaller_error_in_training(xtb_task):
+    inputs, targets = xtb_task.get_train_and_val_data(0)
     table, energies = pairs_of(inputs), targets.to_numpy()
     best = fit_pair_energies(table, energies)
     assert best.training_mae == pytest.approx(np.abs(best.predict(table) - energies).mean())
@@ -77,40 +69,38 @@ def test_no_other_table_has_a_smaller_error_in_training(xtb):
     assert best.training_mae < np.abs(residuals).mean()
 
 
-def test_one_wrong_energy_changes_nothing_else(xtb, tmp_path):
-    inputs, _ = xtb.get_train_and_val_data(0)
+def test_one_wrong_energy_changes_nothing_else(xtb_task, fitted):
+    inputs, _ = xtb_task.get_train_and_val_data(0)
     table = pairs_of(inputs)
     right = (table.composition @ [7.0, 2.5] + table.counts @ np.cos(table.distance)) / table.n_sites
     triple = int(np.flatnonzero(table.n_sites == 3)[5])
     wrong = right.copy()
     wrong[triple] += 10.0
-    predicted = fitted(inputs, pd.Series(wrong), tmp_path).predict(inputs)
+    predicted = fitted(inputs, pd.Series(wrong)).predict(inputs)
     np.testing.assert_allclose(predicted, right, atol=1e-6)
 
 
-def test_it_beats_the_mean_on_unseen_structures_ten_times(xtb, tmp_path):
+def test_it_beats_the_mean_on_unseen_structures_ten_times(xtb_task, fitted):
     errors, spread = [], []
-    for fold in xtb.folds:
-        inputs, targets = xtb.get_train_and_val_data(fold)
-        unseen, truth = xtb.get_test_data(fold, include_target=True)
-        errors.append(np.abs(fitted(inputs, targets, tmp_path).predict(unseen) - truth).mean())
+    for fold in xtb_task.folds:
+        inputs, targets = xtb_task.get_train_and_val_data(fold)
+        unseen, truth = xtb_task.get_test_data(fold, include_target=True)
+        errors.append(np.abs(fitted(inputs, targets).predict(unseen) - truth).mean())
         spread.append(np.abs(targets.mean() - truth).mean())
     assert np.mean(errors) < np.mean(spread) / 10
 
 
-def test_the_order_of_training_structures_does_not_matter(xtb, tmp_path):
-    inputs, targets = xtb.get_train_and_val_data(0)
-    first = fitted(inputs, targets, tmp_path).describe()
-    again = fitted(inputs[::-1], targets[::-1], tmp_path).describe()
+def test_the_order_of_training_structures_does_not_matter(xtb_task, fitted):
+    inputs, targets = xtb_task.get_train_and_val_data(0)
+    first = fitted(inputs, targets).describe()
+    again = fitted(inputs[::-1], targets[::-1]).describe()
     values = [[row["value_eV"] for row in described["pair_values"]] for described in (first, again)]
     np.testing.assert_allclose(values[0], values[1], atol=1e-7)
     assert first["defect_energies_eV"] == pytest.approx(again["defect_energies_eV"], abs=1e-7)
 
 
-def test_the_description_is_a_table_to_read_and_json(xtb, tmp_path):
-    described = json.loads(
-        json.dumps(dict(fitted(*xtb.get_train_and_val_data(0), tmp_path).describe()))
-    )
+def test_the_description_is_a_table_to_read_and_json(xtb_task, fitted):
+    described = json.loads(json.dumps(dict(fitted(*xtb_task.get_train_and_val_data(0)).describe())))
     rows, energies = described["pair_values"], described["defect_energies_eV"]
     assert described["complexity"] == len(rows) + len(energies)
     assert described["parameters"] == described["complexity"]
@@ -121,7 +111,7 @@ def test_the_description_is_a_table_to_read_and_json(xtb, tmp_path):
     assert rows[0]["value_eV"] < -0.1
 
 
-def test_unseen_distances_are_interpolated_and_constant_beyond_the_ends(tmp_path):
+def test_unseen_distances_are_interpolated_and_constant_beyond_the_ends(fitted):
     sites = [64, 65, 66, 67, 68, 74]  # S vacancies in one plane
     inputs = cells(*([64, site] for site in sites[1:]))
     table = pairs_of(inputs)
@@ -131,22 +121,22 @@ def test_unseen_distances_are_interpolated_and_constant_beyond_the_ends(tmp_path
     assert all(b - a > 0.1 for a, b in pairwise(distances))
     energies = pd.Series([2.0, 2.3, 2.4, 2.5, 2.6], index=inputs.index)
     kept = [1, 3]
-    algorithm = fitted(inputs.iloc[kept], energies.iloc[kept], tmp_path)
+    algorithm = fitted(inputs.iloc[kept], energies.iloc[kept])
     share = (distances[2] - distances[1]) / (distances[3] - distances[1])
     expected = [2.3, 2.3, 2.3 + share * 0.2, 2.5, 2.5]
     np.testing.assert_allclose(algorithm.predict(inputs), expected, atol=1e-7)
 
 
-def test_open_values_are_zero_and_open_shares_equal(tmp_path):
+def test_open_values_are_zero_and_open_shares_equal(fitted):
     pair = cells([0, 64])
-    described = fitted(pair, pd.Series([3.0], index=pair.index), tmp_path).describe()
+    described = fitted(pair, pd.Series([3.0], index=pair.index)).describe()
     assert described["defect_energies_eV"] == pytest.approx({"V_Mo": 3.0, "V_S": 3.0})
     assert [row["value_eV"] for row in described["pair_values"]] == pytest.approx([0.0])
 
 
-def test_single_defects_have_no_pairs(tmp_path):
+def test_single_defects_have_no_pairs(fitted):
     inputs = cells([0], [64], [65])
-    algorithm = fitted(inputs, pd.Series([7.0, 2.0, 2.0], index=inputs.index), tmp_path)
+    algorithm = fitted(inputs, pd.Series([7.0, 2.0, 2.0], index=inputs.index))
     np.testing.assert_allclose(algorithm.predict(inputs), [7.0, 2.0, 2.0])
     assert algorithm.describe()["pair_values"] == []
     assert algorithm.describe()["complexity"] == 2
@@ -159,8 +149,8 @@ def test_least_absolute_is_the_median():
     assert values == pytest.approx([2.0])
 
 
-def test_what_it_cannot_read_is_refused_in_one_line(tmp_path):
-    steel = context(tmp_path, task="matbench_steels", input_type="composition")
+def test_what_it_cannot_read_is_refused_in_one_line(fold_context):
+    steel = fold_context(task="matbench_steels", input_type="composition")
     with pytest.raises(
         UserError, match=r"pair_table cannot run on matbench_steels: .* composition"
     ):
@@ -169,10 +159,9 @@ def test_what_it_cannot_read_is_refused_in_one_line(tmp_path):
         PairTable().predict(cells([0]))
 
 
-def test_transfer_is_superposition(dft_data, tmp_path):
-    task = make_task("defects2d_mos2_transfer")
-    task.load()
-    algorithm = fitted(*task.get_train_and_val_data(0), tmp_path)
+def test_transfer_is_superposition(dft_task, fitted):
+    task = dft_task("defects2d_mos2_transfer")
+    algorithm = fitted(*task.get_train_and_val_data(0))
     described = algorithm.describe()
     # The single vacancies are in the data, so nothing is left open.
     assert described["defect_energies_eV"] == pytest.approx(
@@ -183,12 +172,11 @@ def test_transfer_is_superposition(dft_data, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["defects2d_mos2_v2", "defects2d_mos2_x2"])
-def test_few_structures_are_described_whole(dft_data, name, tmp_path):
-    task = make_task(name)
-    task.load()
+def test_few_structures_are_described_whole(dft_task, name, fitted):
+    task = dft_task(name)
     for fold in task.folds:
         inputs, targets = task.get_train_and_val_data(fold)
-        algorithm = fitted(inputs, targets, tmp_path)
+        algorithm = fitted(inputs, targets)
         # Only the two V2 structures of equal distance contradict each other.
         assert algorithm.describe()["training_mae"] < 1e-3
         assert np.isfinite(algorithm.predict(task.get_test_data(fold))).all()

@@ -7,9 +7,8 @@ import pandas as pd
 import pytest
 from pymatgen.core import Structure
 
-from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
+from matbench_segvae.algorithms import Algorithm, create_algorithm
 from matbench_segvae.algorithms.pair_laws.paper_formula import FORMULAS, PublishedFormula
-from matbench_segvae.benchmark import make_task
 from matbench_segvae.benchmark.datasets import read_pickle_verified
 from matbench_segvae.defects import HOSTS, defective_structure, vacancies
 from matbench_segvae.errors import UserError
@@ -22,12 +21,6 @@ DFT_TASKS = (
     "defects2d_mos2_v3",
     "defects2d_mos2_transfer",
 )
-
-
-def context(tmp_path, task, **changes):
-    facts = {"benchmark": "b", "task": task, "fold": 0, "input_type": "structure"}
-    facts |= {"task_type": "regression", "target": "y", "unit": "eV", "seed": 0}
-    return FoldContext(**(facts | changes), scratch=tmp_path)
 
 
 def cells(*site_lists):
@@ -107,17 +100,17 @@ def test_other_defects_are_refused_in_one_line(sites, defects):
 
 
 @pytest.mark.parametrize("task", ["defects2d_xtb_mos2", "matbench_steels"])
-def test_energies_of_another_kind_are_refused_in_one_line(task, tmp_path):
+def test_energies_of_another_kind_are_refused_in_one_line(task, fold_context):
     with pytest.raises(UserError, match=rf"cannot run on {task}: .* DFT energies") as caught:
-        PublishedFormula().fit(cells([0]), pd.Series([3.2]), context(tmp_path, task))
+        PublishedFormula().fit(cells([0]), pd.Series([3.2]), fold_context(task=task))
     assert all(name in str(caught.value) for name in DFT_TASKS)
     assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(("task", "n_formulas"), list(zip(DFT_TASKS, (1, 2, 2, 2), strict=True)))
-def test_the_description_holds_the_formulas_of_the_task(task, n_formulas, tmp_path):
+def test_the_description_holds_the_formulas_of_the_task(task, n_formulas, fold_context):
     algorithm = PublishedFormula()
-    algorithm.fit(cells([0]), pd.Series([7.1]), context(tmp_path, task))
+    algorithm.fit(cells([0]), pd.Series([7.1]), fold_context(task=task))
     described = json.loads(json.dumps(dict(algorithm.describe())))
     lines = described["formula"].split("; ")
     assert len(lines) == n_formulas
@@ -161,19 +154,17 @@ def test_the_published_errors_come_out_at_the_published_distances(dft_data):
         ("defects2d_mos2_x2", 2.8, 2.80),
     ],
 )
-def test_exact_distances_give_nearly_the_published_errors(dft_data, task, published, exact):
-    task = make_task(task)
-    task.load()
+def test_exact_distances_give_nearly_the_published_errors(dft_task, task, published, exact):
+    task = dft_task(task)
     predicted = PublishedFormula().predict(task.df["structure"])
     error = 1000 * np.abs(predicted - task.df["formation_energy_per_site"]).mean()
     assert error == pytest.approx(exact, abs=0.005)
     assert error == pytest.approx(published, abs=0.25)
 
 
-def test_pairs_to_triples_needs_no_training(dft_data, tmp_path):
-    task = make_task("defects2d_mos2_transfer")
-    task.load()
+def test_pairs_to_triples_needs_no_training(dft_task, fold_context):
+    task = dft_task("defects2d_mos2_transfer")
     algorithm = PublishedFormula()
-    algorithm.fit(*task.get_train_and_val_data(0), context(tmp_path, task.dataset_name))
+    algorithm.fit(*task.get_train_and_val_data(0), fold_context(task=task.dataset_name))
     unseen, truth = task.get_test_data(0, include_target=True)
     assert 1000 * np.abs(algorithm.predict(unseen) - truth).mean() == pytest.approx(9.61, abs=0.005)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from quick import PAIR_LAWS
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
@@ -74,12 +73,18 @@ def test_the_three_body_descriptor_sums_over_any_two_others_around_each_defect()
     assert (count_pairs([cell(sites[:2], 6)]).descriptors == 0).all()
 
 
-def supported(table, energies, max_rows=2000):
-    settings = replace(PAIR_LAWS, max_rows_compared=max_rows, many_body_repeats=3)
-    return supported_terms(TrainingPairs(table, energies, ("MoS2",)), settings, seed=0)
+@pytest.fixture
+def supported(quick_pair_laws):
+    """Numbers of the terms that the energies of structures support."""
+
+    def terms(table, energies, max_rows=2000):
+        settings = replace(quick_pair_laws, max_rows_compared=max_rows, many_body_repeats=3)
+        return supported_terms(TrainingPairs(table, energies, ("MoS2",)), settings, seed=0)
+
+    return terms
 
 
-def test_a_term_that_is_there_is_found_around_the_right_defect(triples):
+def test_a_term_that_is_there_is_found_around_the_right_defect(triples, supported):
     there = energies_of(triples, (FACTOR, 0.0), noise=0.002)
     assert supported(triples, there) == (0,)
     values = fit_pair_energies(triples, there, (0,))
@@ -88,13 +93,13 @@ def test_a_term_that_is_there_is_found_around_the_right_defect(triples):
     assert supported(triples, both) == (0, 1)
 
 
-def test_noise_and_outliers_are_no_term(triples):
+def test_noise_and_outliers_are_no_term(triples, supported):
     pairs_only = energies_of(triples, noise=0.002)
     assert supported(triples, pairs_only) == ()
     assert supported(triples, pairs_only, max_rows=50) == ()
 
 
-def test_structures_without_three_defects_have_no_say():
+def test_structures_without_three_defects_have_no_say(supported):
     table = count_pairs(
         [cell(sites, 6) for sites in vacancy_orbits(MOS2, 6, 6, (1, 1)).representatives]
     )
@@ -102,24 +107,26 @@ def test_structures_without_three_defects_have_no_say():
     assert supported(table, energies) == ()
 
 
-def test_the_law_that_is_found_has_the_term_and_survives_json(triples):
+def test_the_law_that_is_found_has_the_term_and_survives_json(triples, quick_pair_laws):
     energies = energies_of(triples, (FACTOR, 0.0))
     data = TrainingPairs(triples, energies, ("MoS2",))
+
+    quick = replace(quick_pair_laws, search=replace(quick_pair_laws.search, samples=400))
 
     def found(settings):
         return best_law(search_laws(data, settings, 0, lambda _: None), 0.0)
 
-    chosen = found(PAIR_LAWS)
+    chosen = found(quick)
     law = chosen.law
     assert list(law.many_body) == [(THREE_BODY, "V_Mo")]
     assert law.many_body[THREE_BODY, "V_Mo"] == pytest.approx(FACTOR, rel=0.2)
-    assert law.complexity == chosen.complexity <= PAIR_LAWS.max_nodes
+    assert law.complexity == chosen.complexity <= quick.max_nodes
     assert chosen.fit.mae < np.abs(energies - np.median(energies)).mean() / 5
     again = PairLaw.from_plain(json.loads(json.dumps(law.plain())))
     np.testing.assert_allclose(again.predict(triples), law.predict(triples), rtol=1e-12)
     mae = np.abs(law.predict(triples) - energies).mean()
     assert mae == pytest.approx(chosen.fit.mae)
-    without = found(replace(PAIR_LAWS, many_body=False))
+    without = found(replace(quick, many_body=False))
     assert not without.law.many_body
 
 

@@ -1,21 +1,18 @@
 """A law that searches are to find again: energies that are sums over pairs."""
 
 import numpy as np
+import pytest
 
 from matbench_segvae.expressions import Grammar
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
-from matbench_segvae.segvae import NetworkSettings, SearchSettings
-
-GRAMMAR = Grammar(("r",), ("add", "mul", "div", "exp", "cos"), constants=("2",), max_length=9)
-QUICK = SearchSettings(
-    corpus_size=600,
-    pretraining_epochs=2,
-    epochs=4,
-    samples=150,
-    network=NetworkSettings(embedding=16, hidden=32, latent=8),
-)
 
 
+@pytest.fixture(scope="session")
+def planted_grammar():
+    return Grammar(("r",), ("add", "mul", "div", "exp", "cos"), constants=("2",), max_length=9)
+
+
+@pytest.fixture
 def planted_problem():
     """Energies that are sums of -2 exp(-r/2) over pairs."""
     rng = np.random.default_rng(1)
