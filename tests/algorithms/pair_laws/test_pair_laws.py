@@ -109,12 +109,13 @@ def test_energies_are_sums_over_defects_and_pairs():
 
 def test_a_law_with_a_pole_between_lattice_distances_is_not_smooth(xtb_task):
     problem = TrainingPairs.of(*xtb_task.get_train_and_val_data(1)).problem()
-    smooth = PairConstraints(problem, ConstraintSettings(vanishes=False))
+    distances = problem.points[problem.members[0]]
+    smooth = PairConstraints(distances, ConstraintSettings(vanishes=False))
     between = np.sort(problem.points[problem.members[0], 0])[:2].mean()
     formulas = [("inv", "sub", "r", "c"), ("cos", "mul", "c", "r"), ("exp", "mul", "c", "r")]
     program = Program.compile(formulas, ("r",))
     constants = np.array([[between + 1e-3], [40.0], [-1.0]])
-    assert smooth(program, constants, 0).tolist() == [False, False, True]
+    assert smooth(program, constants).tolist() == [False, False, True]
 
 
 def test_a_fit_is_named_after_the_kinds_of_its_data(xtb_task):
@@ -151,11 +152,12 @@ def test_the_default_is_found_by_its_name():
 
 def test_a_peak_on_a_lattice_distance_is_not_smooth(xtb_task):
     problem = TrainingPairs.of(*xtb_task.get_train_and_val_data(1)).problem()
-    smooth = PairConstraints(problem, ConstraintSettings(vanishes=False))
+    distances = problem.points[problem.members[0]]
+    smooth = PairConstraints(distances, ConstraintSettings(vanishes=False))
     # Narrower than an even grid would see, but on a distance of the data.
     peak = problem.points[problem.members[0], 0].min() + 1e-4
     program = Program.compile([("square", "inv", "sub", "r", "c")], ("r",))
-    assert smooth(program, np.array([[peak]]), 0).tolist() == [False]
+    assert smooth(program, np.array([[peak]])).tolist() == [False]
 
 
 def test_a_law_has_to_vanish_far_away_unless_set_otherwise(xtb_task):
@@ -163,9 +165,10 @@ def test_a_law_has_to_vanish_far_away_unless_set_otherwise(xtb_task):
     formulas = [("exp", "mul", "c", "r"), ("div", "r", "add", "c", "r"), ("inv", "r")]
     program = Program.compile(formulas, ("r",))
     constants = np.array([[-1.0], [1.0], [0.0]])
-    assert PairConstraints(problem)(program, constants, 0).tolist() == [True, False, True]
-    free = PairConstraints(problem, ConstraintSettings(vanishes=False))
-    assert free(program, constants, 0).all()
+    distances = problem.points[problem.members[0]]
+    assert PairConstraints(distances)(program, constants).tolist() == [True, False, True]
+    free = PairConstraints(distances, ConstraintSettings(vanishes=False))
+    assert free(program, constants).all()
 
 
 def test_each_kind_of_pair_gets_back_the_formula_it_was_made_of():
