@@ -179,7 +179,7 @@ def _occupants(host: Host, nx: int, ny: int, structure: Structure) -> list[str |
     fewest = len(wanted) + 1
     for shift in _shifts(host, cells, symbols):
         sites, distances = _nearest_sites(host, nx, ny, cells + shift)
-        trouble = _trouble(host, nx, ny, symbols, sites, distances)
+        trouble = _trouble(f"{nx} x {ny} {host.name}", symbols, sites, distances)
         problem = problem or trouble
         if trouble:
             continue
@@ -229,27 +229,19 @@ def _nearest_sites(
     return (k * nx + i) * ny + j, distances[rows, k]
 
 
-def _trouble(
-    host: Host,
-    nx: int,
-    ny: int,
-    symbols: Sequence[str],
-    sites: np.ndarray,
-    distances: np.ndarray,
-) -> str:
+def _trouble(cell: str, symbols: Sequence[str], sites: np.ndarray, distances: np.ndarray) -> str:
     """Why atoms cannot be on these sites; empty if they can."""
     worst = int(distances.argmax())
     if distances[worst] > SITE_TOLERANCE:
         return (
             f"atom {worst} ({symbols[worst]}) is {distances[worst]:.2f} Å away from every site of "
-            f"{nx} x {ny} {host.name}: give unrelaxed structures, atoms within "
+            f"{cell}: give unrelaxed structures, atoms within "
             f"{SITE_TOLERANCE} Å of their sites"
         )
     values, counts = np.unique(sites, return_counts=True)
     if counts.max() > 1:
         shared = np.flatnonzero(sites == values[counts.argmax()])[:2].tolist()
         return (
-            f"atoms {shared[0]} and {shared[1]} are on the same site of {nx} x {ny} {host.name}: "
-            "remove one of them"
+            f"atoms {shared[0]} and {shared[1]} are on the same site of {cell}: remove one of them"
         )
     return ""
