@@ -90,7 +90,8 @@ def test_families_of_algorithms_do_not_import_each_other(family):
         assert {n for n in siblings if not n.startswith(allowed)} == set(), module
 
 
-# The same word for the same idea, in rooms that are alike.
+# The same word for the same idea, in rooms that are alike. A package may be called what one of its
+# files is called (regressor, benchmark), and `algorithms/segvae.py` what its algorithm is.
 PARALLEL = {"algorithm", "registry", "settings", "search", "training"}
 
 

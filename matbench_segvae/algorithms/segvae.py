@@ -6,13 +6,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from matbench_segvae.algorithms.feature_formulas.algorithm import FeatureFormula
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
+from matbench_segvae.types import Floats
 
 
 class SEGVAE:
@@ -53,7 +52,7 @@ class SEGVAE:
         kind.fit(inputs, targets, context)
         self._kind = kind
 
-    def predict(self, inputs: pd.Series) -> NDArray[np.float64]:
+    def predict(self, inputs: pd.Series) -> Floats:
         """Predictions of the formula found.
 
         Raises:
@@ -61,7 +60,7 @@ class SEGVAE:
         """
         return self._fitted().predict(inputs)
 
-    def predict_std(self, inputs: pd.Series) -> NDArray[np.float64]:
+    def predict_std(self, inputs: pd.Series) -> Floats:
         """Standard deviations of the predictions, in the unit of the target.
 
         Raises:

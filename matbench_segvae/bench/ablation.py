@@ -49,8 +49,8 @@ VARIANTS: Mapping[str, Variant] = MappingProxyType(
         "one-start-per-fit": Variant(fitting={"screening_starts": 1, "polishing_starts": 1}),
         "elite-of-all-rounds": Variant(search={"hall_of_fame": 20}),
         "samples-around-good-formulas": Variant(search={"local_share": 0.4}),
-        "no-small-changes": Variant(search={"mutation_share": 0.0}),
-        "half-small-changes": Variant(search={"mutation_share": 0.5}),
+        "no-mutations": Variant(search={"mutation_share": 0.0}),
+        "half-mutations": Variant(search={"mutation_share": 0.5}),
         "hardly-any-network": Variant(search={"mutation_share": 0.95}),
         "paper-sized-network": Variant(
             search={"network": NetworkSettings(embedding=128, hidden=128, latent=128)}

@@ -88,16 +88,16 @@ def quiet_matbench() -> Iterator[None]:
         logger.setLevel(before)
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
+def ordinary(value: Any) -> Any:  # noqa: ANN401
     """Copy nested dictionaries into ordinary ones; other values stay as they are."""
     if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in dict.items(value)}
+        return {key: ordinary(inner) for key, inner in dict.items(value)}
     return value
 
 
 def dotted(value: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Copy nested dictionaries into matbench's dotted ones."""
-    return RecursiveDotDict(plain(value))
+    return RecursiveDotDict(ordinary(value))
 
 
 class ReadBack(MSONable2File):

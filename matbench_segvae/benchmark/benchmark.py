@@ -14,7 +14,7 @@ from matbench_segvae.benchmark._matbench import (
     ReadBack,
     RecursiveDotDict,
     dotted,
-    plain,
+    ordinary,
 )
 from matbench_segvae.benchmark.folds import (
     BENCHMARK_NAME,
@@ -128,7 +128,7 @@ class DefectBenchmark(ReadBack, MatbenchBenchmark):
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without matbench's dotted dictionaries, which cannot be pickled."""
-        state = {key: plain(value) for key, value in self.__dict__.items()}
+        state = {key: ordinary(value) for key, value in self.__dict__.items()}
         return {**state, "tasks_map": dict(self.tasks_map)}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:

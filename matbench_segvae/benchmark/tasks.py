@@ -17,7 +17,7 @@ from matbench_segvae.benchmark._matbench import (
     ReadBack,
     RecursiveDotDict,
     dotted,
-    plain,
+    ordinary,
 )
 from matbench_segvae.benchmark.folds import (
     BENCHMARK_NAME,
@@ -170,7 +170,7 @@ class DefectTask(ReadBack, MatbenchTask):
             TypeError: If predictions or scores are no floats.
         """
         # Matbench's check adds every key it looks for to the results.
-        before = plain(self.results)
+        before = ordinary(self.results)
         try:
             super().validate()
         finally:
@@ -182,11 +182,11 @@ class DefectTask(ReadBack, MatbenchTask):
         Returns:
             Ordinary dictionary, independent of this task.
         """
-        return dict(plain(super().as_dict()))
+        return dict(ordinary(super().as_dict()))
 
     def __getstate__(self) -> dict[str, Any]:
         """The state without matbench's dotted dictionaries, which cannot be pickled."""
-        return {key: plain(value) for key, value in self.__dict__.items()}
+        return {key: ordinary(value) for key, value in self.__dict__.items()}
 
     def __setstate__(self, state: Mapping[str, Any]) -> None:
         for key, value in state.items():

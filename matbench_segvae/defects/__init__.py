@@ -5,9 +5,9 @@ from matbench_segvae.defects.hosts import HOSTS, Host
 from matbench_segvae.defects.kinds import (
     PairKind,
     Planes,
+    numbers_by_defects,
     ordered_defect_kinds,
     ordered_pair_kinds,
-    same_defects,
     shortest_distances,
 )
 from matbench_segvae.defects.many_body import (
@@ -43,11 +43,11 @@ __all__ = [
     "canonical_sites",
     "count_pairs",
     "defective_structure",
+    "numbers_by_defects",
     "ordered_defect_kinds",
     "ordered_pair_kinds",
     "pairs_of",
     "plane_distances",
-    "same_defects",
     "shortest_distances",
     "sparse_defects",
     "term_columns",

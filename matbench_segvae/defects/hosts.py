@@ -189,7 +189,7 @@ def _image_sites(host: Host, nx: int, ny: int, plane: np.ndarray, flip: bool) ->
         i, j = (cells[here].astype(int) % np.array([nx, ny])).T
         sites[here] = (k * nx + i) * ny + j
     if len(np.unique(sites)) != len(sites) or sites.min() < 0:
-        raise AssertionError(f"host {host.name} does not have the symmetry D3h it is said to have")
+        raise AssertionError(f"host {host.name} does not have the symmetry D3h, which is required")
     return sites
 
 

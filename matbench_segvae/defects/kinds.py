@@ -109,7 +109,7 @@ def ordered_pair_kinds(
     return tuple(sorted(set(kinds), key=rank))
 
 
-def same_defects(pair_kinds: Sequence[PairKind]) -> tuple[int, ...]:
+def numbers_by_defects(pair_kinds: Sequence[PairKind]) -> tuple[int, ...]:
     """Number kinds of pairs so that those of the same two defects share a number.
 
     Returns:
@@ -132,13 +132,13 @@ def planes_of(host: Host, one: str, two: str, height: float) -> Planes | None:
         two: Element of the other.
         height: Difference in height between the sites, Å, not negative.
     """
-    if not _has_layers(host, one, two):
+    if not _has_several_heights(host, one, two):
         return None
     return Planes.ACROSS if height > _SAME_HEIGHT else Planes.SAME
 
 
 @lru_cache(maxsize=64)
-def _has_layers(host: Host, one: str, two: str) -> bool:
+def _has_several_heights(host: Host, one: str, two: str) -> bool:
     """Whether sites of two elements may differ in height in more than one way."""
     z = [(element, xyz[2] * host.c) for element, xyz in host.atoms]
     heights = {

@@ -9,7 +9,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 import sympy as sp
-from numpy.typing import NDArray
 
 from matbench_segvae.expressions.operators import (
     FITTED,
@@ -19,6 +18,7 @@ from matbench_segvae.expressions.operators import (
     Operator,
     apply,
 )
+from matbench_segvae.types import Floats
 
 T = TypeVar("T")
 _ATOM = 4  # binds as tightly as a name or a function
@@ -217,7 +217,7 @@ class Expression:
         text: str = sp.latex(self.sympy(digits))
         return text
 
-    def __call__(self, values: Mapping[str, Any]) -> NDArray[np.float64]:
+    def __call__(self, values: Mapping[str, Any]) -> Floats:
         """Evaluate the formula with numpy.
 
         Args:
@@ -235,7 +235,7 @@ class Expression:
         if self.n_constants and not self.constants:
             raise ValueError(f"the constants of '{self}' have no values yet")
 
-        def leaf(token: str, index: int) -> NDArray[np.float64]:
+        def leaf(token: str, index: int) -> Floats:
             if token == FITTED:
                 return np.asarray(self.constants[index])
             return np.asarray(NAMED_CONSTANTS.get(token, values.get(token)), dtype=np.float64)

@@ -8,11 +8,11 @@ from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions.expression import arity, subtree_end, subtree_starts
 from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERATORS
+from matbench_segvae.types import Booleans, Ints
 
 END = "<end>"
 """Fills a sequence after its formula is complete; its id is 0."""
@@ -63,7 +63,7 @@ def no_constant_subtree(tokens: Sequence[str]) -> bool:
     for token in reversed(tokens):
         n_arguments = arity(token)
         if n_arguments == 0:
-            constant.append(token == FITTED or token in NAMED_CONSTANTS)
+            constant.append(_is_constant(token))
         elif all(constant.pop() for _ in range(n_arguments)):
             return False
         else:
@@ -135,7 +135,7 @@ _NO_NESTING: Mapping[str, Predicate] = {
     f"no_nested_{group}": no_nesting_of(
         row.name for row in OPERATORS.values() if row.nesting == group
     )
-    for group in ("trigonometric", "exponential", "logarithm")
+    for group in dict.fromkeys(row.nesting for row in OPERATORS.values() if row.nesting)
 }
 
 PREDICATES: Mapping[str, Predicate] = {
@@ -214,11 +214,11 @@ class Grammar:
         return {token: number for number, token in enumerate(self.tokens)}
 
     @cached_property
-    def arities(self) -> NDArray[np.int64]:
+    def arities(self) -> Ints:
         """Arity of each token, shape ``(n_tokens,)``; -1 for the end token."""
         return np.array([-1, *(arity(token) for token in self.tokens[1:])])
 
-    def encode(self, tokens: Sequence[str]) -> NDArray[np.int64]:
+    def encode(self, tokens: Sequence[str]) -> Ints:
         """Ids of a formula's tokens, filled with the end token to ``max_length``."""
         ids = np.zeros(self.max_length, dtype=np.int64)
         ids[: len(tokens)] = [self.ids[token] for token in tokens]
@@ -233,9 +233,7 @@ class Grammar:
             tokens.append(self.tokens[number])
         return tuple(tokens)
 
-    def allowed(
-        self, missing: NDArray[np.int64], step: int, n_fitted: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
+    def allowed(self, missing: Ints, step: int, n_fitted: Ints) -> Booleans:
         """Which tokens may come next so that a formula can still be completed in time.
 
         Args:

@@ -64,8 +64,8 @@ class Operator:
         even: Whether the sign of its argument is irrelevant.
         nesting: Group of operators that senseless formulas nest inside each other, such as
             ``"trigonometric"``; empty for none.
-        pointless_around: Operators that it undoes or whose work it repeats if it stands
-            directly around them.
+        pointless_around: Operators whose result it should not be applied to directly, because
+            it undoes them, as ``exp`` does ``log``, or repeats them, as ``neg`` does ``neg``.
         cancels: Whether it is a constant if its two arguments are the same.
         factor_out: ``g`` with ``f(k*x) == g(k)*f(x)``; ``None``, or a value of ``None``, if
             a factor ``k`` cannot be taken out of the argument.
@@ -249,6 +249,9 @@ OPERATORS: Mapping[str, Operator] = MappingProxyType({row.name: row for row in _
 
 INTEGERS: Mapping[str, float] = MappingProxyType({str(n): float(n) for n in range(1, 11)})
 """Whole numbers that a formula may hold as they are."""
+
+LARGEST_INTEGER = max(map(int, INTEGERS))
+"""The largest of them."""
 
 
 NAMED_CONSTANTS: Mapping[str, float] = MappingProxyType(

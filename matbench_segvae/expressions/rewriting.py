@@ -12,13 +12,12 @@ from itertools import pairwise
 
 from matbench_segvae.expressions import FITTED, Expression
 from matbench_segvae.expressions.expression import subtree_starts
-from matbench_segvae.expressions.operators import INTEGERS, NAMED_CONSTANTS, OPERATORS
+from matbench_segvae.expressions.operators import LARGEST_INTEGER, NAMED_CONSTANTS, OPERATORS
 from matbench_segvae.types import Tokens
 
 # A subtree: prefix tokens, and the values of the fitted constants among them.
 _Subtree = tuple[Tokens, tuple[float, ...]]
 
-_LARGEST_WHOLE = max(map(int, INTEGERS))
 _OPPOSITE = {"add": "sub", "sub": "add"}
 
 
@@ -60,7 +59,7 @@ class _Number:
 def _spellings(value: float) -> list[_Number]:
     """A number as the next whole one, if there is a token for that, and as it is."""
     exact = _Number(value)
-    if not 0.5 <= abs(value) < _LARGEST_WHOLE + 0.5:
+    if not 0.5 <= abs(value) < LARGEST_INTEGER + 0.5:
         return [exact]
     return [_Number(float(round(value)) or math.copysign(1.0, value), True), exact]
 

@@ -14,12 +14,11 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from pymatgen.core.structure import Structure
 
 from matbench_segvae.features.composition import elemental_data
 from matbench_segvae.features.names import GEOMETRY, PROPERTIES, SURFACE_PROPERTIES
-from matbench_segvae.types import Floats, Ints
+from matbench_segvae.types import Booleans, Floats, Ints
 
 _BONDED = 1.2  # sums of covalent radii below which two atoms count as bonded
 _REACHES = (3.5, 6.0, 12.0, 24.0)  # Å; the first in which every atom has a neighbour is used
@@ -138,7 +137,7 @@ def _neighbours(structure: Structure, layer: _Layer) -> dict[str, float]:
     }
 
 
-def _surface_means(structure: Structure, surface: NDArray[np.bool_]) -> dict[str, float]:
+def _surface_means(structure: Structure, surface: Booleans) -> dict[str, float]:
     """Means of elemental properties over the outermost atoms."""
     return {
         f"surface_{PROPERTIES[prop][0]}": float(_site_properties(structure, prop)[surface].mean())

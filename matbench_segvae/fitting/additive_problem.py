@@ -7,7 +7,7 @@ however many structures there are; an ordinary table is the case of one point pe
 observation.
 
 For squared errors everything an observation contributes can be reduced beforehand: the
-linear part is projected out and the rest rotated to at most as many equations as there are
+linear part is projected out and the remainder rotated to at most as many equations as there are
 points. The cost of a candidate formula then does not depend on the number of
 observations.
 """
@@ -18,11 +18,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.marquardt import fit_batch
-from matbench_segvae.types import Floats
+from matbench_segvae.types import Booleans, Floats, Ints
 
 _RANK = 1e-10  # singular values below this share of the largest count as 0
 
@@ -45,7 +44,7 @@ class AdditiveProblem:
     """
 
     points: Floats
-    group: NDArray[np.int64]
+    group: Ints
     n_groups: int
     incidence: Floats | None
     linear: Floats
@@ -64,7 +63,7 @@ class AdditiveProblem:
         group = np.zeros(len(points), dtype=np.int64)
         return cls(points, group, 1, None, np.ones((len(points), 1)), target, weights)
 
-    def subset(self, rows: NDArray[np.int64]) -> AdditiveProblem:
+    def subset(self, rows: Ints) -> AdditiveProblem:
         """The same problem with some of its observations only."""
         picked = replace(
             self, linear=self.linear[rows], target=self.target[rows], weights=self.weights[rows]
@@ -78,7 +77,7 @@ class AdditiveProblem:
         return replace(self, weights=weights)
 
     @cached_property
-    def members(self) -> list[NDArray[np.int64]]:
+    def members(self) -> list[Ints]:
         """Positions of the points of each group."""
         return [np.flatnonzero(self.group == k) for k in range(self.n_groups)]
 
@@ -204,7 +203,7 @@ class Fit:
     error: Floats
     loss: Floats
 
-    def where(self, mask: NDArray[np.bool_], other: Fit) -> Fit:
+    def where(self, mask: Booleans, other: Fit) -> Fit:
         """Take this fit where the mask, shape ``(B,)``, is true, the other one elsewhere."""
         return Fit(
             np.where(mask[:, None, None], self.constants, other.constants),
@@ -259,7 +258,7 @@ def fit_constants(
 _ORDINARY = 1  # orders of magnitude away from one that need no scaling
 
 
-def powers_of_ten(points: NDArray[np.float64]) -> NDArray[np.float64]:
+def powers_of_ten(points: Floats) -> Floats:
     """The size of each column as a power of ten; 1 for columns of ordinary size.
 
     Args:

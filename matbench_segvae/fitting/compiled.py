@@ -230,17 +230,22 @@ for _row in reversed([*_BINARY, *_UNARY]):
 
 
 def _digest() -> str:
-    """Sha256 of this file and of all kernels.
+    """Sha256 of this file, of the files that kernels are written in, and of all kernels.
 
     numba keeps compiled code on disk and finds it by the time stamp of the file of the
     function and by the values that the function closes over. A function that closes over
     this digest is compiled anew when a kernel changes, which stands in another file.
     """
-    sha = hashlib.sha256(Path(__file__).read_bytes())
+    sha = hashlib.sha256()
+    files = {__file__}
     for name, code in _CODES.items():
         kernel = OPERATORS[name].kernel
         for part in (kernel.value.__code__, kernel.slope.__code__):
-            sha.update(f"{code} {part.co_consts} {part.co_names}".encode() + part.co_code)
+            files.add(part.co_filename)
+            sha.update(f"{code} {name} {part.co_firstlineno}".encode() + part.co_code)
+    for file in sorted(files):
+        if Path(file).is_file():
+            sha.update(Path(file).read_bytes())
     return sha.hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Least absolute deviations, for targets with a few large errors that should not rule.
+"""Least absolute deviations: fits that a few large errors in the target do not dominate.
 
 Iteratively reweighted least squares: a squared loss with weights ``1 / |residual|`` has
 the absolute loss's minimum (Schlossmacher, J. Am. Stat. Assoc. 68, 857, 1973). Residuals

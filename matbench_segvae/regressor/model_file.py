@@ -157,8 +157,21 @@ def _as_json(value: Any) -> Any:  # noqa: ANN401
     return value if isinstance(value, str | int | float | bool | None) else None
 
 
+# Fields of SearchSettings under their names in version 0.1.
+_RENAMED = {
+    "scaled": "linear_scaling",
+    "masked": "grammar_mask",
+    "deduplicated": "discard_duplicates",
+    "changed_share": "mutation_share",
+    "kept_share": "elite_share",
+    "champions": "hall_of_fame",
+    "memory": "recent_rounds",
+    "passes": "elite_passes",
+}
+
+
 def _dataclass_from(kind: type[T], content: object) -> T:
-    """Rebuild settings, groups inside groups included.
+    """Rebuild settings, groups inside groups included, also those that version 0.1 saved.
 
     Raises:
         TypeError: If the content does not fit.
@@ -166,8 +179,9 @@ def _dataclass_from(kind: type[T], content: object) -> T:
     if not isinstance(content, dict):
         raise TypeError(f"the settings {content!r} are no {kind.__name__}")
     hints = get_type_hints(kind)
-    values = {}
-    for name, value in content.items():
+    values: dict[str, Any] = {}
+    for saved_name, value in content.items():
+        name = str(_RENAMED.get(saved_name, saved_name))
         hint = hints.get(name)
         if isinstance(hint, type) and is_dataclass(hint):
             value = _dataclass_from(hint, value)

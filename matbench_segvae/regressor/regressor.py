@@ -66,8 +66,8 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
             and lengths, and formulas taken as they stand, without linear scaling.
         epochs: Rounds of the search; the preset's by default.
         time_limit: Seconds after which no round is begun, none by default; at least one
-            round takes place. The pretraining of a network for a new language, about a
-            minute, does not count.
+            round takes place. The pretraining of a network for a new language, which takes
+            half a minute, does not count.
         search_settings: Settings of the network and the search, instead of the preset's.
         fit_settings: How many starts and steps the fit of constants gets.
         warm_start: Start from the formulas and the network of the previous ``fit``.

@@ -18,7 +18,6 @@ from matbench_segvae.segvae.training import SEGVAEModule
 from matbench_segvae.types import Floats, Report
 
 _PERFECT = 1e-10  # root mean squared error, in spreads of the target, at which to stop
-_NETWORK_SEED = 0  # one network for all searches in a language, so that it can be kept
 _PROBES = 128  # random points of the data's box at which a formula has to be defined
 
 
@@ -116,7 +115,7 @@ def _objective(
 def _network(grammar: Grammar, settings: SearchSettings, weights: Weights | None) -> SEGVAEModule:
     """A pretrained network, or one with given weights."""
     if weights is None:
-        return pretrained(grammar, settings, _NETWORK_SEED)
+        return pretrained(grammar, settings)
     module = SEGVAEModule(len(grammar.tokens), settings.network, settings.training)
     module.load_state_dict(weights)
     return module

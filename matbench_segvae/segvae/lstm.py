@@ -26,14 +26,12 @@ class Packing:
     that still have a token are then the first ones at every step.
 
     Attributes:
-        order: Row of the batch at each place, shape ``(B,)``.
         rows: Row of the batch that each stored token belongs to, shape ``(N,)``.
         steps: Position of each stored token in its row, shape ``(N,)``.
         sizes: Rows that have a token at each step.
         last: Where the last token of each row of the batch is stored, shape ``(B,)``.
     """
 
-    order: torch.Tensor
     rows: torch.Tensor
     steps: torch.Tensor
     sizes: list[int]
@@ -51,7 +49,7 @@ class Packing:
         last = torch.empty_like(order)
         last[order] = starts[lengths - 1] + torch.arange(len(order), device=order.device)
         rows = order.expand_as(there)[there]
-        return cls(order, rows, steps[:, None].expand_as(there)[there], sizes.tolist(), last)
+        return cls(rows, steps[:, None].expand_as(there)[there], sizes.tolist(), last)
 
 
 class _Recurrence(torch.autograd.Function):

@@ -27,7 +27,7 @@ class Population:
     Attributes:
         best: Score of every formula, up to the order of commutative arguments.
         rounds: Rounds so far.
-        improved: Round, counted from 1, that found the best formula so far.
+        best_round: Round, counted from 1, that found the best formula so far.
     """
 
     def __init__(
@@ -47,7 +47,7 @@ class Population:
         """
         self.best: dict[Tokens, Scored] = {}
         self.rounds = 0
-        self.improved = 0
+        self.best_round = 0
         self._grammar = grammar
         self._recent: deque[list[Tokens]] = deque(maxlen=n_recent)
         self._hall_of_fame_size = hall_of_fame_size
@@ -70,7 +70,7 @@ class Population:
         self._recent.append(list(formulas))
         self.rounds += 1
         if self.leader is not before:
-            self.improved = self.rounds
+            self.best_round = self.rounds
 
     def _keep(self, scores: Sequence[Scored]) -> None:
         """Keep scores, and update the fronts, the hall of fame and the best per complexity."""
@@ -172,7 +172,7 @@ class Population:
             "widths": torch.tensor([c.shape[1] for c in constants], dtype=torch.long),
             "recent": [self._encode(formulas) for formulas in self._recent],
             "rounds": self.rounds,
-            "improved": self.improved,
+            "best_round": self.best_round,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -199,7 +199,7 @@ class Population:
         self._recent.clear()
         self._recent.extend(self._decode(ids) for ids in state["recent"])
         self.rounds = int(state["rounds"])
-        self.improved = int(state["improved"])
+        self.best_round = int(state["best_round"])
 
     def _encode(self, formulas: Sequence[Tokens]) -> torch.Tensor:
         ids = np.zeros((len(formulas), self._grammar.max_length), dtype=np.int16)

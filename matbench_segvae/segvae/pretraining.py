@@ -102,7 +102,7 @@ def pretrain(
     return module
 
 
-def pretrained(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEModule:
+def pretrained(grammar: Grammar, settings: SearchSettings, seed: int = 0) -> SEGVAEModule:
     """A network trained as :func:`pretrain` does, from the cache if it was trained before.
 
     The cache is the folder ``networks`` in the user's cache folder, or in the folder that
@@ -112,7 +112,8 @@ def pretrained(grammar: Grammar, settings: SearchSettings, seed: int) -> SEGVAEM
     Args:
         grammar: The language of the formulas.
         settings: Sizes and lengths; those of the search itself do not matter.
-        seed: Seed of the formulas, the initial weights and the training.
+        seed: Seed of the formulas, the initial weights and the training; the same for all
+            searches by default, so that they share a network.
     """
     identity = _identity(grammar, {name: asdict(settings)[name] for name in _PRETRAINING}, seed)
     folder = cache_folder() / "networks"

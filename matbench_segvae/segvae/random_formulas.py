@@ -6,10 +6,9 @@ from itertools import chain
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from matbench_segvae.expressions import FITTED, Grammar
-from matbench_segvae.types import Floats, Tokens
+from matbench_segvae.types import Booleans, Floats, Ints, Tokens
 
 # A random tree grows a leaf with this share once it has a few operators; smaller shares
 # give longer formulas.
@@ -23,7 +22,7 @@ class FormulaMask:
         self._grammar = grammar
         self._fitted = grammar.ids.get(FITTED, -1)
 
-    def after(self, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def after(self, ids: Ints) -> Booleans:
         """Mask of the tokens that may follow, shape ``(B, n_tokens)``.
 
         Args:
@@ -38,7 +37,7 @@ class FormulaMask:
         return torch.from_numpy(self.after(ids.cpu().numpy())).to(ids.device)
 
 
-def complete_rows(grammar: Grammar, ids: NDArray[np.int64]) -> NDArray[np.bool_]:
+def complete_rows(grammar: Grammar, ids: Ints) -> Booleans:
     """Which rows are one complete formula, shape ``(B,)``.
 
     Args:
@@ -54,9 +53,7 @@ def complete_rows(grammar: Grammar, ids: NDArray[np.int64]) -> NDArray[np.bool_]
     return np.asarray(complete & (fitted <= grammar.max_fitted), dtype=np.bool_)
 
 
-def random_formulas(
-    grammar: Grammar, n_formulas: int, seed: int, max_rounds: int = 200
-) -> NDArray[np.int64]:
+def random_formulas(grammar: Grammar, n_formulas: int, seed: int, max_rounds: int = 200) -> Ints:
     """Draw different random formulas that satisfy the grammar's predicates.
 
     Args:
@@ -100,9 +97,7 @@ def _token_weights(grammar: Grammar) -> Floats:
     return weights
 
 
-def _draw(
-    grammar: Grammar, weights: Floats, n_rows: int, rng: np.random.Generator
-) -> NDArray[np.int64]:
+def _draw(grammar: Grammar, weights: Floats, n_rows: int, rng: np.random.Generator) -> Ints:
     """Draw token after token, each with its weight among those allowed."""
     mask = FormulaMask(grammar)
     ids = np.zeros((n_rows, 0), dtype=np.int64)

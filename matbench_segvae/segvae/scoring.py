@@ -9,23 +9,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from matbench_segvae.expressions import FITTED
-from matbench_segvae.expressions.operators import INTEGERS
+from matbench_segvae.expressions.operators import LARGEST_INTEGER
 from matbench_segvae.fitting.additive_problem import AdditiveProblem, Fit, fit_constants
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.robust import fit_table_absolutely
 from matbench_segvae.seeding import drawn_rows
 from matbench_segvae.segvae.settings import FitSettings
-from matbench_segvae.types import Floats, Tokens
+from matbench_segvae.types import Booleans, Floats, Tokens
 
 # Which formulas may be kept, shape (B,), given the formulas, their constants for one group of
 # points, shape (B, C), and the number of the group.
-Admissible = Callable[[Program, Floats, int], NDArray[np.bool_]]
+Admissible = Callable[[Program, Floats, int], Booleans]
 
 
-def admit_all(program: Program, constants: Floats, group: int) -> NDArray[np.bool_]:
+def admit_all(program: Program, constants: Floats, group: int) -> Booleans:
     """Admit all formulas."""
     return np.ones(len(program), dtype=np.bool_)
 
@@ -126,9 +125,6 @@ class DirectObjective:
             Scored(tokens, loss, no_constants, loss)
             for tokens, loss in zip(formulas, losses, strict=True)
         ]
-
-
-_LARGEST_WHOLE = max(map(int, INTEGERS))
 
 
 class AdditiveObjective:
@@ -311,10 +307,10 @@ def _constant_free_errors(
     with np.errstate(all="ignore"):
         sign = np.where(factor < 0, -1.0, 1.0)
         errors = []
-        for a in (sign, sign * np.clip(np.round(np.abs(factor)), 1, _LARGEST_WHOLE)):
+        for a in (sign, sign * np.clip(np.round(np.abs(factor)), 1, LARGEST_INTEGER)):
             residuals = table.target - a * values
             offset = np.round(middle(residuals))[:, None]
-            for b in (0.0, np.clip(offset, -_LARGEST_WHOLE, _LARGEST_WHOLE)):
+            for b in (0.0, np.clip(offset, -LARGEST_INTEGER, LARGEST_INTEGER)):
                 errors.append(_mean_error(residuals - b, share, absolute))
         spread = _mean_error(table.target - middle(table.target), share, absolute)
         best = np.min(errors, axis=0) / spread

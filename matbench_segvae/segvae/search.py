@@ -155,6 +155,7 @@ class Search:
         front = self.population.front()
         if not n_formulas or not front:
             return {}
+        # The purpose is part of the seed: another word would be another search.
         rng = np.random.default_rng(self._derived_seed("changes"))
         drawn = self._mutations.draw(self.population.parents(), n_formulas, rng)
         fronts = [*front, *self.population.constant_free_front()]
@@ -220,7 +221,7 @@ class Search:
         A formula that is good enough is given some rounds to become simpler.
         """
         settings, leader = self._settings, self.population.leader
-        stagnation = self.population.rounds - self.population.improved
+        stagnation = self.population.rounds - self.population.best_round
         if (
             leader is not None
             and leader.loss <= settings.target_loss

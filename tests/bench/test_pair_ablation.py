@@ -39,7 +39,7 @@ def test_searches_are_kept_and_the_same_again(part, tmp_path, monkeypatch, quick
 
 
 def test_a_variant_changes_the_search(part, tmp_path, quick_pair_laws):
-    stores = {name: tmp_path / name for name in ("default", "no-small-changes")}
+    stores = {name: tmp_path / name for name in ("default", "no-mutations")}
     losses = {
         name: [
             trial.any_length
@@ -47,7 +47,7 @@ def test_a_variant_changes_the_search(part, tmp_path, quick_pair_laws):
         ]
         for name, store in stores.items()
     }
-    assert losses["default"] != losses["no-small-changes"]
+    assert losses["default"] != losses["no-mutations"]
 
 
 def trials(*losses):

@@ -254,7 +254,7 @@ NEW_ROW = """
         lambda a: sp.exp(-(a**2)),
         "gauss({0})",
         even=True,
-        nesting="exponential",
+        nesting="bell-shaped",
     ),
 )
 
@@ -275,7 +275,8 @@ assert np.allclose(slopes, np.exp(-((points[:, 0] - 1) ** 2)))
 grammar = Grammar(("x",), operators=("gauss", "neg", "exp", "mul"))
 assert grammar.keeps(("gauss", "x"))
 assert not grammar.keeps(("gauss", "neg", "x"))
-assert not grammar.keeps(("gauss", "exp", "x"))
+assert grammar.keeps(("gauss", "exp", "x"))
+assert not grammar.keeps(("gauss", "exp", "gauss", "x"))
 assert str(signs_moved_out(Expression(("gauss", "mul", "c", "x"), (-3.0,)))) == "gauss(3.0*x)"
 """
 

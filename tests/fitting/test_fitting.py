@@ -1,5 +1,9 @@
 """Fitting constants: against data made from known laws."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -169,3 +173,40 @@ def test_a_batch_under_absolute_error_is_fitted_in_parts_that_memory_can_bear(mo
     parts = fit_table_absolutely(problem, program, start, 10)
     np.testing.assert_allclose(whole.constants, parts.constants, rtol=1e-9)
     np.testing.assert_allclose(whole.loss, parts.loss, rtol=1e-9)
+
+
+BITS = """
+import sys
+import numba, numpy as np
+from matbench_segvae.expressions import Grammar
+from matbench_segvae.fitting.additive_problem import AdditiveProblem, fit_constants
+from matbench_segvae.fitting.compiled import Program
+from matbench_segvae.segvae.random_formulas import random_formulas
+
+grammar = Grammar(("x", "y"))
+formulas = [grammar.decode(row) for row in random_formulas(grammar, 400, seed=0)]
+rng = np.random.default_rng(0)
+points, target = rng.uniform(-1, 3, (30, 2)), rng.normal(size=30)
+program = Program.compile(formulas, grammar.variables)
+start = rng.normal(size=(400, 1, program.width))
+problem = AdditiveProblem.table(points, target, np.ones(30))
+found = []
+for threads in (1, 2):
+    numba.set_num_threads(threads)
+    fit = fit_constants(problem, program, start, 5)
+    arrays = (program.values(points, start[:, 0]), program.derivatives(points, start[:, 0]),
+              fit.constants, fit.scale, fit.loss)
+    found.append([array.tobytes() for array in arrays])
+sys.exit(found[0] != found[1])
+"""
+
+
+def test_the_number_of_threads_does_not_change_a_bit():
+    environment = {**os.environ, "NUMBA_NUM_THREADS": "2"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", BITS],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr

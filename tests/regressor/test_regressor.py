@@ -375,6 +375,19 @@ def damaged(text, **changes):
     return json.dumps({**json.loads(text), **changes})
 
 
+def test_settings_that_an_older_version_saved_are_read(fitted, tmp_path):
+    saved, old = tmp_path / "model.json", tmp_path / "old.json"
+    fitted[0].save(saved)
+    content = json.loads(saved.read_text())
+    settings = content["parameters"]["search_settings"]
+    assert settings["linear_scaling"] is True
+    settings["scaled"] = settings.pop("linear_scaling")
+    settings["champions"] = settings.pop("hall_of_fame")
+    old.write_text(json.dumps(content))
+    model = SEGVAERegressor.load(old)
+    assert model.search_settings == SEGVAERegressor.load(saved).search_settings
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -12,7 +12,7 @@ import pandas as pd
 
 from matbench_segvae.algorithms.feature_formulas.cross_validation import CrossValidation
 from matbench_segvae.algorithms.feature_formulas.error_model import ErrorModel
-from matbench_segvae.algorithms.feature_formulas.feature_selection import SearchData
+from matbench_segvae.algorithms.feature_formulas.feature_selection import FeatureRows
 from matbench_segvae.algorithms.feature_formulas.final_refit import final_refit
 from matbench_segvae.algorithms.feature_formulas.search import FormulaChoice, choose_formula
 from matbench_segvae.algorithms.feature_formulas.settings import FeatureFormulaSettings
@@ -92,7 +92,7 @@ class FeatureFormula:
         begin = time.perf_counter()
         table = self._searchable(inputs.iloc[rows], context)
         featurized = time.perf_counter()
-        data = SearchData(table, target[rows], classification)
+        data = FeatureRows(table, target[rows], classification)
         with isolated(context.seed):
             choice = choose_formula(data, self.settings, context.seed, context.report)
         searched = time.perf_counter()
@@ -194,7 +194,7 @@ class FeatureFormula:
         table = feature_table(inputs, self._input_type, columns=names)
         return table.fillna({name: self._medians[name] for name in names})
 
-    def _error_model(self, data: SearchData, choice: FormulaChoice, seed: int) -> ErrorModel:
+    def _error_model(self, data: FeatureRows, choice: FormulaChoice, seed: int) -> ErrorModel:
         """Errors of the rows that were searched on, when they were hold-out rows."""
         folds = self.settings.validation_folds
         validation = CrossValidation.repeated(data.target, choice.metric, folds, 1, seed)

@@ -55,7 +55,7 @@ class CrossValidation:
         return cls(target, metric, splits)
 
     def loss(self, design: Floats) -> float:
-        """Mean over the rows of their mean loss as hold-out rows.
+        """Mean hold-out loss; that of a row is its mean over the repeats.
 
         Args:
             design: A column of ones and the terms, shape ``(N, 1 + T)``.

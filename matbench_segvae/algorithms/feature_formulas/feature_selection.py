@@ -28,7 +28,7 @@ _UNLIMITED = 10**6
 
 
 @dataclass(frozen=True, eq=False)
-class SearchData:
+class FeatureRows:
     """The rows that a search works on.
 
     Attributes:
@@ -58,7 +58,7 @@ class SelectedFeatures:
 
 
 def select_features(
-    data: SearchData, settings: FeatureFormulaSettings, seed: int
+    data: FeatureRows, settings: FeatureFormulaSettings, seed: int
 ) -> SelectedFeatures:
     """Select a link and features by formulas of simple terms.
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from matbench_segvae.algorithms.feature_formulas.cross_validation import CrossValidation
 from matbench_segvae.algorithms.feature_formulas.feature_selection import (
-    SearchData,
+    FeatureRows,
     SelectedFeatures,
     select_features,
 )
@@ -66,7 +66,7 @@ class FormulaChoice:
 
 
 def choose_formula(
-    data: SearchData, settings: FeatureFormulaSettings, seed: int, report: Report
+    data: FeatureRows, settings: FeatureFormulaSettings, seed: int, report: Report
 ) -> FormulaChoice:
     """Search several times, and choose by cross-validation splits that no search has used.
 
@@ -90,7 +90,7 @@ def choose_formula(
 
 
 def search_formula(
-    data: SearchData, settings: FeatureFormulaSettings, seed: int, report: Report
+    data: FeatureRows, settings: FeatureFormulaSettings, seed: int, report: Report
 ) -> FormulaChoice:
     """Search once, and choose by cross-validation.
 
@@ -116,7 +116,7 @@ def search_formula(
 
 def final_choice(
     choices: Sequence[FormulaChoice],
-    data: SearchData,
+    data: FeatureRows,
     settings: FeatureFormulaSettings,
     seed: int,
 ) -> FormulaChoice:
@@ -136,7 +136,7 @@ def final_choice(
 
 
 def _term_library(
-    data: SearchData, selected: SelectedFeatures, settings: FeatureFormulaSettings, seed: int
+    data: FeatureRows, selected: SelectedFeatures, settings: FeatureFormulaSettings, seed: int
 ) -> list[Term]:
     """Simple terms, and those that SEGVAE generates from the selected features."""
     metric, terms = selected.metric, list(selected.simple_terms)
@@ -154,7 +154,7 @@ def _term_library(
 
 
 def _fitted_values(
-    data: SearchData,
+    data: FeatureRows,
     terms: Sequence[Term],
     metric: Metric,
     settings: FeatureFormulaSettings,

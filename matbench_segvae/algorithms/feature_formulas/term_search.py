@@ -24,7 +24,6 @@ from matbench_segvae.types import Floats
 
 _OPERATORS = ("mul", "div", "square", "sqrt")
 _MAX_LENGTH = 4  # tokens of a term
-_NETWORK_SEED = 0  # one pretrained network for all searches
 _PROBES = 256  # points between the rows at which a term has to be defined
 
 
@@ -62,7 +61,7 @@ def generated_terms(
     problem = AdditiveProblem.table(points, residual / (spread or 1.0), weights)
     criteria = Criteria(admissible=defined_between(points, _PROBES, seed))
     objective = AdditiveObjective(problem, grammar.variables, FitSettings(), seed, criteria)
-    module = pretrained(grammar, settings.search, _NETWORK_SEED)
+    module = pretrained(grammar, settings.search)
     found = Search(grammar, objective, module, settings.search, seed).run()
     one_signed = {x for x, column in zip(names, points.T, strict=True) if _of_one_sign(column)}
     return [

@@ -4,8 +4,6 @@
 every kind of pair a formula of the distance, its own or one that kinds have in common. Where
 cross-validation supports it, many-body terms around some kinds of defects are added (see
 :mod:`~matbench_segvae.defects.many_body`).
-This is where formulas, which know nothing of matter, meet defects, which know nothing of
-formulas.
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ VARIABLES = ("r",)
 
 
 _FACTOR_NODES = 2  # a number and a product: what a factor adds to the complexity of a law
-_PLAIN_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas"}
+_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas"}
 
 
 @dataclass(frozen=True)
@@ -83,34 +81,34 @@ class PairLaw:
         )
 
     @classmethod
-    def from_plain(cls, plain: Mapping[str, Any]) -> PairLaw:
-        """Rebuild a law from what :meth:`plain` gave.
+    def from_json(cls, content: Mapping[str, Any]) -> PairLaw:
+        """Rebuild a law from what :meth:`as_json` gave.
 
         Raises:
             ValueError: If a formula or a kind of pair cannot be read, or a many-body term is
                 not known here.
             KeyError: If something is missing.
         """
-        unknown = plain.keys() - MANY_BODY_TERMS.keys() - _PLAIN_KEYS
+        unknown = content.keys() - MANY_BODY_TERMS.keys() - _KEYS
         if unknown:
             # Without one of its terms a law would predict something else.
             raise ValueError(
                 f"many-body terms {', '.join(sorted(unknown))} are not known: known are "
                 f"{', '.join(MANY_BODY_TERMS)}"
             )
-        scales, formulas = plain["pair_scales_eV"], plain["pair_formulas"]
+        scales, formulas = content["pair_scales_eV"], content["pair_formulas"]
         return cls(
-            dict(plain["defect_energies_eV"]),
+            dict(content["defect_energies_eV"]),
             {PairKind.parse(label): scale for label, scale in scales.items()},
             {PairKind.parse(label): parse(text, VARIABLES) for label, text in formulas.items()},
             {
                 (term, kind): factor
                 for key, term in MANY_BODY_TERMS.items()
-                for kind, factor in plain.get(key, {}).items()
+                for kind, factor in content.get(key, {}).items()
             },
         )
 
-    def plain(self) -> dict[str, dict[str, Any]]:
+    def as_json(self) -> dict[str, dict[str, Any]]:
         """The law in JSON's own types, numbers in full precision."""
         return {
             "defect_energies_eV": dict(self.defect_energies),

@@ -76,10 +76,10 @@ class SavedLaw:
             "latex": self.law.latex(),
             "complexity": self.law.complexity,
             "hosts": list(self.hosts),
-            "constants": self.law.plain(),
+            "constants": self.law.as_json(),
             "constants_90_percent": self.intervals,
             "distances_A": {str(kind): list(ends) for kind, ends in self.ranges.items()},
-            "resampled": [refit.plain() for refit in self.resampled],
+            "resampled": [refit.as_json() for refit in self.resampled],
             "validation_mae": self.validation_mae,
         }
 
@@ -92,11 +92,11 @@ class SavedLaw:
         """
         try:
             hosts = tuple(str(host) for host in described["hosts"])
-            law = _in_order(PairLaw.from_plain(described["constants"]), hosts)
+            law = _in_order(PairLaw.from_json(described["constants"]), hosts)
             ranges = described["distances_A"].items()
             saved = cls(
                 law=law,
-                resampled=tuple(PairLaw.from_plain(plain) for plain in described["resampled"]),
+                resampled=tuple(PairLaw.from_json(content) for content in described["resampled"]),
                 ranges={PairKind.parse(k): (float(d[0]), float(d[1])) for k, d in ranges},
                 hosts=hosts,
                 validation_mae=float(described["validation_mae"]),
@@ -120,10 +120,10 @@ class SavedLaw:
         """
         if not self.resampled:
             return {}
-        refits = [refit.plain() for refit in self.resampled]
+        refits = [refit.as_json() for refit in self.resampled]
         numbers = {
             key: {kind: interval([refit[key][kind] for refit in refits]) for kind in kinds}
-            for key, kinds in self.law.plain().items()
+            for key, kinds in self.law.as_json().items()
             if key != "pair_formulas"
         }
         constants = {

@@ -31,8 +31,6 @@ from matbench_segvae.seeding import derived_seed, drawn_rows
 from matbench_segvae.segvae import AdditiveObjective, Criteria, Scored, Search, pretrained
 from matbench_segvae.types import Floats, Ints, Report, Tokens
 
-_NETWORK_SEED = 0  # one pretrained network for all searches
-
 
 @dataclass(frozen=True, eq=False)
 class CandidateLaw:
@@ -145,7 +143,7 @@ class PairSearch:
         settings, problem = self.settings, self._by_formula[number]
         criteria = Criteria(admissible=self._constraints[number])
         objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, criteria)
-        module = pretrained(PAIR_GRAMMAR, settings.search, _NETWORK_SEED)
+        module = pretrained(PAIR_GRAMMAR, settings.search)
         how = settings.search
         if len(problem.points) <= PAIR_GRAMMAR.max_fitted:
             how = replace(how, target_loss=settings.interpolation_loss)

@@ -20,9 +20,9 @@ import numpy as np
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.search import CandidateLaw, PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
-from matbench_segvae.algorithms.pair_laws.three_body import supported_terms
+from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.defects import same_defects
+from matbench_segvae.defects import numbers_by_defects
 from matbench_segvae.types import Report
 
 
@@ -47,7 +47,7 @@ def search_laws(
 def _assignments(data: TrainingPairs, min_rows_per_distance: float) -> list[tuple[int, ...]]:
     """Numbers of the formulas of the kinds of pairs, for every option worth a search."""
     own = tuple(range(len(data.pairs.pair_kinds)))
-    shared = same_defects(data.pairs.pair_kinds)
+    shared = numbers_by_defects(data.pairs.pair_kinds)
     few = len(data.energies) < min_rows_per_distance * len(data.pairs.distance)
     return [own, shared] if few and shared != own else [own]
 

@@ -38,8 +38,8 @@ class PairLawSettings:
         constraints: What a law has to satisfy.
         max_nodes: Largest complexity of the whole law.
         min_rows_per_node: Least number of training structures for each node of a law:
-            cross-validation on a handful of them cannot distinguish which of many long
-            formulas owe their errors to luck.
+            with a handful of structures, some of many long formulas have small
+            cross-validation errors by chance.
         min_rows_per_parameter: The same for each fitted number.
         min_rows_per_distance: With fewer training structures for each distance of pairs,
             kinds of pairs of the same two defects may have a formula in common.

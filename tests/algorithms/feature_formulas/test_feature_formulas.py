@@ -10,7 +10,7 @@ import pytest
 from matbench_segvae.algorithms.feature_formulas.algorithm import FeatureFormula, search_rows
 from matbench_segvae.algorithms.feature_formulas.cross_validation import CrossValidation
 from matbench_segvae.algorithms.feature_formulas.error_model import ErrorModel
-from matbench_segvae.algorithms.feature_formulas.feature_selection import SearchData
+from matbench_segvae.algorithms.feature_formulas.feature_selection import FeatureRows
 from matbench_segvae.algorithms.feature_formulas.final_refit import final_refit
 from matbench_segvae.algorithms.feature_formulas.metrics import AbsoluteError, LogLoss, fit_linear
 from matbench_segvae.algorithms.feature_formulas.search import (
@@ -190,7 +190,7 @@ def test_a_positive_target_with_a_long_tail_gets_an_exponential_link(quick):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 3, (80, 3)), columns=["row_mean", "column_mean", "norm_2"])
     target = np.exp(2 * table["row_mean"].to_numpy() + 0.1 * rng.normal(size=80))
-    choice = search_formula(SearchData(table, target, False), quick, 0, lambda _: None)
+    choice = search_formula(FeatureRows(table, target, False), quick, 0, lambda _: None)
     assert choice.metric.name == "exponential"
     terms = choice.chosen.terms
     assert any("row_mean" in term.features for term in terms)
@@ -203,7 +203,7 @@ def test_a_target_of_one_magnitude_is_not_put_through_an_exponential(quick):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.uniform(1, 3, (80, 3)), columns=["row_mean", "column_mean", "norm_2"])
     target = np.exp(table["row_mean"].to_numpy())
-    choice = search_formula(SearchData(table, target, False), quick, 0, lambda _: None)
+    choice = search_formula(FeatureRows(table, target, False), quick, 0, lambda _: None)
     assert target.max() < 10 * target.min()
     assert choice.metric.name == "identity"
 
@@ -216,7 +216,7 @@ def test_features_are_selected_only_where_there_are_many(quick):
     names = [f"{p}_{s}" for p in ("row", "column", "d_holes", "s_holes") for s in endings]
     for n_features, kept in ((8, 8), (20, quick.selected_features)):
         table = pd.DataFrame(values[:, :n_features], columns=names[:n_features])
-        choice = search_formula(SearchData(table, target, False), quick, 0, lambda _: None)
+        choice = search_formula(FeatureRows(table, target, False), quick, 0, lambda _: None)
         assert len(choice.selected_features) == kept
         assert {"row_mean", "row_dev"} <= set(choice.selected_features)
 
@@ -235,7 +235,7 @@ def test_limits_on_nodes_and_features_hold(quick):
     target = table.sum(axis=1).to_numpy()
     for nodes, features in ((40, 2), (12, 8), (7, 8)):
         limited = replace(quick, max_terms=6, max_nodes=nodes, max_features=features)
-        choice = search_formula(SearchData(table, target, False), limited, 0, lambda _: None)
+        choice = search_formula(FeatureRows(table, target, False), limited, 0, lambda _: None)
         for candidate in choice.candidates:
             assert candidate.nodes <= nodes
             formula = final_refit(candidate.terms, table, target, choice.metric)
@@ -349,8 +349,8 @@ def test_the_final_comparison_uses_new_splits(quick):
     for seed in range(6):
         table = pd.DataFrame(rng.uniform(1, 2, (40, 6)), columns=list("uvwxyz"))
         target = rng.normal(size=40)
-        choice = search_formula(SearchData(table, target, False), settings, seed, lambda _: None)
-        judged = final_choice([choice], SearchData(table, target, False), settings, seed)
+        choice = search_formula(FeatureRows(table, target, False), settings, seed, lambda _: None)
+        judged = final_choice([choice], FeatureRows(table, target, False), settings, seed)
         assert judged.chosen.terms == choice.chosen.terms
         gains.append(judged.chosen.loss / choice.chosen.loss)
     assert np.mean(gains) > 1.02
@@ -361,7 +361,7 @@ def test_the_best_of_several_searches_wins(quick):
     table = pd.DataFrame(rng.uniform(1, 2, (60, 4)), columns=list("wxyz"))
     target = (3 * table["x"] * table["y"] + 0.05 * rng.normal(size=60)).to_numpy()
     settings = replace(quick, searches=2, finalists_per_search=2)
-    data, lines = SearchData(table, target, False), []
+    data, lines = FeatureRows(table, target, False), []
     chosen = choose_formula(data, settings, 0, lines.append)
     again = choose_formula(data, settings, 0, lambda _: None)
     assert chosen.chosen == again.chosen

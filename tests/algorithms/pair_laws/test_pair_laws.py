@@ -51,7 +51,7 @@ def test_the_description_holds_the_law_and_is_json(xtb_task, fitted, quick_pair_
     assert described["hosts"] == ["MoS2"]
     assert described["complexity"] <= quick_pair_laws.max_nodes
     # The law can be put together again from the description, and predicts the same.
-    law = PairLaw.from_plain(described["constants"])
+    law = PairLaw.from_json(described["constants"])
     inputs, _ = xtb_task.get_train_and_val_data(1)
     np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
 

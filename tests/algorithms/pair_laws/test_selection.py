@@ -17,7 +17,7 @@ from matbench_segvae.defects import (
     PairKind,
     Planes,
     count_pairs,
-    same_defects,
+    numbers_by_defects,
     vacancies,
 )
 from matbench_segvae.expressions import parse
@@ -43,8 +43,8 @@ def sulfur_pairs(n):
 
 def test_kinds_of_the_same_two_defects_share_a_number():
     mixed = PairKind("V_Mo", "V_S")
-    assert same_defects((mixed, *KINDS)) == (0, 1, 1)
-    assert same_defects((PairKind("V_Mo", "V_Mo"), mixed)) == (0, 1)
+    assert numbers_by_defects((mixed, *KINDS)) == (0, 1, 1)
+    assert numbers_by_defects((PairKind("V_Mo", "V_Mo"), mixed)) == (0, 1)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
-from matbench_segvae.algorithms.pair_laws.three_body import supported_terms
+from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.cli.law import _print_law
 from matbench_segvae.defects import (
@@ -122,7 +122,7 @@ def test_the_law_that_is_found_has_the_term_and_survives_json(triples, quick_pai
     assert law.many_body[THREE_BODY, "V_Mo"] == pytest.approx(FACTOR, rel=0.2)
     assert law.complexity == chosen.complexity <= quick.max_nodes
     assert chosen.fit.mae < np.abs(energies - np.median(energies)).mean() / 5
-    again = PairLaw.from_plain(json.loads(json.dumps(law.plain())))
+    again = PairLaw.from_json(json.loads(json.dumps(law.as_json())))
     np.testing.assert_allclose(again.predict(triples), law.predict(triples), rtol=1e-12)
     mae = np.abs(law.predict(triples) - energies).mean()
     assert mae == pytest.approx(chosen.fit.mae)
@@ -190,8 +190,8 @@ def test_a_further_term_is_in_predictions_texts_and_files(four_body, law):
     assert law.lines()[2:4] == ["Q[V_Mo] = 0.25/(r1*r2*r3)", "Q[V_S] = 0.5/(r1*r2*r3)"]
     assert law.latex().endswith(r"Q_{\mathrm{V\_S}}(r_1, r_2, r_3) = \frac{0.5}{r_1 r_2 r_3}")
     assert law.complexity == replace(law, many_body={}).complexity + 5 + 2 * 7
-    assert law.plain()["four_body_eVA3"] == {"V_Mo": 0.25, "V_S": 0.5}
-    assert PairLaw.from_plain(json.loads(json.dumps(law.plain()))) == law
+    assert law.as_json()["four_body_eVA3"] == {"V_Mo": 0.25, "V_S": 0.5}
+    assert PairLaw.from_json(json.loads(json.dumps(law.as_json()))) == law
     table = count_pairs([cell([0, 40], 6)])
     known = replace(law, many_body={(THREE_BODY, "V_Mo"): 1.5})
     extra = (10 * 0.25 + 10 * 0.5) / 2
@@ -216,4 +216,4 @@ def test_a_further_term_is_stored_with_intervals_and_shown(four_body, law, capsy
 
 def test_a_law_with_a_term_that_is_not_known_is_not_read_without_it(law):
     with pytest.raises(ValueError, match=r"four_body_eVA3.*three_body_eVA2"):
-        PairLaw.from_plain(law.plain() | {"four_body_eVA3": {"V_Mo": 0.25}})
+        PairLaw.from_json(law.as_json() | {"four_body_eVA3": {"V_Mo": 0.25}})
