@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 
@@ -10,6 +11,17 @@ class UserError(ValueError):
 
     The command line prints the message as a single line and exits with code 2.
     """
+
+
+def one_line(text: str) -> str:
+    """Text of unknown origin as one line that is safe to print on a terminal.
+
+    Line breaks and tabs become single spaces, control characters their escapes.
+    """
+    line = re.sub(r"\s*[^\S ]\s*", " ", text.strip())
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line
+    )
 
 
 def missing_extra(user: str, packages: Sequence[str], extra: str) -> UserError:

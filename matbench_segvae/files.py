@@ -86,7 +86,7 @@ def read_json(path: Path) -> dict[str, Any]:
         loaded = json.loads(content.decode("utf-8"))
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"'{path}' is damaged: {error}") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"'{path}' is not JSON: {error}") from error
     if not isinstance(loaded, dict):
         raise ValueError(f"'{path}' holds no JSON object")

@@ -19,6 +19,10 @@ _EXTRAS = {
 }
 
 
+class AlgorithmLoadError(UserError):
+    """An algorithm that is registered but cannot be loaded, in one line."""
+
+
 def _entry_points() -> dict[str, EntryPoint]:
     return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
 
@@ -32,8 +36,9 @@ def algorithm_class(name: str) -> type[Algorithm]:
     """Import the class behind an algorithm's name.
 
     Raises:
-        UserError: If there is no such algorithm, it cannot be loaded, or the extra that it
-            needs is not installed.
+        UserError: If there is no such algorithm.
+        AlgorithmLoadError: If it cannot be loaded, or the extra that it needs is not
+            installed.
     """
     found = _entry_points()
     if name not in found:
@@ -48,10 +53,12 @@ def algorithm_class(name: str) -> type[Algorithm]:
         package = (error.name or "").split(".")[0]
         ours = package == "matbench_segvae"
         if isinstance(error, ModuleNotFoundError) and name in _EXTRAS and not ours:
-            raise missing_extra(name, [package], _EXTRAS[name]) from error
-        raise UserError(f"algorithm '{name}' cannot be imported: {error}") from error
-    except Exception as error:  # code of somebody else, which can raise anything
-        raise UserError(
+            missing = missing_extra(name, [package], _EXTRAS[name])
+            raise AlgorithmLoadError(str(missing)) from error
+        raise AlgorithmLoadError(f"algorithm '{name}' cannot be imported: {error}") from error
+    # Code of somebody else, which can raise anything, and even exit.
+    except (Exception, SystemExit) as error:
+        raise AlgorithmLoadError(
             f"algorithm '{name}' cannot be loaded from {found[name].value}: "
             f"{type(error).__name__}: {error}"
         ) from error

@@ -20,7 +20,7 @@ from matbench_segvae.cli.fit import fit_command, predict_command
 from matbench_segvae.cli.law import law_app
 from matbench_segvae.cli.run import run_command
 from matbench_segvae.cli.submission import submission_app
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, one_line
 
 # The base class of typer's own errors; typer ships its own click since 0.2x, so it is
 # looked up rather than imported.
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(message: str) -> int:
-    print("error: " + " ".join(message.split()), file=sys.stderr)
+    print(f"error: {one_line(message)}", file=sys.stderr)
     return USER_ERROR
 
 

@@ -71,6 +71,7 @@ class Operator:
             a factor ``k`` cannot be taken out of the argument.
 
     Raises:
+        TypeError: If it has no kernel.
         ValueError: If the arity is neither 1 nor 2.
     """
 
@@ -91,6 +92,8 @@ class Operator:
     factor_out: Callable[[float], float | None] | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.kernel, Kernel):
+            raise TypeError(f"operator '{self.name}' needs a Kernel, not {self.kernel!r}")
         if self.arity not in (1, 2):
             raise ValueError(f"operator '{self.name}' has arity {self.arity}: 1 or 2 are possible")
 

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matbench_segvae.benchmark.published import PublishedScore
+from matbench_segvae.errors import one_line
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
 from matbench_segvae.reporting.seeds import read_seeds, spread_of
 from matbench_segvae.reporting.submission.write import Submission
@@ -280,9 +281,10 @@ class ConsoleObserver:
         self._print(f"warning: {line}", style="yellow")
 
     def _print(self, line: str, style: str = "") -> None:
-        self._console.print(Text(line, style=style), soft_wrap=True)
+        self._console.print(Text(one_line(line), style=style), soft_wrap=True)
 
     def _line(self, text: str) -> Text:
         # One line on any width, so that the moving line stays one line.
+        text = one_line(text)
         room = max(10, self._console.width - 4)
         return Text(text if len(text) <= room else f"{text[: room - 1]}…")

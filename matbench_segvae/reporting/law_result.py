@@ -125,7 +125,7 @@ def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
             predictions=score.predictions,
             saved=SavedLaw.from_description(score.params),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
             f"'{path}', {score.task} fold {score.fold}, is a result of '{score.algorithm}' and "
             f"has no law of segvae that can be used ({error}): {_WANTED}"

@@ -21,6 +21,10 @@ from matbench_segvae.types import Floats, Report
 _STDS = "standard deviations"
 
 
+class OutputError(UserError):
+    """What an algorithm returned for one fold cannot be used."""
+
+
 def run_fold(
     task: Any,  # noqa: ANN401 - matbench is not typed
     algorithm_name: str,
@@ -41,9 +45,9 @@ def run_fold(
         Predictions, scores and circumstances. The task itself is left unrecorded.
 
     Raises:
-        UserError: If the algorithm is unknown, cannot read the task's inputs, or returns
-            predictions or standard deviations of a wrong shape or that are not finite, or
-            negative standard deviations.
+        UserError: If the algorithm is unknown or cannot read the task's inputs.
+        OutputError: If it returns predictions or standard deviations of a wrong shape or that
+            are not finite, or negative standard deviations.
     """
     # Not at the top of the module: making the task has already checked that matbench is
     # installed, with a message to the user if it is not.
@@ -123,15 +127,15 @@ def _stds(algorithm: Algorithm, test_inputs: pd.Series, context: FoldContext) ->
 
 
 def _check(values: Floats, expected: int, what: str, algorithm: str, context: FoldContext) -> None:
-    """Raise UserError unless the values are finite and as many as the test set has samples."""
+    """Refuse values that are not finite or not as many as the test set has samples."""
     returned = f"algorithm '{algorithm}' returned"
     where = f"on {context.task} fold {context.fold}"
     if values.shape != (expected,):
-        raise UserError(
+        raise OutputError(
             f"{returned} {what} of shape {values.shape} {where}: it has to be ({expected},)"
         )
     bad = int(np.count_nonzero(~np.isfinite(values)))
     if bad:
-        raise UserError(f"{returned} {bad} {what} that are not finite {where}")
+        raise OutputError(f"{returned} {bad} {what} that are not finite {where}")
     if what == _STDS and (values < 0).any():
-        raise UserError(f"{returned} {int((values < 0).sum())} {what} below 0 {where}")
+        raise OutputError(f"{returned} {int((values < 0).sum())} {what} below 0 {where}")

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from matbench_segvae.algorithms.registry import algorithm_class
+from matbench_segvae.algorithms.registry import AlgorithmLoadError, algorithm_class
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
-from matbench_segvae.errors import UserError
-from matbench_segvae.running.fold import run_fold
+from matbench_segvae.errors import UserError, one_line
+from matbench_segvae.running.fold import OutputError, run_fold
 from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore
+
+_LONGEST = 300  # characters of a message of somebody else's exception; the rest is in a file
 
 
 @dataclass(frozen=True)
@@ -150,15 +152,18 @@ def run(
     problems: list[Problem] = []
     with quiet_matbench():
         made = prepare_tasks(tasks, options.folds)
-        for name in algorithms:
-            algorithm_class(name)
+        broken = _broken(algorithms)
         stores = _stores(made, algorithms, Path(out))
         plan = _plan(made, stores, options)
         for line in plan.warnings:
             observer.warning(line)
         for task in made.values():
             load_task(task)
-        for (task_name, _), store in stores.items():
+        for (task_name, name), store in stores.items():
+            if name in broken:
+                problems.append(Problem(task_name, name, broken[name]))
+                observer.warning(*problem_lines(problems[-1:]))
+                continue
             for outcome in _run_folds(made[task_name], store, plan, observer):
                 if isinstance(outcome, FoldResult):
                     results.append(outcome)
@@ -208,6 +213,21 @@ def problem_lines(problems: Iterable[Problem]) -> list[str]:
         hint = f" ({members[0].hint})" if members[0].hint else ""
         lines.append(f"{algorithm} on {task}{number if folds else ''}: {message}{hint}")
     return lines
+
+
+def _broken(algorithms: Sequence[str]) -> dict[str, str]:
+    """Why algorithms cannot be loaded, by name; empty if all can.
+
+    Raises:
+        UserError: If one does not exist.
+    """
+    broken = {}
+    for name in algorithms:
+        try:
+            algorithm_class(name)
+        except AlgorithmLoadError as error:
+            broken[name] = one_line(str(error))
+    return broken
 
 
 def _stores(
@@ -266,8 +286,8 @@ def _run_folds(
 ) -> Iterator[FoldResult | Problem]:
     """Every fold's result in order, or the problem in place of it.
 
-    A `UserError` holds for all folds of a task and is the last outcome; any other exception
-    is the failure of one fold.
+    A `UserError` holds for all folds of a task and is the last outcome; predictions that
+    cannot be used, and any other exception, are the failure of one fold.
     """
     name = str(task.dataset_name)
     for fold in plan.folds[name]:
@@ -280,20 +300,29 @@ def _run_folds(
         try:
             result = run_fold(task, store.algorithm, fold, plan.seed, observer.progress)
             store.save(result)
+        except KeyboardInterrupt:
+            raise
+        except OutputError as error:
+            yield Problem(name, store.algorithm, one_line(str(error)), fold)
+            continue
         except UserError as error:
-            yield Problem(name, store.algorithm, str(error))
+            yield Problem(name, store.algorithm, one_line(str(error)))
             return
-        # Algorithms of other packages may raise anything.
-        except Exception as error:
+        # Algorithms of other packages may raise anything, and even exit.
+        except BaseException as error:
             yield _failure(store, name, fold, error)
             continue
         observer.finished(result, resumed=False)
         yield result
 
 
-def _failure(store: FoldStore, task: str, fold: int, error: Exception) -> Problem:
+def _failure(store: FoldStore, task: str, fold: int, error: BaseException) -> Problem:
     """The failure of one fold; its traceback is kept in a file."""
-    message = " ".join(f"{type(error).__name__}: {error}".split()).removesuffix(":")
+    try:
+        text = one_line(str(error))[:_LONGEST]
+    except Exception:
+        text = "its message cannot be read"
+    message = f"{type(error).__name__}: {text}".removesuffix(": ")
     try:
         hint = f"traceback in {store.save_error(task, fold, error)}"
     except UserError as unwritten:

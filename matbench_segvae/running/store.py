@@ -79,7 +79,11 @@ class FoldResult:
                 or not all(isinstance(v, float) for v in result.stds.values())
             ):
                 raise ValueError("standard deviations are not one number for each prediction")
-            _ = result.score, dict(result.params)
+            texts = (result.benchmark, result.task, result.algorithm, result.unit)
+            if not all(isinstance(text, str) for text in texts):
+                raise ValueError("names and unit are not all texts")
+            if not isinstance(result.params, dict) or not isinstance(result.score, float):
+                raise ValueError("its score is no number or its parameters are no object")
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a complete fold result: {error}") from error
         return result
@@ -150,14 +154,16 @@ class FoldStore:
         self.error_path(result.task, result.fold).unlink(missing_ok=True)
         return target
 
-    def save_error(self, task: str, fold: int, error: Exception) -> Path:
+    def save_error(self, task: str, fold: int, error: BaseException) -> Path:
         """Write the traceback of a fold that failed.
 
         Raises:
             UserError: If the folder cannot be written to.
         """
         text = "".join(traceback.format_exception(error))
-        return _write(self.error_path(task, fold), text)
+        # A message can hold what no encoding has, such as half of a surrogate pair.
+        readable = text.encode("utf-8", "backslashreplace").decode("utf-8")
+        return _write(self.error_path(task, fold), readable)
 
     def load(self, task: str, fold: int) -> FoldResult | None:
         """Read a finished fold.
@@ -188,7 +194,7 @@ class FoldStore:
             return FoldResult.from_dict(json.loads(path.read_text(encoding="utf-8")))
         except OSError as error:
             raise BrokenFoldFile(f"{path.name} cannot be read: {error.strerror}") from error
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BrokenFoldFile(f"{path.name} is broken: {error}") from error
 
 

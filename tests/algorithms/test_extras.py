@@ -62,15 +62,20 @@ def test_a_light_installation_runs_what_it_has(
     assert [path.name for path in tmp_path.iterdir()] == ["defects2d_v0.1_dummy"]
 
 
-def test_an_algorithm_that_cannot_be_loaded_is_one_line(capsys, tmp_path, monkeypatch):
+def test_an_algorithm_that_cannot_be_loaded_is_one_line_and_the_others_run(
+    capsys, tmp_path, monkeypatch
+):
     class Point:
         value = "their_package:Broken"
 
         def load(self):
             raise AttributeError("no such class")
 
-    monkeypatch.setattr(registry, "_entry_points", lambda: {"broken": Point()})
-    assert main(["run", "--algorithm", "broken", "--out", str(tmp_path)]) == 2
+    points = registry._entry_points()
+    monkeypatch.setattr(registry, "_entry_points", lambda: points | {"broken": Point()})
+    arguments = ["run", "--algorithm", "broken", "--algorithm", "dummy", "--out", str(tmp_path)]
+    assert main(arguments) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["defects2d_v0.1_dummy"]
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
     assert (

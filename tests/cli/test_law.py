@@ -280,6 +280,26 @@ def test_the_order_of_keys_in_a_file_does_not_matter(result):
     assert tuple(map(str, again.kinds.pair_kinds)) == KINDS
 
 
+@pytest.mark.parametrize(
+    ("damage", "words"),
+    [
+        (lambda law: law["constants"]["three_body_eVA2"].update(V_Q=1.0), "without its kind.*V_Q"),
+        (lambda law: law["constants"]["pair_scales_eV"].update({"V_S-V_Q": 1.0}), "V_S-V_Q"),
+        (lambda law: law["constants"].update(pair_scales_eV=True), "not describe a pair law"),
+        (
+            lambda law: law["resampled"][0]["pair_formulas"].update({"V_Mo-V_S": "exp(-2.5*r)/r"}),
+            "refits are of other kinds or formulas",
+        ),
+        (lambda law: law.pop("hosts"), "lacks 'hosts'"),
+    ],
+)
+def test_a_law_with_numbers_that_belong_to_nothing_is_refused(result, damage, words):
+    content = json.loads(json.dumps(result.params))
+    damage(content)
+    with pytest.raises(ValueError, match=words):
+        SavedLaw.from_description(content)
+
+
 def test_energies_that_the_data_do_not_determine_are_reported(result):
     saved = SavedLaw.from_description(result.params)
     assert saved.determines_defect_energies

@@ -237,14 +237,57 @@ def test_a_problem_that_recurs_is_one_line():
     ]
 
 
-@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
-def test_what_ends_a_program_ends_a_run(third_party, tmp_path, monkeypatch, kind):
-    def leave(self, inputs):
-        raise kind
+def failing(monkeypatch, error):
+    def fail(self, inputs):
+        raise error
 
-    monkeypatch.setattr(Counting, "predict", leave)
-    with pytest.raises(kind):
+    monkeypatch.setattr(Counting, "predict", fail)
+
+
+def test_an_interrupt_by_the_user_ends_a_run(third_party, tmp_path, monkeypatch):
+    failing(monkeypatch, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
         run([TASK], ["counting", "dummy"], out=tmp_path)
+
+
+class Unreadable(Exception):
+    def __str__(self):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (SystemExit(0), "SystemExit: 0"),
+        (GeneratorExit(), "GeneratorExit"),
+        (Unreadable(), "Unreadable: its message cannot be read"),
+        (ValueError("\udc80 bad\n\x1b[31m"), r"ValueError: \udc80 bad \x1b[31m"),
+        (ValueError("x" * 5000), f"ValueError: {'x' * 300}"),
+    ],
+)
+def test_whatever_an_algorithm_raises_the_others_are_run(
+    third_party, tmp_path, monkeypatch, error, message
+):
+    failing(monkeypatch, error)
+    report = run([TASK], ["counting", "dummy"], RunOptions([0, 1]), tmp_path)
+    assert [result.algorithm for result in report.results] == ["dummy", "dummy"]
+    assert [problem.message for problem in report.problems] == [message, message]
+    assert FoldStore(tmp_path, BENCHMARK, "counting").error_path(TASK, 0).stat().st_size
+
+
+def test_predictions_that_cannot_be_used_cost_one_fold(third_party, tmp_path, monkeypatch):
+    real = Counting.predict
+
+    def predict(self, inputs):
+        values = real(self, inputs)
+        return values * float("nan") if len(Counting.fitted) == 2 else values
+
+    monkeypatch.setattr(Counting, "predict", predict)
+    report = run([TASK], ["counting"], out=tmp_path)
+    assert [result.fold for result in report.results] == [0, 2, 3, 4]
+    (problem,) = report.problems
+    assert problem.fold == 1
+    assert "not finite" in problem.message
 
 
 def test_predictions_of_a_wrong_shape_are_refused(third_party, tmp_path):

@@ -96,17 +96,20 @@ class SavedLaw:
             ranges = described["distances_A"].items()
             saved = cls(
                 law=law,
-                resampled=tuple(PairLaw.from_json(content) for content in described["resampled"]),
+                resampled=tuple(
+                    _in_order(PairLaw.from_json(content), hosts)
+                    for content in described["resampled"]
+                ),
                 ranges={PairKind.parse(k): (float(d[0]), float(d[1])) for k, d in ranges},
                 hosts=hosts,
                 validation_mae=float(described["validation_mae"]),
             )
         except (KeyError, IndexError) as error:
             raise ValueError(f"it lacks {error}") from error
-        except (TypeError, AttributeError) as error:
+        except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"it does not describe a pair law: {error}") from error
-        if any(_kinds(other) != _kinds(law) for other in saved.resampled):
-            raise ValueError("its refits are of other kinds of defects or pairs")
+        if any(_parts(other) != _parts(law) for other in saved.resampled):
+            raise ValueError("its refits are of other kinds or formulas")
         if set(saved.ranges) != set(law.pair_formulas):
             raise ValueError("its fitted ranges are of other kinds of pairs than its formulas")
         return saved
@@ -226,7 +229,16 @@ def interval(values: Sequence[float]) -> list[float]:
 
 
 def _in_order(law: PairLaw, hosts: Sequence[str]) -> PairLaw:
-    """The law with its kinds in the order of pair counts, which JSON files need not keep."""
+    """The law with its kinds in the order of pair counts, which JSON files need not keep.
+
+    Raises:
+        ValueError: If factors or terms are of other kinds than formulas and defects are.
+    """
+    others = law.pair_scales.keys() ^ law.pair_formulas.keys()
+    strange = {kind for _, kind in law.many_body} - law.defect_energies.keys()
+    if others or strange:
+        names = sorted(map(str, others | strange))
+        raise ValueError(f"it has a number without its kind, or the reverse: {', '.join(names)}")
     defects = ordered_defect_kinds(law.defect_energies, hosts)
     pairs = ordered_pair_kinds(law.pair_formulas, defects)
     columns = term_columns(MANY_BODY_TERMS.values(), defects)
@@ -238,9 +250,10 @@ def _in_order(law: PairLaw, hosts: Sequence[str]) -> PairLaw:
     )
 
 
-def _kinds(law: PairLaw) -> tuple[frozenset[object], ...]:
-    numbers = (law.defect_energies, law.pair_scales, law.pair_formulas, law.many_body)
-    return tuple(frozenset(kinds) for kinds in numbers)
+def _parts(law: PairLaw) -> tuple[object, ...]:
+    """The law without its numbers."""
+    formulas = {kind: formula.tokens for kind, formula in law.pair_formulas.items()}
+    return law.defect_energies.keys(), formulas, law.many_body.keys()
 
 
 def _composition(pairs: PairCounts) -> str:
