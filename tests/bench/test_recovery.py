@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from matbench_segvae.bench import NGUYEN, attempt, rounded
 from matbench_segvae.bench import recovery as suite
 from matbench_segvae.bench.ablation import VARIANTS, variant
-from matbench_segvae.bench.recovery import EstimatorFinder, RecoverySettings
+from matbench_segvae.bench.nguyen import NGUYEN
+from matbench_segvae.bench.recovery import EstimatorFinder, RecoverySettings, attempt, rounded
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Grammar, canonical, parse
 from matbench_segvae.segvae.settings import NetworkSettings
