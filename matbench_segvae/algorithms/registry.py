@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 
 from matbench_segvae.algorithms.protocol import Algorithm
-from matbench_segvae.errors import UserError, missing_extra
+from matbench_segvae.errors import UserError, missing_extra, one_line
 
 ENTRY_POINT_GROUP = "matbench_segvae.algorithms"
 
@@ -63,6 +64,21 @@ def algorithm_class(name: str) -> type[Algorithm]:
             f"{type(error).__name__}: {error}"
         ) from error
     return loaded
+
+
+def load_failures(names: Iterable[str]) -> dict[str, str]:
+    """Why algorithms cannot be loaded, in one line by name; empty if all can.
+
+    Raises:
+        UserError: If one does not exist.
+    """
+    failures = {}
+    for name in names:
+        try:
+            algorithm_class(name)
+        except AlgorithmLoadError as error:
+            failures[name] = one_line(str(error))
+    return failures
 
 
 def create_algorithm(name: str) -> Algorithm:

@@ -99,16 +99,12 @@ def run_command(
 
 def _default_algorithms() -> list[str]:
     """The default algorithms whose packages are installed; a warning names the others."""
-    from matbench_segvae.algorithms.registry import algorithm_class
+    from matbench_segvae.algorithms.registry import load_failures
 
-    names = []
-    for name in DEFAULT_ALGORITHMS:
-        try:
-            algorithm_class(name)
-            names.append(name)
-        except UserError as error:
-            print(f"warning: left out: {error}", file=sys.stderr)
-    return names
+    failures = load_failures(DEFAULT_ALGORITHMS)
+    for message in failures.values():
+        print(f"warning: left out: {message}", file=sys.stderr)
+    return [name for name in DEFAULT_ALGORITHMS if name not in failures]
 
 
 def _distinct(names: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from matbench_segvae.algorithms.registry import AlgorithmLoadError, algorithm_class
+from matbench_segvae.algorithms.registry import load_failures
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError, one_line
 from matbench_segvae.running.fold import OutputError, run_fold
@@ -152,7 +152,7 @@ def run(
     problems: list[Problem] = []
     with quiet_matbench():
         made = prepare_tasks(tasks, options.folds)
-        broken = _broken(algorithms)
+        broken = load_failures(algorithms)
         stores = _stores(made, algorithms, Path(out))
         plan = _plan(made, stores, options)
         for line in plan.warnings:
@@ -213,21 +213,6 @@ def problem_lines(problems: Iterable[Problem]) -> list[str]:
         hint = f" ({members[0].hint})" if members[0].hint else ""
         lines.append(f"{algorithm} on {task}{number if folds else ''}: {message}{hint}")
     return lines
-
-
-def _broken(algorithms: Sequence[str]) -> dict[str, str]:
-    """Why algorithms cannot be loaded, by name; empty if all can.
-
-    Raises:
-        UserError: If one does not exist.
-    """
-    broken = {}
-    for name in algorithms:
-        try:
-            algorithm_class(name)
-        except AlgorithmLoadError as error:
-            broken[name] = one_line(str(error))
-    return broken
 
 
 def _stores(
