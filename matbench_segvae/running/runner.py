@@ -295,6 +295,9 @@ def _run_folds(
             return
         # Algorithms of other packages may raise anything, and even exit.
         except BaseException as error:
+            # Lightning answers an interrupt by the user with an exit.
+            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
+                raise KeyboardInterrupt from error
             yield _failure(store, name, fold, error)
             continue
         observer.finished(result, resumed=False)

@@ -1,6 +1,7 @@
 """Runs: resuming, refusing, and what is kept of a fold."""
 
 import json
+import sys
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
@@ -246,6 +247,18 @@ def failing(monkeypatch, error):
 
 def test_an_interrupt_by_the_user_ends_a_run(third_party, tmp_path, monkeypatch):
     failing(monkeypatch, KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run([TASK], ["counting", "dummy"], out=tmp_path)
+
+
+def test_an_interrupt_that_lightning_made_an_exit_ends_a_run(third_party, tmp_path, monkeypatch):
+    def interrupted(self, inputs):
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt:
+            sys.exit(1)
+
+    monkeypatch.setattr(Counting, "predict", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run([TASK], ["counting", "dummy"], out=tmp_path)
 
