@@ -15,6 +15,7 @@ import pandas as pd
 from matbench_segvae.benchmark.datasets import read_pickle_verified
 from matbench_segvae.benchmark.reconstruct import REPEATS, Sites, match_rows
 from matbench_segvae.benchmark.xtb_file import read_xtb_file
+from matbench_segvae.benchmark.xtb_recipes import RECIPES
 from matbench_segvae.defects import HOSTS, Supercell, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 
@@ -98,17 +99,37 @@ def transfer_samples() -> pd.DataFrame:
     return pd.concat([single_vacancy_samples(), v2_samples(), x2_samples(), v3_samples()])
 
 
-def xtb_samples() -> pd.DataFrame:
-    """Read the embedded data set: X1, V1, X2, V2 and V3 in 4 x 4 MoS2 by GFN1-xTB.
+def xtb_mos2_samples() -> pd.DataFrame:
+    """Read the embedded data set of MoS2: X1, V1, X2, V2 and V3 in 4 x 4 cells by GFN1-xTB.
 
     Returns:
-        As :func:`v3_samples`, indexed by family and removed sites.
+        As :func:`v3_samples`, indexed by family and sites.
     """
-    dataset = read_xtb_file()
+    return _xtb_samples("xtb-mos2")
+
+
+def xtb_hbn_samples() -> pd.DataFrame:
+    """Read the embedded data set of h-BN: up to three of C_B, V_B, C_N, V_N by GFN1-xTB.
+
+    Returns:
+        As :func:`v3_samples`, indexed by family and sites.
+    """
+    return _xtb_samples("xtb-hbn")
+
+
+def _xtb_samples(name: str) -> pd.DataFrame:
+    recipe = RECIPES[name]
+    dataset = read_xtb_file(recipe.file)
     n = int(dataset.settings["repeats"])
+    cell = Supercell(recipe.host, n, n)
+    structures = [
+        defective_structure(cell, recipe.defects(entry.kind, entry.sites, n))
+        for entry in dataset.entries
+    ]
     names = [f"{e.kind}_{'-'.join(map(str, e.sites))}" for e in dataset.entries]
-    energies = pd.Series([e.formation_energy_per_site for e in dataset.entries], index=names)
-    return _samples([entry.sites for entry in dataset.entries], energies, n)
+    energies = [entry.formation_energy_per_site for entry in dataset.entries]
+    index = pd.Index(names, name="source_id")
+    return pd.DataFrame({INPUT: structures, TARGET: np.array(energies)}, index=index)
 
 
 def _only_id(index: pd.Index, fragment: str) -> str:
@@ -119,9 +140,9 @@ def _only_id(index: pd.Index, fragment: str) -> str:
     return found[0]
 
 
-def _samples(rows: Sequence[Sites], energies: pd.Series, n: int = REPEATS) -> pd.DataFrame:
-    """A data frame of structures and their energies."""
-    cell = Supercell(HOSTS["MoS2"], n, n)
+def _samples(rows: Sequence[Sites], energies: pd.Series) -> pd.DataFrame:
+    """A data frame of cells of MoS2 without the atoms of some sites, and their energies."""
+    cell = Supercell(HOSTS["MoS2"], REPEATS, REPEATS)
     structures = [defective_structure(cell, vacancies(cell, sites)) for sites in rows]
     index = pd.Index([str(label) for label in energies.index], name="source_id")
     return pd.DataFrame({INPUT: structures, TARGET: energies.to_numpy(dtype=float)}, index=index)
@@ -133,7 +154,8 @@ SAMPLES: Mapping[str, Callable[[], pd.DataFrame]] = MappingProxyType(
         "defects2d_mos2_v2": v2_samples,
         "defects2d_mos2_x2": x2_samples,
         "defects2d_mos2_transfer": transfer_samples,
-        "defects2d_xtb_mos2": xtb_samples,
+        "defects2d_xtb_mos2": xtb_mos2_samples,
+        "defects2d_xtb_hbn": xtb_hbn_samples,
     }
 )
 """What makes the samples of a task, by its name."""

@@ -1,9 +1,8 @@
-"""Computing the embedded data set: every small vacancy cluster in MoS2 by GFN1-xTB.
+"""Computing the embedded data sets: small clusters of defects by GFN1-xTB.
 
-Supercells are unrelaxed, periodic in all directions with the host's own vacuum, and
-sampled at Γ. Formation energies are for sulfur-rich conditions, ``E(defective) -
-E(pristine) + sum of mu over the removed atoms``, with ``mu_S`` from the relaxed S8 crown
-and ``mu_Mo`` such that both potentials add up to the energy of pristine MoS2.
+Supercells are unrelaxed, periodic in all directions with the host's own vacuum, and sampled at
+Γ. What is computed, and which chemical potentials the formation energies are for, is in
+:mod:`~matbench_segvae.benchmark.xtb_recipes`.
 """
 
 from __future__ import annotations
@@ -15,88 +14,99 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.benchmark.xtb_file import XtbDataset, XtbEntry, read_xtb_file, write_xtb_file
-from matbench_segvae.benchmark.xtb_method import (
-    HOST,
-    Sites,
-    XtbSettings,
-    chemistry,
-    relaxed_s8,
-    single_point,
+from matbench_segvae.benchmark.xtb_file import (
+    XtbDataset,
+    XtbEntry,
+    XtbFailure,
+    read_xtb_file,
+    write_xtb_file,
 )
-from matbench_segvae.defects import Supercell, defect_orbits
+from matbench_segvae.benchmark.xtb_method import XtbSettings, chemistry, single_point
+from matbench_segvae.benchmark.xtb_recipes import RECIPES, Sites, XtbRecipe, formation_energy
+from matbench_segvae.defects import defective_structure
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 from matbench_segvae.types import Report
 
-FAMILIES: Mapping[str, tuple[int, int]] = {
-    "X1": (0, 1),
-    "V1": (1, 0),
-    "X2": (0, 2),
-    "V2": (1, 1),
-    "V3": (1, 2),
-}
-"""How many Mo and S atoms each family of the 2DMD data set lacks."""
 
+def recipe_named(name: str) -> XtbRecipe:
+    """The recipe of an embedded data set.
 
-def configurations(settings: XtbSettings | None = None) -> list[tuple[str, Sites]]:
-    """Every inequivalent configuration in the order of the data set.
-
-    Args:
-        settings: Settings of the calculation, of which ``repeats`` matters.
-
-    Returns:
-        Pairs of family and removed sites.
+    Raises:
+        UserError: If there is none of that name.
     """
-    n = (settings or XtbSettings()).repeats
-    cell = Supercell(HOST, n, n)
-    return [
-        (family, sites)
-        for family, counts in FAMILIES.items()
-        for sites in defect_orbits(cell, {"V_Mo": counts[0], "V_S": counts[1]}).representatives
-    ]
+    if name not in RECIPES:
+        raise UserError(
+            f"unknown data set {name!r}: those that can be computed are {', '.join(RECIPES)}"
+        )
+    return RECIPES[name]
 
 
 def build(
+    recipe: XtbRecipe,
     out: Path,
     report: Report = lambda line: None,
     settings: XtbSettings | None = None,
 ) -> Path:
-    """Compute what is not yet finished of the data set, and write all of it into one file.
+    """Compute what is not yet finished of a data set, and write all of it into one file.
+
+    A configuration that does not converge is listed in the file with the reason.
 
     Args:
+        recipe: What to compute.
         out: Folder that keeps one file per finished configuration; made if missing.
             Files computed with other settings or versions are computed again.
         report: Takes one line of progress.
-        settings: Settings of the calculation.
+        settings: Settings of the calculation; those of the recipe by default.
 
     Returns:
-        The assembled file ``xtb_mos2.json.gz`` inside the folder.
+        The assembled file inside the folder, such as ``xtb_mos2.json.gz``.
 
     Raises:
         UserError: If the extra ``xtb`` is missing or the folder cannot be written.
-        RuntimeError: If a self-consistent cycle does not converge.
+        RuntimeError: If a calculation of the references does not converge.
     """
-    settings = settings or XtbSettings()
-    finished = _FinishedResults(out, _facts(settings), report)
+    settings = settings or recipe.settings
+    finished = _FinishedResults(out, _facts(recipe, settings), report)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        references = _references(finished, settings)
-        todo = configurations(settings)
-        entries = []
-        for number, (kind, sites) in enumerate(todo, start=1):
-            label = f"{number}/{len(todo)} "
-            found = finished.single_point(
-                f"{kind}_{'-'.join(map(str, sites))}", sites, settings, label
+        references = recipe.references(finished.get, settings)
+        entries: list[XtbEntry] = []
+        failures: list[XtbFailure] = []
+        todo = recipe.configurations(settings)
+        for number, (family, sites) in enumerate(todo, start=1):
+            found = finished.get(
+                f"{family}_{'-'.join(map(str, sites))}",
+                lambda family=family, sites=sites: _computed(recipe, settings, family, sites),  # type: ignore[misc]
+                f"{number}/{len(todo)} ",
             )
-            entries.append(_entry(kind, sites, found, references))
-        target = out / "xtb_mos2.json.gz"
-        write_xtb_file(XtbDataset(finished.facts, references, tuple(entries)), target)
+            if "failure" in found:
+                failures.append(XtbFailure(family, sites, found["failure"]))
+            else:
+                defects = recipe.defects(family, sites, settings.repeats)
+                formation = formation_energy(defects, found["energy"], references)
+                entries.append(_entry(family, sites, found, formation))
+        target = out / recipe.file.name
+        dataset = XtbDataset(finished.facts, references, tuple(entries), tuple(failures))
+        write_xtb_file(dataset, target)
     except OSError as error:
         raise UserError(
             f"cannot write to {out}: {error.strerror}; choose another folder"
         ) from error
     return target
+
+
+def _computed(
+    recipe: XtbRecipe, settings: XtbSettings, family: str, sites: Sites
+) -> dict[str, Any]:
+    """Energy and gap of a configuration, eV, or why there are none."""
+    defects = recipe.defects(family, sites, settings.repeats)
+    structure = defective_structure(recipe.supercell(settings), defects)
+    try:
+        energy, gap = single_point(structure, settings)
+    except RuntimeError as error:
+        return {"failure": str(error)}
+    return {"energy": energy, "gap": gap}
 
 
 @dataclass(frozen=True)
@@ -113,16 +123,6 @@ class _FinishedResults:
     facts: Mapping[str, Any]
     report: Report
 
-    def single_point(
-        self, name: str, sites: Sites, settings: XtbSettings, label: str = ""
-    ) -> dict[str, Any]:
-        """Energy and gap of a supercell, read or computed, eV."""
-
-        def compute() -> dict[str, Any]:
-            return dict(zip(("energy", "gap"), single_point(sites, settings), strict=True))
-
-        return self.get(name, compute, label)
-
     def get(
         self, name: str, compute: Callable[[], dict[str, Any]], label: str = ""
     ) -> dict[str, Any]:
@@ -136,78 +136,62 @@ class _FinishedResults:
             pass  # missing or incomplete: compute it again
         result = compute()
         write_text(path, json.dumps({"settings": self.facts, "result": result}))
-        self.report(f"{label}{name}: {result['energy']:.4f} eV")
+        outcome = f"{result['energy']:.4f} eV" if "energy" in result else result["failure"]
+        self.report(f"{label}{name}: {outcome}")
         return result
 
 
-def _facts(settings: XtbSettings) -> dict[str, Any]:
+def _facts(recipe: XtbRecipe, settings: XtbSettings) -> dict[str, Any]:
     """Settings, versions and method, in JSON's own types."""
     chemistry()
     return {
         **asdict(settings),
         "tblite": version("tblite"),
         "ase": version("ase"),
-        "host": json.loads(json.dumps(asdict(HOST))),
+        "host": recipe.host.as_json(),
         "k_points": "gamma",
         "periodic": [True, True, True],
         "relaxed": False,
-        "formation_energy": "E - E_pristine + sum of mu of the removed atoms, sulfur-rich",
+        "formation_energy": "E - E_pristine + sum of mu of the removed atoms - sum of mu of the "
+        f"placed atoms, {recipe.conditions}",
     }
 
 
-def _references(finished: _FinishedResults, settings: XtbSettings) -> dict[str, Any]:
-    """Compute S8 and the pristine cell, and the sulfur-rich chemical potentials, eV."""
-
-    def molecule() -> dict[str, Any]:
-        return dict(zip(("energy", "positions"), relaxed_s8(settings), strict=True))
-
-    s8 = finished.get("S8", molecule)
-    pristine = finished.single_point("pristine", (), settings)
-    mu_s = s8["energy"] / 8
-    return {
-        "pristine_energy": pristine["energy"],
-        "pristine_gap": pristine["gap"],
-        "s8_energy": s8["energy"],
-        "s8_positions": s8["positions"],
-        "mu_S": mu_s,
-        "mu_Mo": pristine["energy"] / settings.repeats**2 - 2 * mu_s,
-    }
-
-
-def _entry(
-    kind: str, sites: Sites, found: Mapping[str, Any], references: Mapping[str, Any]
-) -> XtbEntry:
-    """Turn a total energy into an entry."""
-    n_mo, n_s = FAMILIES[kind]
-    removed = n_mo * references["mu_Mo"] + n_s * references["mu_S"]
-    formation = round(found["energy"] - references["pristine_energy"] + removed, 8)
+def _entry(family: str, sites: Sites, found: Mapping[str, Any], formation: float) -> XtbEntry:
+    """A finished configuration with its formation energy, eV."""
     return XtbEntry(
-        kind=kind,
+        kind=family,
         sites=sites,
         energy=found["energy"],
         gap=found["gap"],
-        formation_energy=formation,
+        formation_energy=round(formation, 8),
         formation_energy_per_site=round(formation / len(sites), 8),
     )
 
 
-def recompute(index: int) -> float:
-    """Compute an entry of the committed file afresh with the settings saved in it.
+def recompute(name: str, index: int) -> float:
+    """Compute an entry of a committed file afresh with the settings saved in it.
 
     For maintainers and tests: it shows that the committed energies can be reproduced.
 
     Args:
+        name: Name of the data set, such as ``"xtb-mos2"``.
         index: Position of the entry in the file.
 
     Returns:
         Its total energy, eV.
 
     Raises:
-        UserError: If the extra ``xtb`` is missing or there is no such entry.
+        UserError: If the extra ``xtb`` is missing or there is no such data set or entry.
     """
-    dataset = read_xtb_file()
+    recipe = recipe_named(name)
+    dataset = read_xtb_file(recipe.file)
     if not 0 <= index < len(dataset.entries):
-        raise UserError(f"xTB entry {index} does not exist: give 0 to {len(dataset.entries) - 1}")
+        raise UserError(f"{name} has no entry {index}: give 0 to {len(dataset.entries) - 1}")
     names = XtbSettings.__dataclass_fields__
-    settings = XtbSettings(**{name: dataset.settings[name] for name in names})
-    return single_point(dataset.entries[index].sites, settings)[0]
+    settings = XtbSettings(**{field: dataset.settings[field] for field in names})
+    entry = dataset.entries[index]
+    found = _computed(recipe, settings, entry.kind, entry.sites)
+    if "failure" in found:
+        raise RuntimeError(found["failure"])
+    return float(found["energy"])

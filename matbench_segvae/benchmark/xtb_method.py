@@ -1,4 +1,4 @@
-"""Single calculations with GFN1-xTB: a supercell with vacancies, and the S8 molecule.
+"""Single calculations with GFN1-xTB: a supercell with defects, and the S8 and N2 molecules.
 
 The method is that of Grimme, Bannwarth and Shushkov, J. Chem. Theory Comput. 13, 1989
 (2017), doi 10.1021/acs.jctc.7b00118, as implemented in tblite and driven through ase.
@@ -11,15 +11,14 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pymatgen.core.structure import Structure
 
-from matbench_segvae.defects import HOSTS, Supercell
 from matbench_segvae.errors import UserError
+from matbench_segvae.types import Floats
 
-HOST = HOSTS["MoS2"]
 _HARTREE = 27.211386245988  # eV, CODATA 2018
 _GAP_DIGITS = 6  # of eV; those beyond are noise of the self-consistency
-_S8_STEPS = 300
-Sites = tuple[int, ...]
+_STEPS = 300
 
 
 @dataclass(frozen=True)
@@ -31,8 +30,8 @@ class XtbSettings:
         accuracy: tblite's numerical accuracy; smaller is tighter.
         electronic_temperature: Of the Fermi smearing, K; its entropy is in the energy.
         max_iterations: Of the self-consistent cycle; not converging is an error.
-        repeats: MoS2 cells along each in-plane axis.
-        fmax: Largest force left in the relaxed S8 molecule, eV/Å.
+        repeats: Unit cells along each in-plane axis.
+        fmax: Largest force left in a relaxed molecule, eV/Å.
     """
 
     method: str = "GFN1-xTB"
@@ -54,6 +53,7 @@ def chemistry() -> tuple[Any, Any]:
     """
     try:
         import ase
+        import ase.calculators.calculator
         from tblite.ase import TBLite
     except ImportError as error:
         raise UserError(
@@ -74,11 +74,14 @@ def _calculator(settings: XtbSettings) -> Any:  # noqa: ANN401
     )
 
 
-def single_point(removed: Sites, settings: XtbSettings | None = None) -> tuple[float, float]:
-    """Compute one supercell with vacancies.
+def single_point(structure: Structure, settings: XtbSettings) -> tuple[float, float]:
+    """Compute one supercell as it is, at Γ, periodic in all directions.
+
+    With an odd number of electrons one of them is unpaired, with an even number none. GFN1-xTB
+    has no exchange splitting, so that this settles the occupation and nothing else.
 
     Args:
-        removed: Site numbers to leave out; empty for the pristine cell.
+        structure: The supercell.
         settings: Settings of the calculation.
 
     Returns:
@@ -88,32 +91,35 @@ def single_point(removed: Sites, settings: XtbSettings | None = None) -> tuple[f
         UserError: If the extra ``xtb`` is missing.
         RuntimeError: If the self-consistent cycle does not converge.
     """
-    settings = settings or XtbSettings()
     ase, _ = chemistry()
-    cell = Supercell(HOST, settings.repeats, settings.repeats)
-    kept = np.setdiff1d(np.arange(cell.n_sites), removed)
-    elements = cell.elements
     atoms = ase.Atoms(
-        symbols=[elements[site] for site in kept],
-        scaled_positions=cell.coords[kept],
-        cell=cell.lattice.matrix,
+        symbols=[site.specie.symbol for site in structure],
+        scaled_positions=structure.frac_coords,
+        cell=structure.lattice.matrix,
         pbc=True,
     )
     atoms.calc = _calculator(settings)
-    energy = float(atoms.get_potential_energy())
+    try:
+        energy = float(atoms.get_potential_energy())
+    except ase.calculators.calculator.CalculationFailed as error:
+        raise RuntimeError(str(error)) from error
     return energy, _gap(atoms.calc)
 
 
 def _gap(calculator: Any) -> float:  # noqa: ANN401
-    """Read the HOMO-LUMO gap in eV of a finished closed-shell calculation."""
+    """Read the HOMO-LUMO gap in eV of a finished calculation.
+
+    The HOMO is the highest level with an electron in it, be it one or two.
+    """
     # ASE has no name for orbital energies, so they are read from tblite's own result.
     result = calculator._res
     levels = np.sort(result.get("orbital-energies")) * _HARTREE
-    pairs = round(float(np.sum(result.get("orbital-occupations"))) / 2)
-    return round(float(levels[pairs] - levels[pairs - 1]), _GAP_DIGITS)
+    electrons = round(float(np.sum(result.get("orbital-occupations"))))
+    occupied = (electrons + 1) // 2
+    return round(float(levels[occupied] - levels[occupied - 1]), _GAP_DIGITS)
 
 
-def relaxed_s8(settings: XtbSettings | None = None) -> tuple[float, list[list[float]]]:
+def relaxed_s8(settings: XtbSettings) -> tuple[float, list[list[float]]]:
     """Relax the crown-shaped S8 molecule.
 
     Args:
@@ -126,17 +132,25 @@ def relaxed_s8(settings: XtbSettings | None = None) -> tuple[float, list[list[fl
         UserError: If the extra ``xtb`` is missing.
         RuntimeError: If the relaxation does not get there.
     """
-    settings = settings or XtbSettings()
-    ase, _ = chemistry()
-    from ase.optimize import BFGS
-
     # Start from D4d with the measured radius and puckering of orthorhombic sulfur.
     angle = np.arange(8) * np.pi / 4
     height = 0.5 * (-1.0) ** np.arange(8)
-    atoms = ase.Atoms(
-        "S8", positions=np.stack([2.34 * np.cos(angle), 2.34 * np.sin(angle), height], axis=1)
-    )
+    start = np.stack([2.34 * np.cos(angle), 2.34 * np.sin(angle), height], axis=1)
+    return _relaxed("S8", start, settings)
+
+
+def relaxed_n2(settings: XtbSettings) -> tuple[float, list[list[float]]]:
+    """Relax the N2 molecule; see :func:`relaxed_s8`."""
+    return _relaxed("N2", np.array([[0.0, 0.0, 0.0], [0.0, 0.0, 1.1]]), settings)
+
+
+def _relaxed(formula: str, start: Floats, settings: XtbSettings) -> tuple[float, list[list[float]]]:
+    """Relax a molecule from Cartesian coordinates in Å."""
+    ase, _ = chemistry()
+    from ase.optimize import BFGS
+
+    atoms = ase.Atoms(formula, positions=start)
     atoms.calc = _calculator(settings)
-    if not BFGS(atoms, logfile=None).run(fmax=settings.fmax, steps=_S8_STEPS):
-        raise RuntimeError(f"the S8 molecule did not relax in {_S8_STEPS} steps")
+    if not BFGS(atoms, logfile=None).run(fmax=settings.fmax, steps=_STEPS):
+        raise RuntimeError(f"the {formula} molecule did not relax in {_STEPS} steps")
     return float(atoms.get_potential_energy()), np.round(atoms.positions, 6).tolist()

@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from matbench_segvae.cli.common import print_records
-from matbench_segvae.errors import UserError
 
 data_app = typer.Typer(help="The data sets behind the tasks.", rich_markup_mode=None)
 
@@ -64,14 +63,13 @@ def data_verify_command(names: _DataNames = None) -> None:
 
 @data_app.command("build")
 def data_build_command(
-    name: Annotated[str, typer.Argument(help="What to compute: xtb-mos2.")],
-    out: Annotated[Path, typer.Option(help="Folder of the results.", metavar="DIR")] = Path(
-        "xtb-mos2"
-    ),
+    name: Annotated[str, typer.Argument(help="What to compute: xtb-mos2 or xtb-hbn.")],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the results. Default: the name.", metavar="DIR"),
+    ] = None,
 ) -> None:
-    """Compute the embedded data set again; an interrupted computation is resumed."""
-    if name != "xtb-mos2":
-        raise UserError(f"unknown data set '{name}': only xtb-mos2 can be computed")
-    from matbench_segvae.benchmark.xtb import build
+    """Compute an embedded data set again; an interrupted computation is resumed."""
+    from matbench_segvae.benchmark.xtb import build, recipe_named
 
-    print(build(out, report=print))
+    print(build(recipe_named(name), out or Path(name), report=print))
