@@ -12,6 +12,44 @@ class UserError(ValueError):
     The command line prints the message as a single line and exits with code 2.
     """
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The message, a line for each mistake."""
+        return (str(self),)
+
+
+class UserErrors(UserError):
+    """Several mistakes that are reported together.
+
+    Args:
+        problems: A message for each, at least one.
+    """
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("; ".join(problems))
+        self._problems = tuple(problems)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """A line for each mistake."""
+        return self._problems
+
+
+def raise_all(problems: Sequence[str]) -> None:
+    """Raise one error for all problems, if there are any.
+
+    Raises:
+        UserError: If there is one.
+    """
+    if problems:
+        raise UserErrors(problems)
+
+
+def shortened(problems: Sequence[str], shown: int = 20) -> list[str]:
+    """The first problems of a kind, and a line that counts the others."""
+    rest = len(problems) - shown
+    return [*problems[:shown], *([f"… and {rest:,} more like the last one"] if rest > 0 else [])]
+
 
 def one_line(text: str) -> str:
     """Text of unknown origin as one line that is safe to print on a terminal.

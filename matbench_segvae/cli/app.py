@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those it was started with by default.
 
     Returns:
-        The exit status: 0, or 2 for bad input, after one line on stderr.
+        The exit status: 0, or 2 for bad input, after a line on stderr for each mistake.
     """
     if not sys.warnoptions:
         # Deprecations inside matminer, pymatgen and torch are no concern of the reader.
@@ -77,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         status = command.main(words, prog_name="matbench-segvae", standalone_mode=False)
     except UserError as error:
-        return _fail(str(error))
+        return _fail(*error.lines)
     except _UsageError as error:
         return _fail(error.format_message())  # type: ignore[attr-defined]
     except (KeyboardInterrupt, typer.Abort):
@@ -86,8 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return status if isinstance(status, int) else 0
 
 
-def _fail(message: str) -> int:
-    print(f"error: {one_line(message)}", file=sys.stderr)
+def _fail(*messages: str) -> int:
+    for message in messages:
+        print(f"error: {one_line(message)}", file=sys.stderr)
     return USER_ERROR
 
 
