@@ -98,6 +98,17 @@ DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
             "to three vacancies, at most one Mo and two S, from unrelaxed 4 x 4 MoS2 supercells "
             "(GFN1-xTB, Γ point, sulfur-rich chemical potentials from S8).",
         },
+        "defects2d_xtb_hbn": {
+            "level": "xtb",
+            "source": "embedded",
+            "reference": "Computed for this benchmark with GFN1-xTB: Grimme et al., J. Chem. "
+            "Theory Comput. 13, 1989 (2017), doi 10.1021/acs.jctc.7b00118",
+            "bibtex_refs": [_GRIMME],
+            "description": "Predict the formation energy per site of every inequivalent set of one "
+            "or two defects C_B, C_N, V_B, V_N, and of a sample of three, from unrelaxed 6 x 6 h-BN "
+            "supercells (GFN1-xTB, Γ point, nitrogen-rich chemical potentials, carbon from "
+            "graphene).",
+        },
     }
 )
 """Task name to description, reference, citations, data source and level of theory."""
