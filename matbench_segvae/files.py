@@ -1,4 +1,4 @@
-"""The cache folder, files written whole or not at all, and JSON that may be compressed."""
+"""The folders of the user, files written whole or not at all, and JSON that may be compressed."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from platformdirs import user_cache_dir
+from platformdirs import user_cache_dir, user_data_dir
 
 CACHE_VARIABLE = "MATBENCH_SEGVAE_CACHE"
 """Names the folder that is used instead of the user's cache folder."""
+
+
+TASKS_VARIABLE = "MATBENCH_SEGVAE_TASKS"
+"""Names the folder that is used instead of the user's data folder."""
 
 
 _GZIP_MAGIC = b"\x1f\x8b"  # the first bytes of every file in gzip's format
@@ -25,6 +29,12 @@ def cache_folder() -> Path:
     """Where downloads, networks and features are kept; the folder need not exist yet."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(user_cache_dir("matbench_segvae"))
+
+
+def tasks_folder() -> Path:
+    """Where the list of the user's own tasks is kept; the folder need not exist yet."""
+    chosen = os.environ.get(TASKS_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(user_data_dir("matbench_segvae"))
 
 
 @contextmanager
