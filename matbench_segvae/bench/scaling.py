@@ -10,12 +10,18 @@ import numpy as np
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.defects import HOSTS, DefectiveCell, PairCounts, count_pairs, vacancies
+from matbench_segvae.defects import (
+    HOSTS,
+    DefectiveCell,
+    PairCounts,
+    Supercell,
+    count_pairs,
+    vacancies,
+)
 from matbench_segvae.lightning_tools import isolated
 from matbench_segvae.types import Floats
 
-_HOST = "MoS2"
-_REPEATS = 8
+_CELL = Supercell(HOSTS["MoS2"], 8, 8)
 _REMOVED = {"Mo": 1, "S": 2}
 _NOISE = 0.005  # eV per site
 _DEFECT = 3.0  # eV
@@ -67,7 +73,7 @@ def measure_scaling(
 def _measured(n_structures: int, seed: int, settings: PairLawSettings) -> Scaling:
     rng = np.random.default_rng(seed)
     pairs = count_pairs([_random_cell(rng) for _ in range(n_structures)])
-    data = TrainingPairs(pairs, _energies(pairs, rng), (_HOST,))
+    data = TrainingPairs(pairs, _energies(pairs, rng), (_CELL.host,))
     start = time.perf_counter()
     with isolated(seed):
         found = search_laws(data, settings, seed, lambda _: None)
@@ -78,17 +84,13 @@ def _measured(n_structures: int, seed: int, settings: PairLawSettings) -> Scalin
 
 def _random_cell(rng: np.random.Generator) -> DefectiveCell:
     """A supercell with vacancies at random."""
-    host = HOSTS[_HOST]
-    elements = np.array(host.site_elements(_REPEATS, _REPEATS))
+    elements = np.array(_CELL.elements)
     removed = [
         int(site)
         for element, n_sites in _REMOVED.items()
         for site in rng.choice(np.flatnonzero(elements == element), n_sites, replace=False)
     ]
-    rows = [tuple(map(float, row)) for row in host.lattice(_REPEATS, _REPEATS).matrix]
-    lattice = tuple((x, y, z) for x, y, z in rows)
-    defects = vacancies(host, _REPEATS, _REPEATS, removed)
-    return DefectiveCell(_HOST, (_REPEATS, _REPEATS, 1), lattice, defects)
+    return DefectiveCell(_CELL, vacancies(_CELL, removed))
 
 
 def _energies(pairs: PairCounts, rng: np.random.Generator) -> Floats:

@@ -14,7 +14,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from matbench_segvae.defects import HOSTS, plane_distances, vacancy_orbits
+from matbench_segvae.defects import HOSTS, Supercell, defect_orbits, plane_distances
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats
 
@@ -22,7 +22,7 @@ REPEATS = 8
 """MoS2 cells along each in-plane axis of the 2DMD supercells."""
 
 
-_HOST = HOSTS["MoS2"]
+_CELL = Supercell(HOSTS["MoS2"], REPEATS, REPEATS)
 _DECIMALS = 3  # of the fractional coordinates behind the tables
 _TOLERANCE = 1e-5  # Å; the nearest distinct distances are 1e-3 Å from each other
 Sites = tuple[int, ...]
@@ -35,8 +35,8 @@ def rounded_distances() -> tuple[Floats, Floats]:
     Returns:
         Distances and their components out of the plane, Å, both of shape ``(192, 192)``.
     """
-    coords = np.round(_HOST.site_coords(REPEATS, REPEATS), _DECIMALS)
-    return plane_distances(coords, _HOST.lattice(REPEATS, REPEATS).matrix)
+    coords = np.round(_CELL.coords, _DECIMALS)
+    return plane_distances(coords, _CELL.lattice.matrix)
 
 
 def signature(sites: Sequence[int]) -> tuple[float, ...]:
@@ -73,7 +73,7 @@ def match_rows(rows: Floats, counts: tuple[int, int]) -> list[Sites]:
     Raises:
         UserError: If a row fits no configuration that is left.
     """
-    orbits = vacancy_orbits(_HOST, REPEATS, REPEATS, counts)
+    orbits = defect_orbits(_CELL, dict(zip(("V_Mo", "V_S"), counts, strict=True)))
     members = list(orbits.members)
     signatures = np.array([signature(sites) for sites in members])
     # The rounding breaks the symmetry a little, so each copy of an orbit is compared.

@@ -15,7 +15,7 @@ import pandas as pd
 from matbench_segvae.benchmark.datasets import read_pickle_verified
 from matbench_segvae.benchmark.reconstruct import REPEATS, Sites, match_rows
 from matbench_segvae.benchmark.xtb_file import read_xtb_file
-from matbench_segvae.defects import HOSTS, Host, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, Supercell, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 
 INPUT = "structure"
@@ -121,8 +121,8 @@ def _only_id(index: pd.Index, fragment: str) -> str:
 
 def _samples(rows: Sequence[Sites], energies: pd.Series, n: int = REPEATS) -> pd.DataFrame:
     """A data frame of structures and their energies."""
-    host: Host = HOSTS["MoS2"]
-    structures = [defective_structure(host, n, n, vacancies(host, n, n, sites)) for sites in rows]
+    cell = Supercell(HOSTS["MoS2"], n, n)
+    structures = [defective_structure(cell, vacancies(cell, sites)) for sites in rows]
     index = pd.Index([str(label) for label in energies.index], name="source_id")
     return pd.DataFrame({INPUT: structures, TARGET: energies.to_numpy(dtype=float)}, index=index)
 

@@ -24,7 +24,7 @@ from matbench_segvae.benchmark.xtb_method import (
     relaxed_s8,
     single_point,
 )
-from matbench_segvae.defects import vacancy_orbits
+from matbench_segvae.defects import Supercell, defect_orbits
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 from matbench_segvae.types import Report
@@ -49,10 +49,13 @@ def configurations(settings: XtbSettings | None = None) -> list[tuple[str, Sites
         Pairs of family and removed sites.
     """
     n = (settings or XtbSettings()).repeats
+    cell = Supercell(HOST, n, n)
     return [
         (family, sites)
         for family, counts in FAMILIES.items()
-        for sites in vacancy_orbits(HOST, n, n, counts).representatives
+        for sites in defect_orbits(
+            cell, dict(zip(("V_Mo", "V_S"), counts, strict=True))
+        ).representatives
     ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from matbench_segvae.defects import HOSTS
+from matbench_segvae.defects import HOSTS, Supercell
 from matbench_segvae.errors import UserError
 
 HOST = HOSTS["MoS2"]
@@ -90,13 +90,13 @@ def single_point(removed: Sites, settings: XtbSettings | None = None) -> tuple[f
     """
     settings = settings or XtbSettings()
     ase, _ = chemistry()
-    n = settings.repeats
-    kept = np.setdiff1d(np.arange(len(HOST.atoms) * n * n), removed)
-    elements = HOST.site_elements(n, n)
+    cell = Supercell(HOST, settings.repeats, settings.repeats)
+    kept = np.setdiff1d(np.arange(cell.n_sites), removed)
+    elements = cell.elements
     atoms = ase.Atoms(
         symbols=[elements[site] for site in kept],
-        scaled_positions=HOST.site_coords(n, n)[kept],
-        cell=HOST.lattice(n, n).matrix,
+        scaled_positions=cell.coords[kept],
+        cell=cell.lattice.matrix,
         pbc=True,
     )
     atoms.calc = _calculator(settings)

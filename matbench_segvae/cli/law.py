@@ -132,7 +132,7 @@ def _print_law(found: LawResult) -> None:
         f"MAE {1000 * found.mae:.1f} meV in the test part, {1000 * saved.validation_mae:.1f} meV "
         "in validation, per defect site"
     )
-    size = f"complexity {saved.law.complexity}, host {', '.join(saved.hosts)}"
+    size = f"complexity {saved.law.complexity}, host {', '.join(host.name for host in saved.hosts)}"
     for line in (errors, size, "", *_law_lines(saved)):
         terminal.print(Text(line), soft_wrap=True)
     if not saved.determines_defect_energies:

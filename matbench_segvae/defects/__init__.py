@@ -1,7 +1,7 @@
 """Matter: pristine hosts, the defects of a structure, and the pairs they form."""
 
-from matbench_segvae.defects.distances import plane_distances
-from matbench_segvae.defects.hosts import HOSTS, Host
+from matbench_segvae.defects.host_table import HOSTS, known_hosts
+from matbench_segvae.defects.hosts import Host
 from matbench_segvae.defects.kinds import (
     PairKind,
     Planes,
@@ -17,19 +17,22 @@ from matbench_segvae.defects.many_body import (
     TermColumn,
     term_columns,
 )
-from matbench_segvae.defects.orbits import Orbits, canonical_sites, vacancy_orbits
+from matbench_segvae.defects.orbits import Orbits, defect_orbits
 from matbench_segvae.defects.pairs import PairCounts, count_pairs, pairs_of
+from matbench_segvae.defects.recognition import MAX_STRAIN, sparse_defects
 from matbench_segvae.defects.sparse import (
     Defect,
     DefectiveCell,
     defective_structure,
-    sparse_defects,
+    defects_on,
     vacancies,
 )
+from matbench_segvae.defects.supercells import Supercell, plane_distances
 
 __all__ = [
     "HOSTS",
     "MANY_BODY_TERMS",
+    "MAX_STRAIN",
     "THREE_BODY",
     "Defect",
     "DefectiveCell",
@@ -39,10 +42,13 @@ __all__ = [
     "PairCounts",
     "PairKind",
     "Planes",
+    "Supercell",
     "TermColumn",
-    "canonical_sites",
     "count_pairs",
+    "defect_orbits",
     "defective_structure",
+    "defects_on",
+    "known_hosts",
     "numbers_by_defects",
     "ordered_defect_kinds",
     "ordered_pair_kinds",
@@ -52,5 +58,4 @@ __all__ = [
     "sparse_defects",
     "term_columns",
     "vacancies",
-    "vacancy_orbits",
 ]

@@ -1,223 +1,233 @@
-"""The pristine two-dimensional hosts, their supercells and the symmetry of their sites.
-
-The unit cells are those of the 2DMD data set: Huang et al., npj 2D Mater. Appl. 7, 6
-(2023), doi 10.1038/s41699-023-00369-1. Both hosts are 2H monolayers with the layer
-group P-6m2; the point group of every site row used here is D3h.
-"""
+"""Pristine two-dimensional hosts: unit cell, symmetry, kinds of sites."""
 
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
-from types import MappingProxyType
+from functools import cached_property, lru_cache
+from typing import Any
 
 import numpy as np
-from pymatgen.core.lattice import Lattice
+from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.defects.layers import Layer, LayerGroup, as_layer, layer_group, primitive
+from matbench_segvae.types import Floats
 
 SiteRow = tuple[str, tuple[float, float, float]]
 """Element and fractional coordinates in the unit cell."""
 
-
-# Generators of D3h about the metal column, acting on in-plane fractional coordinates
-# of a hexagonal cell with 120 degrees between its axes: a threefold rotation and the
-# vertical mirror that keeps the metal-chalcogen direction (1, -1).
-_ROTATION = np.array([[0, -1], [1, -1]])
-_MIRROR = np.array([[0, -1], [-1, 0]])
+_DIGITS = 8  # of lattice constants and fractions; those beyond are noise of averaging
+_MAX_LENGTH = 1000.0  # Å
+_TOO_CLOSE = 0.5  # Å; the bond of H2 is 0.74 Å long
 
 
 @dataclass(frozen=True)
 class Host:
-    """A pristine monolayer.
-
-    Sites of an ``nx`` x ``ny`` supercell are numbered ``(k * nx + i) * ny + j``: atom
-    ``k`` of the unit cell, in cell ``(i, j)``.
+    """A pristine monolayer, or any other crystal with two periodic axes.
 
     Attributes:
-        name: Formula, such as ``"MoS2"``.
-        a: In-plane lattice constant, Å; the axes enclose 120 degrees.
-        c: Cell height including vacuum, Å.
-        atoms: The atoms of the unit cell, the metal first.
+        name: Such as ``"MoS2"``.
+        a: Length of the first axis of the primitive cell, in the plane, Å.
+        b: Length of the second axis, Å.
+        gamma: Angle between them, degrees.
+        c: Cell height including vacuum, normal to the plane, Å. It identifies nothing.
+        atoms: The atoms of the primitive cell, the most electropositive element first.
     """
 
     name: str
     a: float
+    b: float
+    gamma: float
     c: float
     atoms: tuple[SiteRow, ...]
 
-    @property
-    def offsets(self) -> np.ndarray:
+    @classmethod
+    def from_structure(cls, pristine: Structure, name: str | None = None) -> Host:
+        """Make a host of a pristine crystal, with vacuum along any axis.
+
+        The cell may be larger than the primitive one, which is found. Coordinates and lattice
+        are averaged over the operations of the layer group, so that equivalent pairs of sites
+        have the same distance.
+
+        Args:
+            pristine: The crystal without defects.
+            name: Its name; the reduced formula by default.
+
+        Raises:
+            UserError: If it has partly occupied sites, or no vacuum along any axis, or atoms
+                coincide.
+        """
+        layer = primitive(as_layer(pristine))
+        group = layer_group(layer)
+        plane, coords, heights = _averaged(layer, group)
+        (a, _), (x, y) = plane
+        b = math.hypot(x, y)
+        fractions = np.column_stack([np.mod(coords, 1.0), 0.5 + heights / layer.cell_height])
+        order = sorted(range(len(coords)), key=lambda atom: _rank(layer, group, atom))
+        return cls(
+            name=name or pristine.composition.reduced_formula,
+            a=round(float(a), _DIGITS),
+            b=round(b, _DIGITS),
+            gamma=round(math.degrees(math.atan2(y, x)), _DIGITS),
+            c=round(layer.cell_height, _DIGITS),
+            atoms=tuple((layer.elements[atom], _rounded(fractions[atom])) for atom in order),
+        )
+
+    @cached_property
+    def offsets(self) -> Floats:
         """Fractional coordinates of the unit cell's atoms, shape ``(n_atoms, 3)``."""
         return np.array([xyz for _, xyz in self.atoms])
 
-    @property
+    @cached_property
     def elements(self) -> tuple[str, ...]:
         """Elements of the unit cell's atoms, in order."""
         return tuple(element for element, _ in self.atoms)
 
-    def lattice(self, nx: int, ny: int) -> Lattice:
-        """Return the lattice of a supercell.
+    @cached_property
+    def heights(self) -> Floats:
+        """Å above the middle between the lowest and the highest atom, shape ``(n_atoms,)``."""
+        heights = self.offsets[:, 2] * self.c
+        return np.asarray(heights - (heights.min() + heights.max()) / 2)
 
-        Args:
-            nx: Repeats along the first axis.
-            ny: Repeats along the second axis.
+    @cached_property
+    def plane(self) -> Floats:
+        """Both lattice vectors in the plane as rows, Å, shape ``(2, 2)``; the first along x."""
+        angle = math.radians(self.gamma)
+        return np.array([[self.a, 0.0], [self.b * math.cos(angle), self.b * math.sin(angle)]])
 
-        Returns:
-            A lattice with axes ``nx * a``, ``ny * a`` and ``c`` in Å.
+    @property
+    def layer_group(self) -> LayerGroup:
+        """Its symmetry."""
+        return _layer_group(self)
+
+    @property
+    def site_kinds(self) -> tuple[str, ...]:
+        """Kind of site of each atom of the unit cell.
+
+        The element, such as ``"S"``; with a number, such as ``"S(1)"`` and ``"S(2)"``, where
+        the symmetry makes not all sites of one element equivalent.
         """
-        _check_repeats(nx, ny)
-        return Lattice.from_parameters(nx * self.a, ny * self.a, self.c, 90.0, 90.0, 120.0)
+        return _site_kinds(self)
 
-    def site_elements(self, nx: int, ny: int) -> list[str]:
-        """List the element of every supercell site.
+    @cached_property
+    def shortest_bond(self) -> float:
+        """Distance between the nearest two atoms, Å."""
+        images = np.array(list(itertools.product(range(-2, 3), repeat=2)))
+        offsets = self.offsets[:, None, :2] - self.offsets[None, :, :2]
+        in_plane = (offsets[:, :, None] + images) @ self.plane
+        heights = (self.heights[:, None] - self.heights)[:, :, None]
+        distances = np.hypot(np.linalg.norm(in_plane, axis=-1), heights)
+        itself = (images == 0).all(axis=1) & np.eye(len(self.atoms), dtype=bool)[:, :, None]
+        return float(distances[~itself].min())
 
-        Args:
-            nx: Repeats along the first axis.
-            ny: Repeats along the second axis.
+    def as_json(self) -> dict[str, Any]:
+        """The host in JSON's own types."""
+        return {
+            "name": self.name,
+            "a": self.a,
+            "b": self.b,
+            "gamma": self.gamma,
+            "c": self.c,
+            "atoms": [[element, list(xyz)] for element, xyz in self.atoms],
+        }
 
-        Returns:
-            One symbol per site, length ``n_atoms * nx * ny``.
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Host:
+        """Take back what :meth:`as_json` gave.
+
+        Raises:
+            ValueError: If something is missing or not what it should be.
         """
-        _check_repeats(nx, ny)
-        return [element for element in self.elements for _ in range(nx * ny)]
-
-    def site_coords(self, nx: int, ny: int) -> np.ndarray:
-        """Compute the fractional coordinates of every supercell site.
-
-        Args:
-            nx: Repeats along the first axis.
-            ny: Repeats along the second axis.
-
-        Returns:
-            Fractions of the supercell's axes, shape ``(n_sites, 3)``.
-        """
-        _check_repeats(nx, ny)
-        cells = np.array([(i, j, 0) for i in range(nx) for j in range(ny)])
-        coords = self.offsets[:, None, :] + cells[None, :, :]
-        return np.asarray(coords.reshape(-1, 3) / np.array([nx, ny, 1]))
-
-    def supercell(self, nx: int, ny: int) -> Structure:
-        """Build the pristine supercell.
-
-        Args:
-            nx: Repeats along the first axis.
-            ny: Repeats along the second axis.
-
-        Returns:
-            A structure whose sites are in the order of the site numbers.
-        """
-        return Structure(self.lattice(nx, ny), self.site_elements(nx, ny), self.site_coords(nx, ny))
-
-    def site_permutations(self, nx: int, ny: int) -> np.ndarray:
-        """List every symmetry operation of a supercell as a permutation of its sites.
-
-        The operations are the lattice translations times those of D3h that map the
-        supercell's lattice onto itself (all twelve if ``nx == ny``).
-
-        Args:
-            nx: Repeats along the first axis.
-            ny: Repeats along the second axis.
-
-        Returns:
-            Read-only int array of shape ``(n_ops, n_sites)``; operation ``g`` moves what
-            is on site ``s`` to site ``result[g, s]``. Each permutation occurs once.
-        """
-        _check_repeats(nx, ny)
-        return _site_permutations(self, nx, ny)
+        try:
+            atoms = tuple(
+                (str(element), (float(x), float(y), float(z)))
+                for element, (x, y, z) in content["atoms"]
+            )
+            lengths = {key: float(content[key]) for key in ("a", "b", "gamma", "c")}
+            host = cls(name=str(content["name"]), atoms=atoms, **lengths)
+        except KeyError as error:
+            raise ValueError(f"the host lacks {error}") from error
+        except (TypeError, AttributeError, OverflowError, ValueError) as error:
+            raise ValueError(f"it describes no host: {error}") from error
+        _check(host)
+        return host
 
 
-def _check_repeats(nx: int, ny: int) -> None:
-    """Refuse supercells that are not made of whole cells."""
-    if nx < 1 or ny < 1:
-        raise UserError(
-            f"a supercell of {nx} x {ny} cells does not exist: give repeats of 1 or more"
-        )
+def _check(host: Host) -> None:
+    """Raise ValueError for a host that cannot exist."""
+    lengths = (host.a, host.b, host.c)
+    if not all(0 < length < _MAX_LENGTH for length in lengths) or not 0 < host.gamma < 180:
+        raise ValueError(f"host {host.name} has no cell: lengths {lengths}, gamma {host.gamma}")
+    unknown = [element for element in host.elements if not Element.is_valid_symbol(element)]
+    if unknown or not host.atoms or not np.isfinite(host.offsets).all():
+        raise ValueError(f"host {host.name} has no atoms of known elements at finite places")
+    if host.shortest_bond < _TOO_CLOSE:
+        raise ValueError(f"host {host.name} has two atoms at the same place")
 
 
-@lru_cache(maxsize=16)
-def _site_permutations(host: Host, nx: int, ny: int) -> np.ndarray:
-    """Compute :meth:`Host.site_permutations`."""
-    operations = [
-        _image_sites(host, nx, ny, plane, flip)
-        for plane in _plane_operations(nx, ny)
-        for flip in (False, True)
-    ]
-    shifts = [_translation(host, nx, ny, i, j) for i, j in itertools.product(range(nx), range(ny))]
-    table = np.array([shift[op] for shift in shifts for op in operations])
-    # Small supercells fold several operations onto the same permutation.
-    table = np.unique(table, axis=0)
-    table.setflags(write=False)
-    return table
+def _averaged(layer: Layer, group: LayerGroup) -> tuple[Floats, Floats, Floats]:
+    """Lattice vectors, coordinates in the plane and heights that have the symmetry exactly."""
+    metric = layer.plane @ layer.plane.T
+    rotations = [operation.rotation for operation in group.operations]
+    metric = np.mean([rotation.T @ metric @ rotation for rotation in rotations], axis=0)
+    # The Cholesky factor has its first row along x.
+    plane = np.linalg.cholesky(metric)
+    coords, heights = np.zeros_like(layer.coords), np.zeros_like(layer.heights)
+    for operation in group.operations:
+        images = layer.coords @ operation.rotation.T + operation.translation
+        flipped = -layer.heights if operation.flips else layer.heights
+        for image, height, element in zip(images, flipped, layer.elements, strict=True):
+            offsets = image - layer.coords
+            whole = np.round(offsets)
+            apart = np.linalg.norm((offsets - whole) @ plane, axis=1)
+            apart = np.hypot(apart, height - layer.heights)
+            apart[[other != element for other in layer.elements]] = np.inf
+            atom = int(apart.argmin())
+            coords[atom] += image - whole[atom]
+            heights[atom] += height
+    n = len(group.operations)
+    return plane, coords / n, heights / n
 
 
-def _plane_operations(nx: int, ny: int) -> list[np.ndarray]:
-    """Collect the in-plane parts of D3h that keep the superlattice."""
-    powers = [np.linalg.matrix_power(_ROTATION, n) for n in range(3)]
-    repeats = np.diag([nx, ny])
-    kept = []
-    for matrix in [*powers, *(power @ _MIRROR for power in powers)]:
-        image = np.linalg.solve(repeats, matrix @ repeats)
-        if np.allclose(image, np.round(image)):
-            kept.append(matrix)
-    return kept
+def _rank(layer: Layer, group: LayerGroup, atom: int) -> tuple[object, ...]:
+    """Sorts atoms: electropositive elements first, outer sites first, upper sites first."""
+    element = Element(layer.elements[atom])
+    electronegativity = element.X if math.isfinite(element.X) else math.inf
+    first = group.equivalent[atom]
+    outer = round(abs(float(layer.heights[first])), 3)
+    return (
+        electronegativity,
+        element.symbol,
+        -outer,
+        first,
+        -round(float(layer.heights[atom]), 3),
+        atom,
+    )
 
 
-def _translation(host: Host, nx: int, ny: int, i: int, j: int) -> np.ndarray:
-    """Give the permutation of a shift by ``(i, j)`` cells, shape ``(n_sites,)``."""
-    sites = np.arange(len(host.atoms) * nx * ny).reshape(-1, nx, ny)
-    return np.roll(sites, (-i, -j), axis=(1, 2)).reshape(-1)
+def _rounded(xyz: Floats) -> tuple[float, float, float]:
+    """Fractional coordinates without the noise of averaging."""
+    x, y, z = (round(float(value), _DIGITS) % 1.0 for value in xyz)
+    return x, y, z
 
 
-def _image_sites(host: Host, nx: int, ny: int, plane: np.ndarray, flip: bool) -> np.ndarray:
-    """Give the permutation of one point operation about the first atom, ``(n_sites,)``."""
-    offsets = host.offsets
-    centre = offsets[0]
-    # In units of the unit cell, relative to the first metal atom.
-    points = host.site_coords(nx, ny) * np.array([nx, ny, 1]) - centre
-    images = np.empty_like(points)
-    images[:, :2] = points[:, :2] @ plane.T
-    images[:, 2] = -points[:, 2] if flip else points[:, 2]
-    sites = np.full(len(points), -1)
-    for k, offset in enumerate(offsets - centre):
-        distance = images - offset
-        cells = np.round(distance[:, :2])
-        here = np.abs(distance[:, :2] - cells).max(axis=1) + np.abs(distance[:, 2]) < 1e-3
-        i, j = (cells[here].astype(int) % np.array([nx, ny])).T
-        sites[here] = (k * nx + i) * ny + j
-    if len(np.unique(sites)) != len(sites) or sites.min() < 0:
-        raise AssertionError(f"host {host.name} does not have the symmetry D3h, which is required")
-    return sites
+@lru_cache(maxsize=64)
+def _layer_group(host: Host) -> LayerGroup:
+    """Compute :attr:`Host.layer_group`."""
+    coords = host.offsets[:, :2]
+    return layer_group(Layer(host.plane, coords, host.heights, host.elements, host.c))
 
 
-HOSTS: Mapping[str, Host] = MappingProxyType(
-    {
-        host.name: host
-        for host in (
-            Host(
-                name="MoS2",
-                a=3.19031570,
-                c=14.87900400,
-                atoms=(
-                    ("Mo", (1 / 3, 2 / 3, 0.25)),
-                    ("S", (2 / 3, 1 / 3, 0.144826)),
-                    ("S", (2 / 3, 1 / 3, 0.355174)),
-                ),
-            ),
-            Host(
-                name="WSe2",
-                a=3.32706951,
-                c=15.06895100,
-                atoms=(
-                    ("W", (1 / 3, 2 / 3, 0.25)),
-                    ("Se", (2 / 3, 1 / 3, 0.361569)),
-                    ("Se", (2 / 3, 1 / 3, 0.138431)),
-                ),
-            ),
-        )
-    }
-)
-"""Known hosts by name."""
+@lru_cache(maxsize=64)
+def _site_kinds(host: Host) -> tuple[str, ...]:
+    """Compute :attr:`Host.site_kinds`."""
+    first_of = host.layer_group.equivalent
+    kinds = []
+    for element, first in zip(host.elements, first_of, strict=True):
+        same = [f for e, f in zip(host.elements, first_of, strict=True) if e == element]
+        orbits = list(dict.fromkeys(same))
+        kinds.append(element if len(orbits) == 1 else f"{element}({orbits.index(first) + 1})")
+    return tuple(kinds)

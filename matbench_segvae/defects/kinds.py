@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,25 +10,28 @@ from functools import lru_cache
 
 import numpy as np
 
-from matbench_segvae.defects.distances import site_distances
-from matbench_segvae.defects.hosts import HOSTS, Host
+from matbench_segvae.defects.hosts import Host
+from matbench_segvae.defects.supercells import Supercell, site_distances
 
-_DECIMALS = 3  # of Å; heights that agree so far are the same
-_SAME_HEIGHT = 10.0**-_DECIMALS  # Å
+_SAME_HEIGHT = 1e-3  # Å
 _PROBE_CELL = (4, 4)  # unit cells, enough to hold every shortest distance
 
 
 class Planes(Enum):
-    """Whether the two defects of a pair are in one plane of atoms of the host."""
+    """How the planes of atoms that the two defects of a pair are in lie to each other.
+
+    Symmetry moves a site to its own height or the opposite one, so there are never more than
+    two cases for a kind of pair.
+    """
 
     SAME = "same plane"
+    SIDE = "same side"
     ACROSS = "across"
 
 
-# A defect kind is an element, or V for a vacancy, and the element of the host.
-_LABEL = re.compile(
-    rf"([A-Za-z]+_[A-Za-z]+)-([A-Za-z]+_[A-Za-z]+)(?: ({'|'.join(p.value for p in Planes)}))?"
-)
+# A defect kind is an element, or V for a vacancy, and the kind of site of the host.
+_DEFECT = r"[A-Za-z]+_[A-Za-z]+(?:\([1-9][0-9]*\))?"
+_LABEL = re.compile(rf"({_DEFECT})-({_DEFECT})(?: ({'|'.join(p.value for p in Planes)}))?")
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class PairKind:
         if found is None:
             raise ValueError(
                 f"'{label}' is not a kind of pair: give two kinds of defects such as "
-                "'V_Mo-V_S', with ' same plane' or ' across' after them where both occur"
+                "'V_Mo-V_S', with ' same plane', ' same side' or ' across' after them where two occur"
             )
         first, second, planes = found.groups()
         return cls(first, second, Planes(planes) if planes else None)
@@ -72,21 +74,25 @@ class PairKind:
         return self.first, self.second
 
 
-def host_element(defect_kind: str) -> str:
-    """Element of the host on whose site a defect such as ``"Se_S"`` is."""
+def site_kind_of(defect_kind: str) -> str:
+    """Kind of the host's site on which a defect such as ``"Se_S"`` is."""
     return defect_kind.partition("_")[2]
 
 
-def ordered_defect_kinds(kinds: Iterable[str], hosts: Iterable[str]) -> tuple[str, ...]:
-    """Sort kinds of defects: those on metal sites first, then by name.
+def ordered_defect_kinds(kinds: Iterable[str], hosts: Iterable[Host]) -> tuple[str, ...]:
+    """Sort kinds of defects by the order of their sites in the hosts, then by name.
 
     Args:
         kinds: Kinds of defects, each of them once in the result.
-        hosts: Names of the hosts; unknown ones do not count.
+        hosts: The hosts; sites of the most electropositive element, such as the metal, are
+            first in them.
     """
-    # The first atom of a host is its metal.
-    metals = {HOSTS[host].elements[0] for host in hosts if host in HOSTS}
-    return tuple(sorted(set(kinds), key=lambda kind: (host_element(kind) not in metals, kind)))
+    ranks: dict[str, int] = {}
+    for host in hosts:
+        for rank, site in enumerate(dict.fromkeys(host.site_kinds)):
+            ranks[site] = min(rank, ranks.get(site, rank))
+    last = len(ranks)
+    return tuple(sorted(set(kinds), key=lambda kind: (ranks.get(site_kind_of(kind), last), kind)))
 
 
 def ordered_pair_kinds(
@@ -124,48 +130,51 @@ def _defects(pair_kinds: Sequence[PairKind]) -> list[tuple[str, str]]:
 
 
 def planes_of(host: Host, one: str, two: str, height: float) -> Planes | None:
-    """Whether two sites are in one plane of atoms, if the host has both cases.
+    """How the planes of two sites lie to each other, if the host has two cases.
 
     Args:
         host: The pristine host.
-        one: Element of one site.
-        two: Element of the other.
+        one: Kind of one site.
+        two: Kind of the other.
         height: Difference in height between the sites, Å, not negative.
     """
-    if not _has_several_heights(host, one, two):
+    near, far = _heights(host, one, two)
+    if far - near < _SAME_HEIGHT:
         return None
-    return Planes.ACROSS if height > _SAME_HEIGHT else Planes.SAME
+    if height > (near + far) / 2:
+        return Planes.ACROSS
+    return Planes.SAME if near < _SAME_HEIGHT else Planes.SIDE
 
 
-@lru_cache(maxsize=64)
-def _has_several_heights(host: Host, one: str, two: str) -> bool:
-    """Whether sites of two elements may differ in height in more than one way."""
-    z = [(element, xyz[2] * host.c) for element, xyz in host.atoms]
-    heights = {
-        round(abs(first - second), _DECIMALS)
-        for (a, first), (b, second) in itertools.product(z, z)
-        if (a, b) == (one, two)
-    }
-    return len(heights) > 1
+@lru_cache(maxsize=256)
+def _heights(host: Host, one: str, two: str) -> tuple[float, float]:
+    """Smallest and largest difference in height between sites of two kinds, Å."""
+    kinds, heights = np.array(host.site_kinds), host.heights
+    apart = np.abs(heights[kinds == one][:, None] - heights[kinds == two])
+    return float(apart.min()), float(apart.max())
 
 
-def shortest_distances(hosts: Iterable[str], pair_kinds: Sequence[PairKind]) -> list[float]:
+def shortest_distances(hosts: Iterable[Host], pair_kinds: Sequence[PairKind]) -> list[float]:
     """The shortest distance, Å, at which the lattice of some host lets each kind of pair occur.
 
     Args:
-        hosts: Names of hosts, at least one.
+        hosts: At least one.
         pair_kinds: Kinds of pairs.
     """
-    by_host = [[_shortest_on(HOSTS[host], kind) for kind in pair_kinds] for host in hosts]
+    by_host = [[_shortest_on(host, kind) for kind in pair_kinds] for host in hosts]
     return [min(distances) for distances in zip(*by_host, strict=True)]
 
 
 def _shortest_on(host: Host, kind: PairKind) -> float:
     """The shortest distance of a kind of pair on the lattice of a host, Å."""
-    elements = np.array(host.site_elements(*_PROBE_CELL))
-    distances, heights = site_distances(host, *_PROBE_CELL)
-    one, two = map(host_element, kind.defects)
-    fitting = (elements[:, None] == one) & (elements[None, :] == two) & (distances > 0)
+    cell = Supercell(host, *_PROBE_CELL)
+    kinds = np.array(cell.site_kinds)
+    distances, heights = site_distances(cell)
+    one, two = map(site_kind_of, kind.defects)
+    if not {one, two} <= set(host.site_kinds):
+        return float("inf")
+    fitting = (kinds[:, None] == one) & (kinds[None, :] == two) & (distances > 0)
     if kind.planes:
-        fitting &= (heights > _SAME_HEIGHT) == (kind.planes is Planes.ACROSS)
+        near, far = _heights(host, one, two)
+        fitting &= (heights > (near + far) / 2) == (kind.planes is Planes.ACROSS)
     return float(distances[fitting].min(initial=np.inf))

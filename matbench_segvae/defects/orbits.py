@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from matbench_segvae.defects.hosts import Host
+from matbench_segvae.defects.kinds import site_kind_of
+from matbench_segvae.defects.sparse import Defect, defects_on
+from matbench_segvae.defects.supercells import Supercell
 from matbench_segvae.errors import UserError
 
 Sites = tuple[int, ...]
-"""Site numbers of a supercell, ascending."""
+"""Site numbers of a supercell: those of the first kind of defect ascending, then the next."""
 
 
 @dataclass(frozen=True)
@@ -20,85 +23,118 @@ class Orbits:
     """Configurations sorted into classes of symmetry-equivalent ones.
 
     Attributes:
+        supercell: What the defects are in.
+        kinds: Kind of the defect on each site of a configuration.
         representatives: The first configuration of each orbit, in enumeration order.
         members: Enumerated configuration to the number of its orbit. Every orbit is in
-            it, but of the translated copies only those whose first site is the first of
-            its element.
+            it, but not every image of each configuration.
     """
 
+    supercell: Supercell
+    kinds: tuple[str, ...]
     representatives: tuple[Sites, ...]
     members: dict[Sites, int]
 
-
-def canonical_sites(host: Host, nx: int, ny: int, sites: Sequence[int]) -> Sites:
-    """Find the smallest symmetry image of a set of sites.
-
-    Two sets of vacancies are equivalent exactly if their canonical sites are equal.
-
-    Args:
-        host: The pristine host.
-        nx: Repeats along the first axis.
-        ny: Repeats along the second axis.
-        sites: Distinct site numbers of the supercell.
-
-    Returns:
-        The lexicographically smallest sorted image.
-    """
-    images = np.sort(host.site_permutations(nx, ny)[:, list(sites)], axis=1)
-    order = np.lexsort(images.T[::-1])
-    return tuple(int(site) for site in images[order[0]])
+    @cached_property
+    def defects(self) -> tuple[tuple[Defect, ...], ...]:
+        """The defects of each representative, ascending by site."""
+        return tuple(
+            defects_on(
+                self.supercell,
+                {site: _placed(kind) for site, kind in zip(sites, self.kinds, strict=True)},
+            )
+            for sites in self.representatives
+        )
 
 
-def vacancy_orbits(host: Host, nx: int, ny: int, counts: Sequence[int]) -> Orbits:
-    """Enumerate the inequivalent ways to remove atoms from a supercell.
+def defect_orbits(supercell: Supercell, counts: Mapping[str, int]) -> Orbits:
+    """Enumerate the inequivalent ways to place defects in a supercell.
 
     Args:
-        host: The pristine host.
-        nx: Repeats along the first axis.
-        ny: Repeats along the second axis.
-        counts: How many atoms of each element to remove, elements in the order in which
-            they first occur in the host (metal, chalcogen).
+        supercell: What to place them in.
+        counts: How many defects of each kind, such as ``{"V_Mo": 1, "Se_S": 2}``; kinds with
+            none do not count.
 
     Returns:
-        The orbits under translations and D3h, in lexicographic order.
+        The orbits under the symmetry of the host, in lexicographic order of the sites.
 
     Raises:
-        UserError: If more atoms are to be removed than there are, or none at all.
+        UserError: If a kind is none of this host, or there are more defects than sites or none.
     """
-    permutations = host.site_permutations(nx, ny)
-    weights = len(permutations[0]) ** np.arange(sum(counts))[::-1]
+    groups = _groups(supercell, counts)
+    sizes = [n for _, n in groups]
+    permutations = supercell.permutations
+    ends = np.cumsum(sizes)[:-1]
+    # Python's integers, since the number of a large configuration exceeds 64 bits.
+    kind = np.int64 if supercell.n_sites ** sum(sizes) < 2**62 else object
+    weights = np.array([supercell.n_sites**n for n in range(sum(sizes))][::-1], dtype=kind)
     seen: dict[int, int] = {}
     representatives: list[Sites] = []
     members: dict[Sites, int] = {}
-    for sites in _enumerate(host, nx, ny, counts):
+    for sites in _enumerate(supercell, groups):
         key = int(np.dot(sites, weights))
         if key not in seen:
-            images = np.sort(permutations[:, list(sites)], axis=1) @ weights
-            seen.update(dict.fromkeys(images.tolist(), len(representatives)))
+            images = np.split(permutations[:, list(sites)], ends, axis=1)
+            keys = np.concatenate([np.sort(part, axis=1) for part in images], axis=1) @ weights
+            seen.update(dict.fromkeys(keys.tolist(), len(representatives)))
             representatives.append(sites)
         members[sites] = seen[key]
-    return Orbits(tuple(representatives), members)
+    kinds = tuple(kind for kind, n in groups for _ in range(n))
+    return Orbits(supercell, kinds, tuple(representatives), members)
 
 
-def _enumerate(host: Host, nx: int, ny: int, counts: Sequence[int]) -> Iterator[Sites]:
+def _placed(kind: str) -> str | None:
+    """Element of the defect; None for a vacancy."""
+    element = kind.partition("_")[0]
+    return None if element == "V" else element
+
+
+def _groups(supercell: Supercell, counts: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Kinds and numbers that can be placed.
+
+    Raises:
+        UserError: If they cannot.
+    """
+    groups = [(kind, n) for kind, n in counts.items() if n]
+    available = {kind: supercell.site_kinds.count(kind) for kind in supercell.host.site_kinds}
+    for kind, n in groups:
+        site = site_kind_of(kind)
+        if site not in available or n < 0:
+            raise UserError(
+                f"cannot place {n} {kind} in {supercell}: give 0 or more defects on the sites "
+                f"{', '.join(available)}"
+            )
+        available[site] -= n
+    if not groups or min(available.values()) < 0:
+        raise UserError(
+            f"cannot place {dict(counts)} in {supercell}: give at least one defect, and no more "
+            f"than there are sites"
+        )
+    return groups
+
+
+def _enumerate(supercell: Supercell, groups: Sequence[tuple[str, int]]) -> Iterator[Sites]:
     """Yield configurations, at least one of every orbit.
 
-    All sites of one element are equivalent, so the first removed atom may be fixed.
+    One site of the first kind of defect may be fixed to the first of its orbit of sites.
     """
-    elements = host.site_elements(nx, ny)
-    groups = [
-        [site for site, element in enumerate(elements) if element == symbol]
-        for symbol in dict.fromkeys(host.elements)
+    kinds = supercell.site_kinds
+    sites = [
+        [site for site, kind in enumerate(kinds) if kind == site_kind_of(defect)]
+        for defect, _ in groups
     ]
-    wanted = [(group, n) for group, n in zip(groups, counts, strict=True) if n]
-    if not wanted or any(n < 0 or n > len(group) for group, n in wanted):
-        sizes = ", ".join(str(len(group)) for group in groups)
-        raise UserError(
-            f"cannot remove {tuple(counts)} atoms from {nx} x {ny} {host.name}: "
-            f"give at least one and at most ({sizes})"
-        )
-    (first, n_first), *others = wanted
-    heads = [(first[0], *rest) for rest in itertools.combinations(first[1:], n_first - 1)]
-    tails = [itertools.combinations(group, n) for group, n in others]
+    firsts = sorted({int(image.min()) for image in supercell.permutations[:, sites[0]].T})
+    others = [
+        (first, *rest)
+        for first in firsts
+        for rest in itertools.combinations([s for s in sites[0] if s != first], groups[0][1] - 1)
+    ]
+    heads = dict.fromkeys(tuple(sorted(head)) for head in others)
+    tails = [
+        itertools.combinations(group, n)
+        for group, (_, n) in zip(sites[1:], groups[1:], strict=True)
+    ]
     for head, *rest in itertools.product(heads, *tails):
-        yield (*head, *itertools.chain.from_iterable(rest))
+        configuration = (*head, *itertools.chain.from_iterable(rest))
+        if len(set(configuration)) == len(configuration):
+            yield configuration

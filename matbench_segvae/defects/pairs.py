@@ -15,8 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 from pymatgen.core.structure import Structure
 
-from matbench_segvae.defects.distances import site_distances
-from matbench_segvae.defects.hosts import HOSTS
+from matbench_segvae.defects.hosts import Host
 from matbench_segvae.defects.kinds import (
     PairKind,
     ordered_defect_kinds,
@@ -29,11 +28,13 @@ from matbench_segvae.defects.many_body import (
     TermColumn,
     term_columns,
 )
-from matbench_segvae.defects.sparse import DefectiveCell, sparse_defects
+from matbench_segvae.defects.recognition import sparse_defects
+from matbench_segvae.defects.sparse import DefectiveCell
+from matbench_segvae.defects.supercells import site_distances
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats, Ints
 
-_DECIMALS = 3  # of Å; distances that agree so far belong to one class
+_SAME_DISTANCE = 5e-4  # Å; distances that are not farther apart belong to one class
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,23 +139,29 @@ def count_pairs(cells: Sequence[DefectiveCell], like: PairCounts | None = None) 
     )
 
 
-def pairs_of(structures: Iterable[Structure], like: PairCounts | None = None) -> PairCounts:
+def pairs_of(
+    structures: Iterable[Structure],
+    like: PairCounts | None = None,
+    hosts: Iterable[Host] | None = None,
+) -> PairCounts:
     """Find the defects of structures and count their pairs.
 
     Args:
         structures: Defective supercells.
         like: Counts whose kinds of defects and pairs are known; nothing else may occur.
+        hosts: What they may be supercells of; all known hosts by default.
 
     Raises:
         UserError: If a structure has no known host or an unknown kind of defect or pair.
     """
-    return count_pairs([sparse_defects(structure) for structure in structures], like=like)
+    chosen = None if hosts is None else tuple(hosts)
+    return count_pairs([sparse_defects(structure, chosen) for structure in structures], like=like)
 
 
 def _classes(
     found: Sequence[tuple[int, PairKind, float]], pair_kinds: Sequence[PairKind], n_rows: int
 ) -> tuple[Ints, Floats, Ints]:
-    """Count pairs of the same kind and rounded distance.
+    """Count pairs of the same kind and distance.
 
     Args:
         found: Row, kind and distance, Å, of every pair.
@@ -165,25 +172,27 @@ def _classes(
         Kind and distance of every class, ``(R,)``, and how often rows have it, ``(N, R)``.
     """
     order = {kind: index for index, kind in enumerate(pair_kinds)}
-    distances: dict[tuple[int, float], float] = {}  # kind and rounded distance to the exact one
-    keys = []
-    for _, pair, distance in found:
-        keys.append((order[pair], round(distance, _DECIMALS)))
-        distances.setdefault(keys[-1], distance)
-    ordered = sorted(distances)
-    index = {key: position for position, key in enumerate(ordered)}
-    counts = np.zeros((n_rows, len(ordered)), dtype=np.int64)
+    kinds = np.array([order[pair] for _, pair, _ in found], dtype=np.int64)
+    distances = np.array([distance for *_, distance in found], dtype=np.float64)
     rows = np.array([row for row, *_ in found], dtype=np.int64)
-    np.add.at(counts, (rows, np.array([index[key] for key in keys], dtype=np.int64)), 1)
-    kinds = np.array([kind for kind, _ in ordered], dtype=np.int64)
-    return kinds, np.array([distances[key] for key in ordered], dtype=np.float64), counts
+    ranks = np.lexsort((distances, kinds))
+    # Clusters instead of rounded distances: rounding would part two equal distances where it
+    # turns from down to up.
+    new = np.diff(kinds[ranks], prepend=-1) != 0
+    new |= np.diff(distances[ranks], prepend=-np.inf) > _SAME_DISTANCE
+    of_pair = np.empty(len(found), dtype=np.int64)
+    of_pair[ranks] = np.cumsum(new) - 1
+    _, firsts = np.unique(of_pair, return_index=True)
+    counts = np.zeros((n_rows, len(firsts)), dtype=np.int64)
+    np.add.at(counts, (rows, of_pair), 1)
+    return kinds[firsts], distances[firsts], counts
 
 
 def _defect_kinds(cells: Sequence[DefectiveCell], like: PairCounts | None) -> tuple[str, ...]:
     """List the kinds of defects in their order."""
     kinds = {defect.kind for cell in cells for defect in cell.defects}
     if like is None:
-        return ordered_defect_kinds(kinds, {cell.host for cell in cells})
+        return ordered_defect_kinds(kinds, {cell.supercell.host for cell in cells})
     _refuse_unknown("defect", kinds, like.defect_kinds)
     return like.defect_kinds
 
@@ -211,8 +220,8 @@ def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> No
 
 def _pairs(cell: DefectiveCell, columns: Mapping[str, int]) -> list[tuple[PairKind, float]]:
     """List kind and distance, Å, of every defect pair of a structure."""
-    host = HOSTS[cell.host]
-    distances, heights = site_distances(host, *cell.repeats[:2])
+    host = cell.supercell.host
+    distances, heights = site_distances(cell.supercell)
     pairs = []
     for one, two in itertools.combinations(cell.defects, 2):
         planes = planes_of(host, one.removed, two.removed, float(heights[one.site, two.site]))
@@ -224,6 +233,6 @@ def _pairs(cell: DefectiveCell, columns: Mapping[str, int]) -> list[tuple[PairKi
 
 def _distances(cell: DefectiveCell) -> Floats:
     """Distances between all defects of a structure, Å, shape ``(n, n)``."""
-    distances, _ = site_distances(HOSTS[cell.host], *cell.repeats[:2])
+    distances, _ = site_distances(cell.supercell)
     sites = [defect.site for defect in cell.defects]
     return np.asarray(distances[np.ix_(sites, sites)])

@@ -115,11 +115,11 @@ class SparseDefectGraph(GraphConverter):
         cell = sparse_defects(structure)
         if not cell.defects:
             raise UserError(
-                f"the structure {structure.formula} is the pristine {cell.host}: "
+                f"the structure {structure.formula} is the pristine {cell.supercell}: "
                 "a defect graph needs at least one defect"
             )
         frac_coords = np.array([d.coords for d in cell.defects], dtype=float)
-        lattice = np.array(cell.lattice, dtype=float)
+        lattice = cell.supercell.lattice.matrix
         edge_index, offsets = planar_edges(frac_coords, lattice, self.cutoff)
         graph = Data(
             num_nodes=len(cell.defects),

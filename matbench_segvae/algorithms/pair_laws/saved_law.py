@@ -11,8 +11,9 @@ from pymatgen.core.structure import Structure
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.defects import (
+    HOSTS,
     MANY_BODY_TERMS,
-    DefectiveCell,
+    Host,
     PairCounts,
     PairKind,
     count_pairs,
@@ -59,14 +60,14 @@ class SavedLaw:
         law: The law; defects on metal sites come first.
         resampled: The same law fitted to resampled training data.
         ranges: Shortest and longest distance in the training data by kind of pair, Å.
-        hosts: Names of the hosts of the training data.
+        hosts: Hosts of the training data.
         validation_mae: Cross-validated inside the training part, eV per defect site.
     """
 
     law: PairLaw
     resampled: tuple[PairLaw, ...]
     ranges: Mapping[PairKind, tuple[float, float]]
-    hosts: tuple[str, ...]
+    hosts: tuple[Host, ...]
     validation_mae: float
 
     def description(self) -> dict[str, Any]:
@@ -75,7 +76,7 @@ class SavedLaw:
             "formula": "; ".join(self.law.lines()),
             "latex": self.law.latex(),
             "complexity": self.law.complexity,
-            "hosts": list(self.hosts),
+            "hosts": [_host_as_json(host) for host in self.hosts],
             "constants": self.law.as_json(),
             "constants_90_percent": self.intervals,
             "distances_A": {str(kind): list(ends) for kind, ends in self.ranges.items()},
@@ -91,7 +92,7 @@ class SavedLaw:
             ValueError: If something is missing or not what it should be.
         """
         try:
-            hosts = tuple(str(host) for host in described["hosts"])
+            hosts = tuple(_host_from_json(host) for host in described["hosts"])
             law = _in_order(PairLaw.from_json(described["constants"]), hosts)
             ranges = described["distances_A"].items()
             saved = cls(
@@ -147,10 +148,10 @@ class SavedLaw:
         """Count the pairs of structures, in the law's order of kinds.
 
         Raises:
-            UserError: If a structure has no known host or a kind of defect or pair that the
-                law does not know.
+            UserError: If a structure is of another host or has a kind of defect or pair that
+                the law does not know.
         """
-        return pairs_of(structures, like=self.kinds)
+        return pairs_of(structures, like=self.kinds, hosts=self.hosts)
 
     @property
     def determines_defect_energies(self) -> bool:
@@ -190,8 +191,12 @@ class SavedLaw:
             UserError: If it has another host, no defects, an unknown kind of defect or pair,
                 or a distance at which the law has no value.
         """
-        cell = sparse_defects(structure)
-        self._check(cell)
+        cell = sparse_defects(structure, self.hosts)
+        if not cell.defects:
+            raise UserError(
+                f"it is {cell.supercell} without defects: give structures with at least one of "
+                f"{', '.join(self.law.defect_energies)}"
+            )
         pairs = count_pairs([cell], like=self.kinds)
         energy = float(self.law.predict(pairs)[0])
         if not np.isfinite(energy):
@@ -203,18 +208,6 @@ class SavedLaw:
             std_per_site=float(self.std(pairs)[0]),
             extrapolates=self._extrapolates(pairs),
         )
-
-    def _check(self, cell: DefectiveCell) -> None:
-        if cell.host not in self.hosts:
-            raise UserError(
-                f"its host is {cell.host}, the law is one of defects in {', '.join(self.hosts)}: "
-                "give structures of that host"
-            )
-        if not cell.defects:
-            raise UserError(
-                f"it is {cell.host} without defects: give structures with at least one of "
-                f"{', '.join(self.law.defect_energies)}"
-            )
 
     def _extrapolates(self, pairs: PairCounts) -> bool:
         low, high = np.array([self.ranges[kind] for kind in pairs.pair_kinds]).reshape(-1, 2).T
@@ -228,7 +221,25 @@ def interval(values: Sequence[float]) -> list[float]:
     return [float(value) for value in np.percentile(values, _PERCENTILES)]
 
 
-def _in_order(law: PairLaw, hosts: Sequence[str]) -> PairLaw:
+def _host_as_json(host: Host) -> str | dict[str, Any]:
+    """The name of a built-in host, all of any other one, so that the law can be used anywhere."""
+    return host.name if HOSTS.get(host.name) == host else host.as_json()
+
+
+def _host_from_json(content: object) -> Host:
+    """Take back what :func:`_host_as_json` gave.
+
+    Raises:
+        ValueError: If it is no host.
+    """
+    if isinstance(content, Mapping):
+        return Host.from_json(content)
+    if content not in HOSTS:
+        raise ValueError(f"its host {content!r} is none of {', '.join(HOSTS)}")
+    return HOSTS[str(content)]
+
+
+def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
     """The law with its kinds in the order of pair counts, which JSON files need not keep.
 
     Raises:

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from matbench_segvae.defects import PairCounts, count_pairs, shortest_distances, sparse_defects
+from matbench_segvae.defects import (
+    Host,
+    PairCounts,
+    count_pairs,
+    shortest_distances,
+    sparse_defects,
+)
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.types import Floats
 
@@ -20,27 +26,30 @@ class TrainingPairs:
     Attributes:
         pairs: Defects and pairs of ``N`` structures.
         energies: Energy per defect site, eV, shape ``(N,)``.
-        hosts: Names of the structures' hosts, sorted.
+        hosts: The structures' hosts, sorted by name.
     """
 
     pairs: PairCounts
     energies: Floats
-    hosts: tuple[str, ...]
+    hosts: tuple[Host, ...]
 
     @classmethod
-    def of(cls, structures: pd.Series, energies: pd.Series) -> TrainingPairs:
+    def of(
+        cls, structures: pd.Series, energies: pd.Series, hosts: Sequence[Host] | None = None
+    ) -> TrainingPairs:
         """Find the defects of structures and count their pairs.
 
         Args:
             structures: Defective supercells, pymatgen structures.
             energies: Energy per defect site, eV, in the same order.
+            hosts: What they may be supercells of; all known hosts by default.
 
         Raises:
-            UserError: If a structure has no known host.
+            UserError: If a structure is a supercell of none of them.
         """
-        cells = [sparse_defects(structure) for structure in structures]
-        hosts = tuple(sorted({cell.host for cell in cells}))
-        return cls(count_pairs(cells), energies.to_numpy(dtype=np.float64), hosts)
+        cells = [sparse_defects(structure, hosts) for structure in structures]
+        found = sorted({cell.supercell.host for cell in cells}, key=lambda host: host.name)
+        return cls(count_pairs(cells), energies.to_numpy(dtype=np.float64), tuple(found))
 
     def problem(
         self, formula_of: Sequence[int] | None = None, columns: Sequence[int] = ()
