@@ -27,6 +27,7 @@ _CONTEXT: Mapping[str, Any] = MappingProxyType(
         "data": {"@id": "cr:data", **_TYPED},
         "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
         "dct": "http://purl.org/dc/terms/",
+        "equivalentProperty": "cr:equivalentProperty",
         "examples": {"@id": "cr:examples", **_TYPED},
         "extract": "cr:extract",
         "field": "cr:field",
@@ -46,6 +47,7 @@ _CONTEXT: Mapping[str, Any] = MappingProxyType(
         "regex": "cr:regex",
         "repeated": "cr:repeated",
         "replace": "cr:replace",
+        "samplingRate": "cr:samplingRate",
         "sc": "https://schema.org/",
         "separator": "cr:separator",
         "source": "cr:source",
@@ -65,14 +67,14 @@ def croissant(
 
     Args:
         card: The task without its data.
-        files: Names of the files ``structures``, ``targets`` and ``folds``.
+        files: Names of the files ``structures`` and ``samples``.
         folds: Names of the folds.
         checksums: File name to sha256.
 
     Returns:
         The content of the metadata file, in JSON's own types.
     """
-    formats = {"structures": "application/jsonlines", "targets": "text/csv", "folds": "text/csv"}
+    formats = {"structures": "application/jsonlines", "samples": "text/csv"}
     content: dict[str, Any] = {
         "@context": dict(_CONTEXT),
         "@type": "sc:Dataset",
@@ -120,8 +122,7 @@ def _splits() -> dict[str, Any]:
 
 def _samples(card: TaskCard, files: Mapping[str, str], folds: Sequence[str]) -> dict[str, Any]:
     """One record for each structure; the tables are joined by sample id."""
-    structure, target = "Pymatgen Structure as JSON.", f"Target of the task{_unit(card)}."
-    joined = {"references": {"field": {"@id": "samples/id"}}}
+    structure, target = "Pymatgen Structure as a text of JSON.", f"Target of the task{_unit(card)}."
     return {
         "@type": "cr:RecordSet",
         "@id": "samples",
@@ -130,18 +131,23 @@ def _samples(card: TaskCard, files: Mapping[str, str], folds: Sequence[str]) -> 
         "field": [
             _column("id", "sc:Text", "Sample id.", files["structures"]),
             _column(INPUT, "sc:Text", structure, files["structures"]),
-            {**_column("target_id", "sc:Text", "Sample id.", files["targets"], "id"), **joined},
-            _column(card.target, "sc:Float", target, files["targets"]),
-            {**_column("fold_id", "sc:Text", "Sample id.", files["folds"], "id"), **joined},
+            _joined("sample_id", files["samples"], files["structures"]),
+            _column(card.target, "sc:Float", target, files["samples"]),
             *(
                 {
-                    **_column(fold, "sc:Text", f"Part of {fold} that it is in.", files["folds"]),
+                    **_column(fold, "sc:Text", f"Part of {fold} that it is in.", files["samples"]),
                     "references": {"field": {"@id": "splits/name"}},
                 }
                 for fold in folds
             ),
         ],
     }
+
+
+def _joined(name: str, file: str, other: str) -> dict[str, Any]:
+    """A field of sample ids, by which a file is joined with another one."""
+    column = _column(name, "sc:Text", "Sample id.", file, "id")
+    return {**column, "references": {"fileObject": {"@id": other}, "extract": {"column": "id"}}}
 
 
 def _unit(card: TaskCard) -> str:

@@ -30,13 +30,11 @@ from matbench_segvae.benchmark.task_files import (
     CHECKSUMS,
     checksums_text,
     elements_of,
-    folds_text,
     read_checksums,
-    read_folds,
+    read_samples,
     read_structures_file,
-    read_targets,
     require_intact,
-    targets_text,
+    samples_text,
     write_structures,
 )
 from matbench_segvae.defects import Host
@@ -45,9 +43,7 @@ from matbench_segvae.files import read_json
 
 _CARD = "task.json"
 _CROISSANT = "croissant.json"
-_FILES = MappingProxyType(
-    {"structures": "structures.jsonl.gz", "targets": "targets.csv", "folds": "folds.csv"}
-)
+_FILES = MappingProxyType({"structures": "structures.jsonl.gz", "samples": "samples.csv"})
 
 _SHOWN = 5  # sample ids that a message lists
 _LONGEST = 200  # characters of a sample id
@@ -181,10 +177,9 @@ def read_task(folder: Path) -> OwnTask:
     facts = read_facts(folder)
     card = facts.card
     require_intact(folder, _FILES.values())
-    targets = read_targets(folder / _FILES["targets"], card.target)
+    targets, _ = read_samples(folder / _FILES["samples"], card.target)
     structures = dict(read_structures_file(folder / _FILES["structures"]))
-    ids, _ = read_folds(folder / _FILES["folds"])
-    if not list(structures) == list(targets) == ids or len(ids) != card.n_samples:
+    if list(structures) != list(targets) or len(targets) != card.n_samples:
         raise UserError(
             f"the files of '{folder}' have different samples: make it again with "
             "`matbench-segvae task new`"
@@ -209,7 +204,7 @@ def read_facts(folder: Path) -> TaskFacts:
     Raises:
         UserError: If it is no task's folder, or a file was changed or is damaged.
     """
-    require_intact(folder, (_CARD, _FILES["folds"]))
+    require_intact(folder, (_CARD, _FILES["samples"]))
     path = folder / _CARD
     try:
         card = TaskCard.from_json(read_json(path))
@@ -217,8 +212,8 @@ def read_facts(folder: Path) -> TaskFacts:
         raise
     except (OSError, ValueError) as error:
         raise UserError(f"'{path}' is no task that can be used: {error}") from error
-    ids, folds = read_folds(folder / _FILES["folds"])
-    check_folds(folds, ids)
+    targets, folds = read_samples(folder / _FILES["samples"], card.target)
+    check_folds(folds, list(targets))
     listed = read_checksums(folder)
     decisive = [listed.get(name) for name in _FILES.values()]
     hosts = [host.as_json() for host in card.hosts]
@@ -249,8 +244,7 @@ def _write_files(task: OwnTask, folder: Path) -> None:
     ids = list(map(str, task.structures.index))
     write_structures(folder / _FILES["structures"], zip(ids, task.structures, strict=True))
     targets = dict(zip(ids, task.targets.to_numpy(dtype=float).tolist(), strict=True))
-    _write(folder / _FILES["targets"], targets_text(task.target, targets))
-    _write(folder / _FILES["folds"], folds_text(ids, task.folds))
+    _write(folder / _FILES["samples"], samples_text(task.target, targets, task.folds))
     _write(folder / _CARD, _json(task.card.as_json()))
     names = [*_FILES.values(), _CARD]
     _write(folder / CHECKSUMS, checksums_text(folder, names))

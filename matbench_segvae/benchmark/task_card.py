@@ -23,7 +23,7 @@ FORMAT = 1
 
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_TAKEN = ("id", INPUT, "target_id", "fold_id")  # columns of the data card
+_TAKEN = ("id", INPUT, "sample_id")  # columns of the data card
 # No brackets or dollar signs, which tables and plots would take for markup.
 _UNIT = re.compile(r"[\w /^*.()·°%-]{0,40}")
 

@@ -11,7 +11,7 @@ import hashlib
 import io
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +34,9 @@ _BLOCK = 1 << 20  # bytes read at once
 def write_structures(path: Path, structures: Iterable[tuple[str, Structure]]) -> None:
     """Write structures as gzipped lines of JSON, one after the other.
 
-    A line is ``{"id": …, "structure": …}`` with what pymatgen's ``Structure.from_dict`` reads:
-    lattice, elements and fractional coordinates. Oxidation states, labels and properties of
-    sites are left out.
+    A line is ``{"id": …, "structure": …}`` with a text that pymatgen's
+    ``Structure.from_str(…, fmt="json")`` reads: lattice, elements and fractional coordinates.
+    Oxidation states, labels and properties of sites are left out.
 
     Args:
         path: Where to; replaced if it exists.
@@ -48,7 +48,9 @@ def write_structures(path: Path, structures: Iterable[tuple[str, Structure]]) ->
     # A name or a time stamp in gzip's header would change the bytes.
     with path.open("wb") as raw, gzip.GzipFile("", "wb", fileobj=raw, mtime=0) as packed:
         for sample, structure in structures:
-            line = json.dumps({"id": sample, "structure": _packed(structure)}, ensure_ascii=False)
+            # A text in JSON, since loaders of Croissant metadata take no object for a value.
+            text = json.dumps(_packed(structure))
+            line = json.dumps({"id": sample, "structure": text}, ensure_ascii=False)
             packed.write(line.encode() + b"\n")
 
 
@@ -70,75 +72,61 @@ def read_structures_file(path: Path) -> Iterator[tuple[str, Structure]]:
             for line in lines:
                 number += 1
                 content = json.loads(line)
-                yield str(content["id"]), _unpacked(content["structure"], shared)
+                yield str(content["id"]), _unpacked(json.loads(content["structure"]), shared)
     except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"'{path}' is damaged in line {number} ({reason}): {_AGAIN}") from error
 
 
-def targets_text(column: str, targets: Mapping[str, float]) -> str:
-    """The table of targets."""
-    return _table(["id", column], [[sample, repr(value)] for sample, value in targets.items()])
+def samples_text(column: str, targets: Mapping[str, float], folds: Splits) -> str:
+    """The table of samples: id, target, and a column for each fold.
+
+    Args:
+        column: Name of the target.
+        targets: Target by sample id.
+        folds: Ids to train and to test on; cells say ``train``, ``test`` or nothing.
+    """
+    parts = [
+        {sample: part for part, members in fold.items() for sample in members}
+        for fold in folds.values()
+    ]
+    rows = [
+        [sample, repr(value), *(part.get(sample, "") for part in parts)]
+        for sample, value in targets.items()
+    ]
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([["id", column, *folds], *rows])
+    return text.getvalue()
 
 
-def read_targets(path: Path, column: str) -> dict[str, float]:
-    """Read the table of targets.
+def read_samples(path: Path, column: str) -> tuple[dict[str, float], Splits]:
+    """Read the table of samples.
 
     Args:
         path: The file.
         column: Name of the target.
 
     Returns:
-        Targets by sample id.
+        Targets by sample id; ids to train and to test on for every fold.
 
     Raises:
         UserError: If it is not such a table, an id is doubled or a target is not finite.
     """
+    rows = _rows(path)
+    header = next(rows, [])
+    if header[:2] != ["id", column]:
+        raise UserError(f"'{path}' has the columns {', '.join(header) or 'none'}: {_AGAIN}")
     targets: dict[str, float] = {}
-    for row in _rows(path, ["id", column]):
-        sample, text = row
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not math.isfinite(value) or sample in targets:
-            what = "is there twice" if sample in targets else f"has the target {text!r}"
-            raise UserError(f"{sample!r} {what} in '{path}': {_AGAIN}")
+    folds: Splits = {name: {"train": [], "test": []} for name in header[2:]}
+    for number, row in enumerate(rows, start=2):
+        sample, value = row[0], _number(row[1]) if len(row) == len(header) else math.nan
+        if sample in targets or not math.isfinite(value) or not {*row[2:]} <= {"train", "test", ""}:
+            raise UserError(f"'{path}' cannot be used, line {number} is {','.join(row)}: {_AGAIN}")
         targets[sample] = value
-    return targets
-
-
-def folds_text(ids: Sequence[str], folds: Splits) -> str:
-    """The table of folds: a column each, whose cells are ``train``, ``test`` or empty."""
-    parts = [
-        {sample: part for part, members in fold.items() for sample in members}
-        for fold in folds.values()
-    ]
-    rows = [[sample, *(part.get(sample, "") for part in parts)] for sample in ids]
-    return _table(["id", *folds], rows)
-
-
-def read_folds(path: Path) -> tuple[list[str], Splits]:
-    """Read the table of folds.
-
-    Returns:
-        All sample ids, and ids to train and to test on for every fold.
-
-    Raises:
-        UserError: If it is not such a table.
-    """
-    rows = _rows(path, None)
-    names = next(rows, ["id"])[1:]
-    ids: list[str] = []
-    folds: Splits = {name: {"train": [], "test": []} for name in names}
-    for sample, *cells in rows:
-        ids.append(sample)
-        for name, cell in zip(names, cells, strict=True):
-            if cell not in ("train", "test", ""):
-                raise UserError(f"'{path}' says {cell!r} for {sample!r}: {_AGAIN}")
+        for name, cell in zip(folds, row[2:], strict=True):
             if cell:
                 folds[name][cell].append(sample)
-    return ids, folds
+    return targets, folds
 
 
 def checksums_text(folder: Path, names: Iterable[str]) -> str:
@@ -193,28 +181,20 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([header, *rows])
-    return text.getvalue()
-
-
-def _rows(path: Path, header: list[str] | None) -> Iterator[list[str]]:
-    """The rows of a table; with its header, if none is given to compare it with."""
+def _rows(path: Path) -> Iterator[list[str]]:
+    """The rows of a table."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file, strict=True)
-            first = next(reader, [])
-            if (header is not None and first != header) or first[:1] != ["id"]:
-                raise UserError(f"'{path}' has the columns {', '.join(first) or 'none'}: {_AGAIN}")
-            if header is None:
-                yield first
-            for row in reader:
-                if len(row) != len(first):
-                    raise UserError(f"'{path}' is damaged in line {reader.line_num}: {_AGAIN}")
-                yield row
+            yield from csv.reader(file, strict=True)
     except (OSError, csv.Error, UnicodeDecodeError) as error:
         raise UserError(f"cannot read '{path}' ({error}): {_AGAIN}") from error
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
 
 
 def _packed(structure: Structure) -> dict[str, Any]:
