@@ -12,7 +12,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -67,10 +67,10 @@ class OwnTask:
     """
 
     name: str
-    structures: pd.Series
-    targets: pd.Series
+    structures: pd.Series = field(repr=False)
+    targets: pd.Series = field(repr=False)
     hosts: tuple[Host, ...]
-    folds: Splits
+    folds: Splits = field(repr=False)
     target: str = TARGET
     unit: str = "eV"
     description: str = ""
