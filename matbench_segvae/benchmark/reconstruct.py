@@ -73,7 +73,7 @@ def match_rows(rows: Floats, counts: tuple[int, int]) -> list[Sites]:
     Raises:
         UserError: If a row fits no configuration that is left.
     """
-    orbits = defect_orbits(_CELL, dict(zip(("V_Mo", "V_S"), counts, strict=True)))
+    orbits = defect_orbits(_CELL, {"V_Mo": counts[0], "V_S": counts[1]})
     members = list(orbits.members)
     signatures = np.array([signature(sites) for sites in members])
     # The rounding breaks the symmetry a little, so each copy of an orbit is compared.

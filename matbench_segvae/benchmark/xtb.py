@@ -53,9 +53,7 @@ def configurations(settings: XtbSettings | None = None) -> list[tuple[str, Sites
     return [
         (family, sites)
         for family, counts in FAMILIES.items()
-        for sites in defect_orbits(
-            cell, dict(zip(("V_Mo", "V_S"), counts, strict=True))
-        ).representatives
+        for sites in defect_orbits(cell, {"V_Mo": counts[0], "V_S": counts[1]}).representatives
     ]
 
 

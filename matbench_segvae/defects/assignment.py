@@ -96,14 +96,13 @@ def assign(layer: Layer, match: LatticeMatch, shift: Floats) -> Assignment:
         places = places - [*centre[:2] @ np.linalg.inv(match.host.plane), centre[2]]
         sites, vectors = _nearest(supercell, places)
     distances = np.linalg.norm(vectors, axis=1)
-    limit, nearest, to_nearest = match.host.shortest_bond / 2, sites, distances
-    near = np.median(distances) < limit / 2  # else the shift is a wrong one
-    if near and (len(np.unique(sites)) < len(sites) or distances.max() > limit):
+    nearest, to_nearest = sites, distances
+    shared = len(np.unique(sites)) < len(sites)
+    limit = match.host.shortest_bond / 2
+    if np.median(distances) > limit / 2:  # the shift is a wrong one: not worth an optimum
+        sites = np.full_like(sites, -1) if shared else sites
+    elif shared or distances.max(initial=0.0) > limit:
         sites, distances, nearest, to_nearest = _optimal(supercell, places)
-    elif len(np.unique(sites)) < len(sites):
-        sites = np.where(
-            np.isin(np.arange(len(sites)), np.unique(sites, return_index=True)[1]), sites, -1
-        )
     return Assignment(
         supercell, layer.elements, sites, distances, nearest, to_nearest, match.strain
     )
@@ -148,4 +147,4 @@ def _distances(supercell: Supercell, places: Floats) -> Floats:
         [np.linalg.norm((fractions + image) @ basis, axis=2) for image in images], axis=0
     )
     heights = np.repeat(host.heights, supercell.nx * supercell.ny)
-    return np.hypot(in_plane, places[:, None, 2] - heights)
+    return np.asarray(np.hypot(in_plane, places[:, None, 2] - heights))

@@ -197,15 +197,8 @@ def _rank(layer: Layer, group: LayerGroup, atom: int) -> tuple[object, ...]:
     element = Element(layer.elements[atom])
     electronegativity = element.X if math.isfinite(element.X) else math.inf
     first = group.equivalent[atom]
-    outer = round(abs(float(layer.heights[first])), 3)
-    return (
-        electronegativity,
-        element.symbol,
-        -outer,
-        first,
-        -round(float(layer.heights[atom]), 3),
-        atom,
-    )
+    outer, height = (round(float(layer.heights[i]), 3) for i in (first, atom))
+    return electronegativity, element.symbol, -abs(outer), first, -height, atom
 
 
 def _rounded(xyz: Floats) -> tuple[float, float, float]:

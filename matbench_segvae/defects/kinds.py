@@ -58,8 +58,8 @@ class PairKind:
         found = _LABEL.fullmatch(label)
         if found is None:
             raise ValueError(
-                f"'{label}' is not a kind of pair: give two kinds of defects such as "
-                "'V_Mo-V_S', with ' same plane', ' same side' or ' across' after them where two occur"
+                f"'{label}' is not a kind of pair: give two kinds of defects such as 'V_Mo-V_S', "
+                "with ' same plane', ' same side' or ' across' after them where two occur"
             )
         first, second, planes = found.groups()
         return cls(first, second, Planes(planes) if planes else None)

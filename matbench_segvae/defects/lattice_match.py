@@ -82,7 +82,7 @@ def _matches(
     # Long oblique vectors would have many lattice vectors of about their length.
     basis = reduced_basis(plane)
     basis = plane if basis is None else basis
-    firsts, seconds = (_near_length(host, np.linalg.norm(row), max_strain) for row in basis)
+    firsts, seconds = (_near_length(host, float(np.linalg.norm(row)), max_strain) for row in basis)
     matrices = np.array(list(itertools.product(firsts, seconds))).reshape(-1, 2, 2)
     matrices = matrices[np.abs(np.linalg.det(matrices)) > 0.5]
     if not len(matrices):

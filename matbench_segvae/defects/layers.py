@@ -158,7 +158,7 @@ def _dataset(layer: Layer) -> Any:  # noqa: ANN401
     numbers = [Element(symbol).Z for symbol in layer.elements]
     try:
         return spglib.get_layergroup(
-            (matrix, coords, numbers), aperiodic_dir=2, symprec=SYMMETRY_TOLERANCE
+            (matrix.tolist(), coords.tolist(), numbers), aperiodic_dir=2, symprec=SYMMETRY_TOLERANCE
         )
     except spglib.SpglibError:  # older versions return None instead
         return None

@@ -160,21 +160,14 @@ def _misplaced(found: Assignment) -> str:
 
 def _no_host(structure: Structure, layer: Layer, hosts: Sequence[Host], max_strain: float) -> str:
     """Why a structure is a supercell of no host."""
-    formula = structure.composition.reduced_formula
-    for host in hosts:
-        for match in lattice_matches(host, layer.plane, len(layer.elements), max_strain):
-            return (
-                f"{formula} has the lattice of {match.n_sites // len(host.atoms)} cells of "
-                f"{host.name} but at least {_unavoidable(layer, match)} of {match.n_sites} sites "
-                f"differ: give structures with few defects, or a host of {formula}"
-            )
     a, b = np.linalg.norm(layer.plane, axis=1)
     gamma = np.degrees(np.arctan2(layer.plane[1, 1], layer.plane[1, 0]))
     known = " or ".join(
         f"{host.name} ({host.a:.3f}, {host.b:.3f} Å, {host.gamma:.0f}°)" for host in hosts
     )
     return (
-        f"{formula} with {len(layer.elements)} atoms and {a:.4f}, {b:.4f} Å, {gamma:.1f}° in the "
-        f"plane is no supercell of {known}, up to a strain of {100 * max_strain:.3g} %: give "
-        f"structures of {'that host' if len(hosts) == 1 else 'one of these hosts'}, or a host"
+        f"{structure.composition.reduced_formula} with {len(layer.elements)} atoms and {a:.4f}, "
+        f"{b:.4f} Å, {gamma:.1f}° in the plane is no supercell of {known} with defects on less "
+        f"than half of its sites and a strain up to {100 * max_strain:.3g} %: give such "
+        "structures, or the unit cell of their host"
     )

@@ -9,7 +9,7 @@ from pymatgen.core import Lattice, Structure
 
 from matbench_segvae.benchmark import reconstruct, samples
 from matbench_segvae.benchmark.datasets import fetch, read_pickle_verified
-from matbench_segvae.defects import HOSTS, canonical_sites, sparse_defects, vacancy_orbits
+from matbench_segvae.defects import HOSTS, Supercell, defect_orbits, sparse_defects
 from matbench_segvae.errors import UserError
 
 MOS2 = HOSTS["MoS2"]
@@ -17,8 +17,9 @@ MOS2 = HOSTS["MoS2"]
 
 def canonical(structure):
     cell = sparse_defects(structure)
-    assert cell.repeats == (8, 8, 1)
-    return canonical_sites(MOS2, 8, 8, [defect.site for defect in cell.defects])
+    assert cell.supercell == Supercell(MOS2, 8, 8)
+    images = cell.supercell.permutations[:, [defect.site for defect in cell.defects]]
+    return min(map(tuple, np.sort(images, axis=1).tolist()))
 
 
 def sites_of(structure):
@@ -78,7 +79,7 @@ def test_energies_of_the_pilot_agree(v3_table):
 
 
 def test_only_a_few_rows_leave_a_choice(v3_table):
-    orbits = vacancy_orbits(MOS2, 8, 8, (1, 2))
+    orbits = defect_orbits(Supercell(MOS2, 8, 8), {"V_Mo": 1, "V_S": 2})
     fitting = {}
     for sites, orbit in orbits.members.items():
         fitting.setdefault(tuple(np.round(reconstruct.signature(sites), 6)), set()).add(orbit)

@@ -8,7 +8,7 @@ import pytest
 
 from matbench_segvae.benchmark import xtb
 from matbench_segvae.benchmark.xtb_file import XTB_FILE, read_xtb_file, write_xtb_file
-from matbench_segvae.defects import HOSTS, canonical_sites
+from matbench_segvae.defects import HOSTS, Supercell
 from matbench_segvae.errors import UserError
 
 TOLERANCE = 2e-4  # eV; symmetry-equivalent cells differ by up to 3e-5 eV
@@ -23,7 +23,11 @@ def test_every_inequivalent_configuration_is_there(dataset):
     found = [(entry.kind, entry.sites) for entry in dataset.entries]
     assert found == xtb.configurations()
     assert Counter(kind for kind, _ in found) == {"X1": 1, "V1": 1, "X2": 7, "V2": 5, "V3": 57}
-    canonical = {canonical_sites(HOSTS["MoS2"], 4, 4, sites) for _, sites in found}
+    permutations = Supercell(HOSTS["MoS2"], 4, 4).permutations
+    canonical = {
+        min(map(tuple, np.sort(permutations[:, list(sites)], axis=1).tolist()))
+        for _, sites in found
+    }
     assert len(canonical) == 71
 
 
@@ -32,7 +36,7 @@ def test_formation_energies_follow_from_the_energies(dataset):
     mu = {"Mo": references["mu_Mo"], "S": references["mu_S"]}
     assert mu["S"] == references["s8_energy"] / 8
     assert mu["Mo"] + 2 * mu["S"] == pytest.approx(references["pristine_energy"] / 16)
-    elements = HOSTS["MoS2"].site_elements(4, 4)
+    elements = Supercell(HOSTS["MoS2"], 4, 4).elements
     for entry in dataset.entries:
         removed = sum(mu[elements[site]] for site in entry.sites)
         expected = entry.energy - references["pristine_energy"] + removed

@@ -18,7 +18,14 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.cli import main
-from matbench_segvae.defects import HOSTS, Defect, defective_structure, pairs_of, vacancies
+from matbench_segvae.defects import (
+    HOSTS,
+    Defect,
+    Supercell,
+    defective_structure,
+    pairs_of,
+    vacancies,
+)
 from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.running import FoldStore, run_fold
 
@@ -78,7 +85,8 @@ def complaint(capsys):
 
 
 def without(sites, n=4, host=MOS2):
-    return defective_structure(host, n, n, vacancies(host, n, n, sites))
+    cell = Supercell(host, n, n)
+    return defective_structure(cell, vacancies(cell, sites))
 
 
 def read_csv(text):
@@ -152,7 +160,7 @@ def no_defects():
 
 
 def unknown_defect():
-    defective_structure(MOS2, 4, 4, [Defect(16, "S", "Se", (0, 0, 0))]).to("bad.cif")
+    defective_structure(Supercell(MOS2, 4, 4), [Defect(16, "S", "Se", (0, 0, 0))]).to("bad.cif")
 
 
 def unknown_pair():

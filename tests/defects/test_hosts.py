@@ -1,85 +1,142 @@
+import json
+
 import numpy as np
 import pytest
+from pymatgen.core import Lattice, Structure
 
-from matbench_segvae.defects import HOSTS, canonical_sites, vacancy_orbits
+from matbench_segvae.defects import HOSTS, Host, Supercell
 from matbench_segvae.errors import UserError
 
-MOS2 = HOSTS["MoS2"]
+LAYER_GROUPS = {
+    "MoS2": "p-6m2",
+    "WSe2": "p-6m2",
+    "BN": "p-6m2",
+    "GaSe": "p-6m2",
+    "InSe": "p-6m2",
+    "P": "pman",
+    "C": "p6/mmm",
+    "1T-MoS2": "p-3m1",
+}
+BONDS = {  # Å and number of nearest neighbours of the first atom
+    "MoS2": (2.417, 6),
+    "WSe2": (2.553, 6),
+    "BN": (1.451, 3),
+    "GaSe": (2.471, 1),
+    "InSe": (2.683, 3),
+    "P": (2.220, 2),
+    "C": (1.420, 3),
+    "1T-MoS2": (2.416, 6),
+}
 
 
-@pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)
-def test_bond_lengths_and_stoichiometry(host):
-    cell = host.supercell(3, 2)
-    assert len(cell) == 18
-    assert cell.composition.reduced_formula == host.name
-    bonds = [site.nn_distance for site in cell.get_neighbors(cell[0], 2.8)]
-    assert len(bonds) == 6
-    assert np.ptp(bonds) < 1e-6
+def every_host():
+    return pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)
 
 
-@pytest.mark.parametrize("host", HOSTS.values(), ids=lambda host: host.name)
-@pytest.mark.parametrize(("nx", "ny", "n_ops"), [(8, 8, 768), (4, 4, 192), (2, 2, 48), (3, 2, 12)])
-def test_number_of_symmetry_operations(host, nx, ny, n_ops):
-    assert host.site_permutations(nx, ny).shape == (n_ops, 3 * nx * ny)
+@every_host()
+def test_the_layer_group_is_found(host):
+    assert host.layer_group.symbol == LAYER_GROUPS[host.name]
 
 
-@pytest.mark.parametrize(("nx", "ny"), [(4, 4), (3, 2)])
-def test_permutations_are_symmetries(nx, ny):
-    permutations = MOS2.site_permutations(nx, ny)
-    assert len(np.unique(permutations, axis=0)) == len(permutations)
-    elements = np.array(MOS2.site_elements(nx, ny))
-    distances = MOS2.supercell(nx, ny).distance_matrix
-    for image in permutations:
-        assert sorted(image) == list(range(len(elements)))
-        assert (elements[image] == elements).all()
-        assert np.allclose(distances[np.ix_(image, image)], distances)
-    # Closed under composition: it is a group.
-    known = {tuple(image) for image in permutations}
-    assert all(tuple(permutations[1][image]) in known for image in permutations)
+@every_host()
+def test_bonds(host):
+    cell = Supercell(host, 3, 3).structure()
+    length, number = BONDS[host.name]
+    assert host.shortest_bond == pytest.approx(length, abs=1e-3)
+    assert len(cell.get_neighbors(cell[0], length + 0.005)) == number
 
 
-def test_pristine_supercell_follows_the_site_numbers():
-    cell = MOS2.supercell(4, 4)
-    assert [site.specie.symbol for site in cell] == MOS2.site_elements(4, 4)
-    assert np.allclose(cell.frac_coords, MOS2.site_coords(4, 4))
-    assert np.allclose(cell.lattice.abc, (4 * MOS2.a, 4 * MOS2.a, MOS2.c))
+@every_host()
+def test_one_kind_of_site_for_each_element(host):
+    assert host.site_kinds == host.elements
+
+
+@every_host()
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_host_is_found_in_any_of_its_cells(host, axis):
+    """Vacuum along any axis, more of it, a larger cell, another origin and order of atoms."""
+    cell = Supercell(host, 2, 3).structure()
+    matrix = np.array(cell.lattice.matrix)
+    coords = cell.cart_coords + np.array([0.3, 0.2, 0.9 * host.c])
+    matrix[2] *= 1.4
+    axes = np.roll([0, 1, 2], axis)
+    rng = np.random.default_rng(0)
+    order = rng.permutation(len(cell))
+    changed = Structure(
+        Lattice(matrix[axes]),
+        [cell[i].specie for i in order],
+        coords[order],
+        coords_are_cartesian=True,
+        to_unit_cell=True,
+    )
+    found = Host.from_structure(changed)
+    assert sorted([found.a, found.b]) == pytest.approx(sorted([host.a, host.b]), abs=1e-6)
+    assert found.c == pytest.approx(1.4 * host.c)
+    assert sorted(found.elements) == sorted(host.elements)
+    assert found.layer_group.symbol == host.layer_group.symbol
+    assert found.shortest_bond == pytest.approx(host.shortest_bond, abs=1e-6)
+
+
+def test_inequivalent_sites_of_an_element_are_numbered(bismuth_selenide):
+    host = Host.from_structure(bismuth_selenide)
+    assert host.name == "Bi2Se3"
+    assert host.site_kinds == ("Bi", "Bi", "Se(1)", "Se(1)", "Se(2)")
+    assert abs(host.heights[[2, 4]]) == pytest.approx([3.6, 0.0])
+
+
+def test_noise_of_a_relaxation_is_averaged_out():
+    host = HOSTS["P"]
+    noisy = Supercell(host, 1, 1).structure()
+    noisy.perturb(0.002)
+    found = Host.from_structure(noisy)
+    assert found.layer_group.symbol == "pman"
+    assert np.ptp(np.abs(found.heights)) < 1e-6
+
+
+def test_oxidation_states_do_not_matter():
+    cell = Supercell(HOSTS["BN"], 1, 1).structure()
+    cell.add_oxidation_state_by_element({"B": 3, "N": -3})
+    assert Host.from_structure(cell).elements == ("B", "N")
+
+
+def test_bulk_is_refused():
+    rock_salt = Structure.from_spacegroup(
+        "Fm-3m", Lattice.cubic(4.2), ["Mg", "O"], [[0, 0, 0], [0.5, 0.5, 0.5]]
+    )
+    with pytest.raises(UserError, match=r"MgO is no layer: its largest vacuum is 2\.1 Å"):
+        Host.from_structure(rock_salt)
+
+
+def test_coinciding_atoms_are_refused():
+    doubled = Structure(Lattice.hexagonal(2.46, 20), ["C", "C"], [[0, 0, 0.5], [0, 0, 0.5]])
+    with pytest.raises(UserError, match="no two atoms of which coincide"):
+        Host.from_structure(doubled)
+
+
+@every_host()
+def test_a_host_survives_json(host):
+    assert Host.from_json(json.loads(json.dumps(host.as_json()))) == host
 
 
 @pytest.mark.parametrize(
-    ("n", "counts", "expected"),
-    [(8, (1, 2), 743), (8, (1, 1), 15), (8, (0, 2), 19), (8, (1, 0), 1), (8, (0, 1), 1),
-     (4, (1, 2), 57), (4, (1, 1), 5), (4, (0, 2), 7)],
-)  # fmt: skip
-def test_number_of_inequivalent_vacancies(n, counts, expected):
-    assert len(vacancy_orbits(MOS2, n, n, counts).representatives) == expected
+    ("change", "complaint"),
+    [
+        ({"a": "wide"}, "could not convert"),
+        ({"a": float("nan")}, "has no cell"),
+        ({"gamma": 180}, "has no cell"),
+        ({"atoms": []}, "no atoms of known elements"),
+        ({"atoms": [["Xx", [0, 0, 0.5]]]}, "no atoms of known elements"),
+        ({"atoms": [["C", [0, 0, 0.5]], ["C", [1, 0, 0.5]]]}, "two atoms at the same place"),
+        ({"atoms": 3}, "describes no host"),
+    ],
+)
+def test_a_damaged_host_is_refused(change, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Host.from_json({**HOSTS["MoS2"].as_json(), **change})
 
 
-def test_orbits_agree_with_counting_by_burnside():
-    """The number of orbits is the mean number of configurations an operation keeps."""
-    permutations = MOS2.site_permutations(3, 3)
-    pairs = [(a, b) for a in range(9, 27) for b in range(a + 1, 27)]
-    kept = sum(sorted((image[a], image[b])) == [a, b] for image in permutations for a, b in pairs)
-    orbits = vacancy_orbits(MOS2, 3, 3, (0, 2))
-    assert kept / len(permutations) == len(orbits.representatives)
-
-
-def test_canonical_sites_tell_orbits_apart():
-    orbits = vacancy_orbits(MOS2, 4, 4, (1, 2))
-    canonical = [canonical_sites(MOS2, 4, 4, sites) for sites in orbits.representatives]
-    assert len(set(canonical)) == 57
-    rng = np.random.default_rng(0)
-    permutations = MOS2.site_permutations(4, 4)
-    for index in rng.integers(57, size=10):
-        image = permutations[rng.integers(192)][list(orbits.representatives[index])]
-        assert canonical_sites(MOS2, 4, 4, image) == canonical[index]
-
-
-@pytest.mark.parametrize("counts", [(0, 0), (17, 0), (-1, 1)])
-def test_impossible_numbers_of_vacancies(counts):
-    with pytest.raises(UserError, match="cannot remove"):
-        vacancy_orbits(MOS2, 4, 4, counts)
-
-
-def test_no_supercell_of_nothing():
-    with pytest.raises(UserError, match="1 or more"):
-        MOS2.supercell(0, 4)
+def test_a_host_without_a_part_names_it():
+    content = HOSTS["MoS2"].as_json()
+    del content["c"]
+    with pytest.raises(ValueError, match="lacks 'c'"):
+        Host.from_json(content)

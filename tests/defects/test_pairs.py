@@ -8,11 +8,12 @@ from matbench_segvae.defects import (
     Defect,
     PairKind,
     Planes,
+    Supercell,
     count_pairs,
+    defect_orbits,
     defective_structure,
     sparse_defects,
     vacancies,
-    vacancy_orbits,
 )
 from matbench_segvae.errors import UserError
 
@@ -23,14 +24,14 @@ def cell(sites, n=4, placed=None):
     """A cell with vacancies, or with an element on every second of the sites."""
     defects = [
         Defect(d.site, d.removed, placed if i % 2 else None, d.coords)
-        for i, d in enumerate(vacancies(MOS2, n, n, sites))
+        for i, d in enumerate(vacancies(Supercell(MOS2, n, n), sites))
     ]
-    return sparse_defects(defective_structure(MOS2, n, n, defects))
+    return sparse_defects(defective_structure(Supercell(MOS2, n, n), defects))
 
 
 @pytest.fixture(scope="module")
 def triples():
-    orbits = vacancy_orbits(MOS2, 4, 4, (1, 2))
+    orbits = defect_orbits(Supercell(MOS2, 4, 4), {"V_Mo": 1, "V_S": 2})
     return [cell(sites) for sites in orbits.representatives]
 
 
@@ -62,7 +63,7 @@ def test_classes_are_sorted_and_distinct(triples):
 def test_distances_are_those_of_pymatgen(triples):
     table = count_pairs(triples)
     for row, triple in enumerate(triples[::10]):
-        pristine = MOS2.supercell(4, 4)
+        pristine = Supercell(MOS2, 4, 4).structure()
         sites = [defect.site for defect in triple.defects]
         expected = sorted(
             pristine.get_distance(a, b) for i, a in enumerate(sites) for b in sites[:i]

@@ -11,7 +11,7 @@ from pymatgen.core import Lattice, Structure
 from matbench_segvae.algorithms.megnet.algorithm import SparseMEGNet
 from matbench_segvae.algorithms.megnet.graphs import CrystalGraph, SparseDefectGraph, planar_edges
 from matbench_segvae.algorithms.megnet.settings import MEGNetSettings
-from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, Supercell, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 
 QUICK = MEGNetSettings(epochs=6)
@@ -19,7 +19,8 @@ MOS2 = HOSTS["MoS2"]
 
 
 def cell(sites, repeats=4):
-    return defective_structure(MOS2, repeats, repeats, vacancies(MOS2, repeats, repeats, sites))
+    host_cell = Supercell(MOS2, repeats, repeats)
+    return defective_structure(host_cell, vacancies(host_cell, sites))
 
 
 @pytest.fixture(scope="module")

@@ -17,13 +17,14 @@ from matbench_segvae.algorithms.megnet.class_network import ClassMEGNet
 from matbench_segvae.algorithms.megnet.equivalence_classes import collapse, join
 from matbench_segvae.algorithms.megnet.graphs import CrystalGraph
 from matbench_segvae.algorithms.megnet.preparation import validation_split
-from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, Supercell, defective_structure, vacancies
 
 MOS2 = HOSTS["MoS2"]
 
 
 def cell(sites, repeats=4):
-    return defective_structure(MOS2, repeats, repeats, vacancies(MOS2, repeats, repeats, sites))
+    host_cell = Supercell(MOS2, repeats, repeats)
+    return defective_structure(host_cell, vacancies(host_cell, sites))
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from pymatgen.core import Lattice, Structure
 from matbench_segvae.algorithms.megnet import keras_loading
 from matbench_segvae.algorithms.megnet.keras import KerasDenseMEGNet, KerasMEGNet
 from matbench_segvae.cli import main
-from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, Supercell, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 
 MOS2 = HOSTS["MoS2"]
@@ -29,7 +29,8 @@ needs_extra = pytest.mark.skipif(not installed(), reason="the extra keras is not
 
 
 def cell(sites, repeats=4):
-    return defective_structure(MOS2, repeats, repeats, vacancies(MOS2, repeats, repeats, sites))
+    host_cell = Supercell(MOS2, repeats, repeats)
+    return defective_structure(host_cell, vacancies(host_cell, sites))
 
 
 @pytest.fixture(scope="module")

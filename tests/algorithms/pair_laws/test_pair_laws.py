@@ -17,6 +17,7 @@ from matbench_segvae.algorithms.segvae import SEGVAE
 from matbench_segvae.defects import (
     HOSTS,
     PairKind,
+    Supercell,
     defective_structure,
     pairs_of,
     vacancies,
@@ -26,6 +27,11 @@ from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.joint_fit import LawFit, fit_law
+
+
+def without(sites, n):
+    cell = Supercell(HOSTS["MoS2"], n, n)
+    return defective_structure(cell, vacancies(cell, sites))
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +104,7 @@ def test_predictions_do_not_depend_on_the_order_of_atoms_or_of_structures(xtb_ta
 
 
 def test_energies_are_sums_over_defects_and_pairs():
-    structure = defective_structure(HOSTS["MoS2"], 8, 8, vacancies(HOSTS["MoS2"], 8, 8, [0, 70]))
+    structure = without([0, 70], 8)
     table = pairs_of(pd.Series([structure]))
     kind = PairKind("V_Mo", "V_S")
     law = PairLaw({"V_Mo": 7.0, "V_S": 2.0}, {kind: -3.0}, {kind: parse("1.5/r")})
@@ -138,10 +144,10 @@ def test_what_it_has_no_inputs_for_is_refused_in_one_line(fitted, fold_context, 
     )
     with pytest.raises(UserError, match="MoS2"):
         fitted.predict(pd.Series([rock_salt]))
-    lone = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0]))
+    lone = without([0], 4)
     with pytest.raises(UserError, match="no training structure holds two defects"):
         SEGVAEPairLaw(quick_pair_laws).fit(pd.Series([lone]), pd.Series([3.2]), fold_context())
-    two_metals = defective_structure(HOSTS["MoS2"], 4, 4, vacancies(HOSTS["MoS2"], 4, 4, [0, 1]))
+    two_metals = without([0, 1], 4)
     with pytest.raises(UserError, match="V_Mo-V_Mo do not occur in the training data"):
         fitted.predict(pd.Series([two_metals]))
 

@@ -11,7 +11,7 @@ import pytest
 from matbench_segvae.algorithms import Algorithm, create_algorithm
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.pair_table import PairTable
-from matbench_segvae.defects import HOSTS, defective_structure, pairs_of, vacancies
+from matbench_segvae.defects import HOSTS, Supercell, defective_structure, pairs_of, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.fitting.robust import least_absolute
 
@@ -31,7 +31,8 @@ def fitted(fold_context):
 
 
 def cells(*site_lists, n=8):
-    structures = [defective_structure(HOST, n, n, vacancies(HOST, n, n, s)) for s in site_lists]
+    cell = Supercell(HOST, n, n)
+    structures = [defective_structure(cell, vacancies(cell, sites)) for sites in site_lists]
     return pd.Series(structures, index=[f"s{number}" for number in range(len(structures))])
 
 

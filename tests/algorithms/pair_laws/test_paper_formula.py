@@ -10,7 +10,7 @@ from pymatgen.core import Structure
 from matbench_segvae.algorithms import Algorithm, create_algorithm
 from matbench_segvae.algorithms.pair_laws.paper_formula import FORMULAS, PublishedFormula
 from matbench_segvae.benchmark.datasets import read_pickle_verified
-from matbench_segvae.defects import HOSTS, defective_structure, vacancies
+from matbench_segvae.defects import HOSTS, Supercell, defective_structure, vacancies
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import parse
 
@@ -24,7 +24,8 @@ DFT_TASKS = (
 
 
 def cells(*site_lists):
-    structures = [defective_structure(HOST, 8, 8, vacancies(HOST, 8, 8, s)) for s in site_lists]
+    cell = Supercell(HOST, 8, 8)
+    structures = [defective_structure(cell, vacancies(cell, sites)) for sites in site_lists]
     return pd.Series(structures, index=[f"s{number}" for number in range(len(structures))])
 
 

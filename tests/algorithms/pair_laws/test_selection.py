@@ -16,6 +16,7 @@ from matbench_segvae.defects import (
     DefectiveCell,
     PairKind,
     Planes,
+    Supercell,
     count_pairs,
     numbers_by_defects,
     vacancies,
@@ -30,12 +31,11 @@ N = 8
 
 def sulfur_pairs(n):
     """Cells with two sulfur vacancies, every distance once."""
-    sites = np.flatnonzero(np.array(MOS2.site_elements(N, N)) == "S")
-    lattice = tuple(tuple(map(float, row)) for row in MOS2.lattice(N, N).matrix)
+    host_cell = Supercell(MOS2, N, N)
+    sites = np.flatnonzero(np.array(host_cell.elements) == "S")
     found = {}
     for other in sites[1:]:
-        defects = vacancies(MOS2, N, N, [int(sites[0]), int(other)])
-        cell = DefectiveCell("MoS2", (N, N, 1), lattice, defects)
+        cell = DefectiveCell(host_cell, vacancies(host_cell, [int(sites[0]), int(other)]))
         table = count_pairs([cell])
         found.setdefault((table.pair_kinds[0], round(float(table.distance[0]), 3)), cell)
     return [found[key] for key in sorted(found, key=lambda key: key[1])][:n]

@@ -21,11 +21,12 @@ from matbench_segvae.defects import (
     THREE_BODY,
     ManyBodyTerm,
     PairKind,
+    Supercell,
     count_pairs,
+    defect_orbits,
     defective_structure,
     sparse_defects,
     vacancies,
-    vacancy_orbits,
 )
 from matbench_segvae.expressions import parse
 from matbench_segvae.reporting.law_result import LawResult
@@ -36,13 +37,14 @@ MO_S = PairKind("V_Mo", "V_S")
 
 
 def cell(sites, n):
-    return sparse_defects(defective_structure(MOS2, n, n, vacancies(MOS2, n, n, sites)))
+    host_cell = Supercell(MOS2, n, n)
+    return sparse_defects(defective_structure(host_cell, vacancies(host_cell, sites)))
 
 
 @pytest.fixture(scope="module")
 def triples():
     """All inequivalent ways to remove one Mo and two S from a 6x6 cell."""
-    sets = vacancy_orbits(MOS2, 6, 6, (1, 2)).representatives
+    sets = defect_orbits(Supercell(MOS2, 6, 6), {"V_Mo": 1, "V_S": 2}).representatives
     return count_pairs([cell(sites, 6) for sites in sets])
 
 
@@ -59,7 +61,7 @@ def test_the_three_body_descriptor_sums_over_any_two_others_around_each_defect()
     sites = [0, 40, 75, 77, 100]
     structure = cell(sites, 6)
     table = count_pairs([structure])
-    pristine = MOS2.supercell(6, 6)
+    pristine = Supercell(MOS2, 6, 6).structure()
     kinds = [defect.kind for defect in structure.defects]
     removed = [defect.site for defect in structure.defects]
     for number, kind in enumerate(table.defect_kinds):
@@ -101,7 +103,10 @@ def test_noise_and_outliers_are_no_term(triples, supported):
 
 def test_structures_without_three_defects_have_no_say(supported):
     table = count_pairs(
-        [cell(sites, 6) for sites in vacancy_orbits(MOS2, 6, 6, (1, 1)).representatives]
+        [
+            cell(sites, 6)
+            for sites in defect_orbits(Supercell(MOS2, 6, 6), {"V_Mo": 1, "V_S": 1}).representatives
+        ]
     )
     energies = energies_of(table, noise=0.002)
     assert supported(table, energies) == ()
