@@ -7,7 +7,7 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -61,6 +61,37 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder_written_whole(
+    folder: Path, require_same: Callable[[Path, Path], None]
+) -> Iterator[Path]:
+    """Write a folder so that it is there with all its files, or not at all.
+
+    Args:
+        folder: Where; it need not exist.
+        require_same: Takes `folder`, if there is anything in it, and the folder just written;
+            raises unless the first one can stay in place of the second.
+
+    Yields:
+        A folder to fill. If that fails, nothing is left of it.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    target = folder.expanduser().absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        made = Path(scratch) / target.name
+        made.mkdir()
+        yield made
+        if target.exists():
+            if not target.is_dir() or any(target.iterdir()):
+                require_same(target, made)
+                return
+            target.rmdir()
+        made.rename(target)
 
 
 def write_text(path: Path, text: str) -> None:

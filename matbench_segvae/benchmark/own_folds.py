@@ -12,11 +12,11 @@ import pandas as pd
 from sklearn.model_selection import KFold
 
 from matbench_segvae.benchmark.folds import N_FOLDS, RANDOM_STATE, Splits
+from matbench_segvae.benchmark.sample_checks import listed
 from matbench_segvae.errors import UserError
 
 TRAIN = "train"
 TEST = "test"
-_SHOWN = 5  # bad values that a message lists
 _MOST_GROUPS = 1000  # each is a fold, which lists all samples and fits every algorithm once
 
 
@@ -48,7 +48,7 @@ def folds_of(
     if group is not None:
         return _leave_one_out(ids, _column(ids, table, group))
     if split is not None:
-        return _as_listed(ids, _column(ids, table, split))
+        return _aslisted(ids, _column(ids, table, split))
     return _shuffled(ids)
 
 
@@ -66,7 +66,7 @@ def check_folds(folds: Splits, ids: Sequence[str]) -> None:
     names = [f"fold_{number}" for number in range(len(folds))]
     if not folds or list(folds) != names:
         raise UserError(
-            f"folds are named {_listed(list(folds)) or 'nothing'}: name them fold_0, fold_1, …"
+            f"folds are named {listed(list(folds)) or 'nothing'}: name them fold_0, fold_1, …"
         )
     known = set(ids)
     for name, fold in folds.items():
@@ -75,10 +75,10 @@ def check_folds(folds: Splits, ids: Sequence[str]) -> None:
         both = [*fold[TRAIN], *fold[TEST]]
         unknown = [sample for sample in both if sample not in known]
         if unknown:
-            raise UserError(f"{name} has samples that the task does not: {_listed(unknown)}")
+            raise UserError(f"{name} has samples that the task does not: {listed(unknown)}")
         if len(set(both)) != len(both):
             doubled = [sample for sample in dict.fromkeys(both) if both.count(sample) > 1]
-            raise UserError(f"{name} has samples twice: {_listed(doubled)}")
+            raise UserError(f"{name} has samples twice: {listed(doubled)}")
 
 
 def _shuffled(ids: Sequence[str]) -> Splits:
@@ -95,7 +95,7 @@ def _leave_one_out(ids: Sequence[str], column: pd.Series) -> Splits:
     labels = column.map(_text).to_dict()
     missing = [sample for sample in ids if not labels[sample]]
     if missing:
-        raise UserError(f"column {column.name!r} has no group for {_listed(missing)}")
+        raise UserError(f"column {column.name!r} has no group for {listed(missing)}")
     groups = list(dict.fromkeys(labels[sample] for sample in ids))
     if not 2 <= len(groups) <= _MOST_GROUPS:
         raise UserError(
@@ -109,13 +109,13 @@ def _leave_one_out(ids: Sequence[str], column: pd.Series) -> Splits:
     return _numbered(parts)
 
 
-def _as_listed(ids: Sequence[str], column: pd.Series) -> Splits:
+def _aslisted(ids: Sequence[str], column: pd.Series) -> Splits:
     labels = {sample: label.lower() for sample, label in column.map(_text).items()}
     wrong = [sample for sample in ids if labels[sample] not in (TRAIN, TEST, "")]
     if wrong:
         values = list(dict.fromkeys(_text(column[sample]) for sample in wrong))
         raise UserError(
-            f"column {column.name!r} says {_listed(values)} for {_listed(wrong)}: it has to say "
+            f"column {column.name!r} says {listed(values)} for {listed(wrong)}: it has to say "
             f"{TRAIN} or {TEST}, or nothing"
         )
     parts = {part: [s for s in ids if labels[s] == part] for part in (TRAIN, TEST)}
@@ -132,7 +132,7 @@ def _column(ids: Sequence[str], table: pd.DataFrame | None, name: str) -> pd.Ser
         raise UserError(f"there is no column {name!r}: choose from {', '.join(names) or 'none'}")
     missing = [sample for sample in ids if sample not in table.index]
     if missing:
-        raise UserError(f"the table with column {name!r} has no row for {_listed(missing)}")
+        raise UserError(f"the table with column {name!r} has no row for {listed(missing)}")
     return table.loc[list(ids), name]
 
 
@@ -149,8 +149,3 @@ def _numbered(parts: Sequence[tuple[list[str], list[str]]]) -> Splits:
     return {
         f"fold_{number}": {TRAIN: train, TEST: test} for number, (train, test) in enumerate(parts)
     }
-
-
-def _listed(values: Sequence[str]) -> str:
-    shown = ", ".join(map(repr, values[:_SHOWN]))
-    return shown if len(values) <= _SHOWN else f"{shown} and {len(values) - _SHOWN} more"

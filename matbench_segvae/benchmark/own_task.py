@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
-from pymatgen.core.structure import Structure
 
 from matbench_segvae.benchmark import registered
 from matbench_segvae.benchmark.croissant import croissant
 from matbench_segvae.benchmark.folds import Splits
 from matbench_segvae.benchmark.own_folds import check_folds
+from matbench_segvae.benchmark.sample_checks import check_ids, check_structure, listed
 from matbench_segvae.benchmark.samples import INPUT, TARGET
 from matbench_segvae.benchmark.task_card import TaskCard, check_task_name
 from matbench_segvae.benchmark.task_files import (
     CHECKSUMS,
     checksums_text,
-    elements_of,
     read_checksums,
     read_samples,
     read_structures_file,
@@ -39,14 +34,11 @@ from matbench_segvae.benchmark.task_files import (
 )
 from matbench_segvae.defects import Host
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import read_json
+from matbench_segvae.files import folder_written_whole, read_json
 
 _CARD = "task.json"
 _CROISSANT = "croissant.json"
 _FILES = MappingProxyType({"structures": "structures.jsonl.gz", "samples": "samples.csv"})
-
-_SHOWN = 5  # sample ids that a message lists
-_LONGEST = 200  # characters of a sample id
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +77,7 @@ class OwnTask:
         """
         check_task_name(self.name)
         ids = list(self.structures.index)
-        _check_ids(self.name, ids)
+        check_ids(self.name, ids)
         if ids != list(self.targets.index):
             raise UserError(f"structures and targets of {self.name} have different ids or order")
         try:
@@ -95,11 +87,11 @@ class OwnTask:
         bad = [ids[i] for i in np.flatnonzero(~np.isfinite(values))]
         if bad:
             raise UserError(
-                f"the target of {_listed(bad)} of {self.name} is not finite: leave the sample out "
+                f"the target of {listed(bad)} of {self.name} is not finite: leave the sample out "
                 "or give its number"
             )
         for sample, structure in self.structures.items():
-            _check_structure(str(sample), structure)
+            check_structure(str(sample), structure)
         check_folds(self.folds, ids)
         _ = self.card
 
@@ -155,7 +147,7 @@ def write_task(task: OwnTask, folder: Path) -> None:
         UserError: If the folder holds anything else than this task, or cannot be written.
     """
     try:
-        with _made_whole(folder) as made:
+        with folder_written_whole(folder, _require_same) as made:
             _write_files(task, made)
     except OSError as error:
         raise UserError(f"cannot write the task to '{folder}': {error.strerror}") from error
@@ -261,23 +253,6 @@ def _write(path: Path, text: str) -> None:
     path.write_bytes(text.encode("utf-8"))
 
 
-@contextmanager
-def _made_whole(folder: Path) -> Iterator[Path]:
-    """A folder to fill, which then becomes `folder`; an interrupted one is removed."""
-    folder = folder.expanduser().absolute()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as scratch:
-        made = Path(scratch) / "task"
-        made.mkdir()
-        yield made
-        if folder.exists():
-            if not folder.is_dir() or any(folder.iterdir()):
-                _require_same(folder, made)
-                return
-            folder.rmdir()
-        made.rename(folder)
-
-
 def _require_same(folder: Path, made: Path) -> None:
     """Refuse a folder that holds anything else than the task that was just made."""
     new = read_checksums(made)
@@ -288,38 +263,3 @@ def _require_same(folder: Path, made: Path) -> None:
         same = False
     if not same:
         raise UserError(f"'{folder}' is there already and not the same task: choose another folder")
-
-
-def _check_ids(name: str, ids: Sequence[object]) -> None:
-    """Refuse ids that are no text, or could not be told apart or printed."""
-    wrong = [i for i in ids if not isinstance(i, str) or not _can_be_shown(i)]
-    if wrong:
-        raise UserError(
-            f"{_listed(wrong)} cannot be the id of a sample of {name}: use 1 to {_LONGEST} "
-            "printable characters, no space first or last"
-        )
-    doubled = [i for i, count in Counter(ids).items() if count > 1]
-    if doubled:
-        raise UserError(f"{name} has the id {_listed(doubled)} twice: give every sample its own")
-
-
-def _can_be_shown(text: str) -> bool:
-    return 1 <= len(text) <= _LONGEST and text.isprintable() and text == text.strip()
-
-
-def _check_structure(sample: str, structure: object) -> None:
-    if not isinstance(structure, Structure) or not len(structure):
-        raise UserError(f"sample {sample!r} is no structure with atoms, but {structure!r:.60}")
-    try:
-        elements_of(structure)
-    except ValueError as error:
-        raise UserError(
-            f"sample {sample!r} cannot be used ({error}): every site needs one element"
-        ) from error
-    if not np.isfinite(structure.frac_coords).all():
-        raise UserError(f"sample {sample!r} has coordinates that are not finite")
-
-
-def _listed(values: Sequence[object]) -> str:
-    shown = ", ".join(map(repr, values[:_SHOWN]))
-    return shown if len(values) <= _SHOWN else f"{shown} and {len(values) - _SHOWN} more"
