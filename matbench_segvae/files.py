@@ -80,7 +80,7 @@ def folder_written_whole(
     Raises:
         OSError: If it cannot be written.
     """
-    target = folder.expanduser().absolute()
+    target = folder.absolute()
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
         made = Path(scratch) / target.name

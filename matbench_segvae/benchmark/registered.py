@@ -46,7 +46,7 @@ def register(name: str, folder: Path) -> None:
         UserError: If another folder has the name, or the list cannot be written.
     """
     require_free(name, folder)
-    _write_list({**registered_tasks(), name: folder.expanduser().resolve()})
+    _write_list({**registered_tasks(), name: folder.resolve()})
 
 
 def require_free(name: str, folder: Path) -> None:
@@ -56,7 +56,7 @@ def require_free(name: str, folder: Path) -> None:
         UserError: If it is, and that folder is still there.
     """
     for other, place in registered_tasks().items():
-        same = place.resolve() == folder.expanduser().resolve()
+        same = place.resolve() == folder.resolve()
         # Results are files named for their task, and some file systems know no case.
         if other.lower() == name.lower() and place.exists() and not (same and other == name):
             raise UserError(

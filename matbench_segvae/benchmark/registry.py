@@ -113,8 +113,9 @@ def task_name_of(task: str) -> str:
     """
     if task in task_names():
         return task
-    folder = Path(task).expanduser()
-    if (folder / CHECKSUMS).exists() or len(folder.parts) > 1:
+    folder = Path(task)
+    # A folder beside the working directory is named without any slash.
+    if len(folder.parts) > 1 or os.path.lexists(folder / CHECKSUMS):
         return register_task(folder)
     near = difflib.get_close_matches(task, task_names(), n=3)
     hint = f"; did you mean {' or '.join(near)}?" if near else ""

@@ -147,9 +147,10 @@ def read_checksums(folder: Path) -> dict[str, str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError) as error:
-        why = "there is no such folder" if not folder.is_dir() else f"it has no usable {CHECKSUMS}"
+        reason = getattr(error, "strerror", None) or error
         raise UserError(
-            f"'{folder}' is no folder of a task, {why}: `matbench-segvae task new` makes one"
+            f"'{folder}' is no folder of a task, its {CHECKSUMS} cannot be read ({reason}): "
+            "`matbench-segvae task new` makes such a folder"
         ) from error
     return {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
 

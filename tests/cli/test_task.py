@@ -43,7 +43,6 @@ NEW = ["task", "new", "my_task", "structures", "--energies", "energies.csv", "--
 
 
 def test_from_files_to_a_checked_submission(files, own_task, capsys):
-    pytest.importorskip("matbench_segvae.benchmark.own_data")
     assert main([*NEW, "--licence", "CC-BY-4.0"]) == 0
     out = capsys.readouterr().out
     assert "task my_task, 30 structures in MoS2, 5 folds" in out
@@ -60,7 +59,6 @@ def test_from_files_to_a_checked_submission(files, own_task, capsys):
 
 
 def test_columns_make_the_folds(files, capsys):
-    pytest.importorskip("matbench_segvae.benchmark.own_data")
     assert main([*NEW, "--group", "cell"]) == 0
     assert len(read_task(files / "made").folds) == 3
     assert main(["task", "remove", "my_task"]) == 0
@@ -83,7 +81,6 @@ def test_columns_make_the_folds(files, capsys):
     ],
 )
 def test_bad_input_is_one_line_and_leaves_nothing(words, message, files, capsys):
-    pytest.importorskip("matbench_segvae.benchmark.own_data")
     before = sorted(files.iterdir())
     assert main(["task", "new", *words, *NEW[3:]]) == 2
     assert message in complaint(capsys)
