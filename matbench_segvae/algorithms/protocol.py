@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
 
 from matbench_segvae.types import Report
+
+if TYPE_CHECKING:
+    from matbench_segvae.defects import Host
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class FoldContext:
         seed: The only source of randomness an algorithm may use.
         scratch: An empty folder that is removed after the fold. An algorithm writes to no
             other, except for a cache that changes no result.
+        hosts: Pristine crystals that the defects are in; ``None`` for all known ones.
         report: Takes one line of progress, such as the best formula so far.
     """
 
@@ -65,6 +69,7 @@ class FoldContext:
     unit: str
     seed: int
     scratch: Path
+    hosts: tuple[Host, ...] | None = None
     report: Report = field(default=_ignore, repr=False, compare=False)
 
     @property
