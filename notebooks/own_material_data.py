@@ -1,7 +1,7 @@
 """Computes the data of `your_own_material.ipynb` with GFN1-xTB: about fifteen minutes on one core.
 
-Run `python notebooks/own_material_data.py` with the extra `xtb`. Two extended XYZ files come out, with
-total energies in eV, and finished structures are kept if it is interrupted:
+Run `python notebooks/own_material_data.py` with the extra `xtb`. Two extended XYZ files come out,
+with total energies in eV, and finished structures are kept if it is interrupted:
 
 * `own_material/hbn_relaxed.extxyz`: C_B and C_N in 5 x 5 h-BN, up to three of them, relaxed;
 * `own_material/black_phosphorus.extxyz`: V_P and N_P in 5 x 4 black phosphorus, up to two of them,

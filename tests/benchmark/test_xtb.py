@@ -204,5 +204,5 @@ def test_what_does_not_converge_is_listed(toy, tmp_path, monkeypatch):
 
 
 def test_an_unknown_data_set_names_those_that_can_be_computed():
-    with pytest.raises(UserError, match="unknown data set 'gold': .* xtb-mos2, xtb-hbn"):
+    with pytest.raises(UserError, match=r"unknown data set 'gold': .* xtb-mos2, xtb-hbn"):
         xtb.recipe_named("gold")
