@@ -305,10 +305,10 @@ def test_a_generated_set_is_read_right_and_one_formula_explains_it(tmp_path, mir
 @pytest.mark.slow
 @pytest.mark.parametrize("host", HIGH)
 def test_the_search_finds_the_planted_law_of_every_host_again(
-    tmp_path, mirror, host, quick_pair_laws, fold_context
+    tmp_path, mirror, host, fold_context
 ):
-    task = imported_task(tmp_path, mirror, host, 100)
-    algorithm = SEGVAEPairLaw(quick_pair_laws)
+    task = imported_task(tmp_path, mirror, host, 40)
+    algorithm = SEGVAEPairLaw()
     algorithm.fit(*task.get_train_and_val_data(0), fold_context())
     inputs, truth = task.get_test_data(0, include_target=True)
     errors = np.abs(algorithm.predict(inputs) - truth)
