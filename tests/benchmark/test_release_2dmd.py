@@ -304,9 +304,7 @@ def test_a_generated_set_is_read_right_and_one_formula_explains_it(tmp_path, mir
 
 @pytest.mark.slow
 @pytest.mark.parametrize("host", HIGH)
-def test_the_search_finds_the_planted_law_of_every_host_again(
-    tmp_path, mirror, host, fold_context
-):
+def test_the_search_finds_the_planted_law_of_every_host_again(tmp_path, mirror, host, fold_context):
     task = imported_task(tmp_path, mirror, host, 40)
     algorithm = SEGVAEPairLaw()
     algorithm.fit(*task.get_train_and_val_data(0), fold_context())
