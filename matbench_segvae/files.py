@@ -1,4 +1,4 @@
-"""The cache folder, files written whole or not at all, and JSON that may be compressed."""
+"""The folders of the user, files written whole or not at all, and JSON that may be compressed."""
 
 from __future__ import annotations
 
@@ -7,15 +7,19 @@ import json
 import os
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-from platformdirs import user_cache_dir
+from platformdirs import user_cache_dir, user_data_dir
 
 CACHE_VARIABLE = "MATBENCH_SEGVAE_CACHE"
 """Names the folder that is used instead of the user's cache folder."""
+
+
+TASKS_VARIABLE = "MATBENCH_SEGVAE_TASKS"
+"""Names the folder that is used instead of the user's data folder."""
 
 
 _GZIP_MAGIC = b"\x1f\x8b"  # the first bytes of every file in gzip's format
@@ -25,6 +29,12 @@ def cache_folder() -> Path:
     """Where downloads, networks and features are kept; the folder need not exist yet."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser() if chosen else Path(user_cache_dir("matbench_segvae"))
+
+
+def tasks_folder() -> Path:
+    """Where the list of the user's own tasks is kept; the folder need not exist yet."""
+    chosen = os.environ.get(TASKS_VARIABLE)
+    return Path(chosen).expanduser() if chosen else Path(user_data_dir("matbench_segvae"))
 
 
 @contextmanager
@@ -51,6 +61,37 @@ def written_whole(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def folder_written_whole(
+    folder: Path, require_same: Callable[[Path, Path], None]
+) -> Iterator[Path]:
+    """Write a folder so that it is there with all its files, or not at all.
+
+    Args:
+        folder: Where; it need not exist.
+        require_same: Takes `folder`, if there is anything in it, and the folder just written;
+            raises unless the first one can stay in place of the second.
+
+    Yields:
+        A folder to fill. If that fails, nothing is left of it.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    target = folder.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        made = Path(scratch) / target.name
+        made.mkdir()
+        yield made
+        if target.exists():
+            if not target.is_dir() or any(target.iterdir()):
+                require_same(target, made)
+                return
+            target.rmdir()
+        made.rename(target)
 
 
 def write_text(path: Path, text: str) -> None:

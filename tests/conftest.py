@@ -16,7 +16,8 @@ import torch
 
 from matbench_segvae.algorithms import FoldContext
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
-from matbench_segvae.benchmark import load_task, make_task
+from matbench_segvae.benchmark import OwnTask, folds_of, load_task, make_task
+from matbench_segvae.defects import HOSTS
 from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
 SIBLING_MIRROR = Path(__file__).parents[2] / "shared" / "data"
@@ -24,8 +25,9 @@ SIBLING_MIRROR = Path(__file__).parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session", autouse=True)
 def cache(tmp_path_factory):
-    """Keep downloads and pretrained networks out of the user's cache."""
+    """Keep downloads, pretrained networks and registered tasks out of the user's folders."""
     patch = pytest.MonkeyPatch()
+    patch.setenv("MATBENCH_SEGVAE_TASKS", str(tmp_path_factory.mktemp("tasks")))
     patch.setenv("MATBENCH_SEGVAE_CACHE", str(tmp_path_factory.mktemp("cache")))
     yield
     patch.undo()
@@ -95,6 +97,17 @@ def xtb_task():
     task = make_task("defects2d_xtb_mos2")
     load_task(task)
     return task
+
+
+@pytest.fixture
+def own_task(xtb_task, monkeypatch, tmp_path):
+    """A task of a user's own with thirty structures; none is registered."""
+    monkeypatch.setenv("MATBENCH_SEGVAE_TASKS", str(tmp_path / "user"))
+    samples = xtb_task.df.iloc[:30]
+    ids = [f"{kind}.cif" for kind in samples.index]
+    structures = samples["structure"].set_axis(ids)
+    targets = samples["formation_energy_per_site"].set_axis(ids)
+    return OwnTask("my_task", structures, targets, (HOSTS["MoS2"],), folds_of(ids))
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""SEGVAE: a pair law where the task is defects, a formula of features everywhere else."""
+"""SEGVAE: a pair law where the inputs have defects, a formula of features everywhere else."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ import pandas as pd
 from matbench_segvae.algorithms.feature_formulas.algorithm import FeatureFormula
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
+from matbench_segvae.defects import are_defective
 from matbench_segvae.types import Floats
 
 
 class SEGVAE:
-    """The `segvae` of the leaderboards: whichever of two searches fits the benchmark.
+    """The `segvae` of the leaderboards: whichever of two searches fits the inputs.
 
-    On the tasks of defects it is :class:`SEGVAEPairLaw`, on all others
+    On supercells of known hosts with point defects (see
+    :func:`~matbench_segvae.defects.are_defective`) it is :class:`SEGVAEPairLaw`, on all others
     :class:`~matbench_segvae.algorithms.feature_formulas.algorithm.FeatureFormula`.
     """
 
@@ -48,7 +50,10 @@ class SEGVAE:
         Raises:
             UserError: If the inputs are not of the type of the task.
         """
-        kind = SEGVAEPairLaw() if context.on_defects else FeatureFormula()
+        defective = context.input_type == "structure" and are_defective(
+            inputs.to_list(), context.hosts
+        )
+        kind = SEGVAEPairLaw() if defective else FeatureFormula()
         kind.fit(inputs, targets, context)
         self._kind = kind
 

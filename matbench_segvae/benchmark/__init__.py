@@ -14,55 +14,83 @@ if TYPE_CHECKING:
     from matbench_segvae.benchmark.catalogue import CATALOGUE, DataFile
     from matbench_segvae.benchmark.datasets import DataStatus, fetch, status, verify
     from matbench_segvae.benchmark.folds import BENCHMARK_NAME
+    from matbench_segvae.benchmark.own_benchmark import OwnBenchmark, OwnMatbenchTask
+    from matbench_segvae.benchmark.own_folds import folds_of
+    from matbench_segvae.benchmark.own_task import (
+        OwnTask,
+        read_task,
+        register_task,
+        write_task,
+    )
     from matbench_segvae.benchmark.registry import (
         TaskSummary,
         benchmark_name_of,
         load_task,
         make_benchmark,
         make_task,
+        task_name_of,
         task_names,
         task_summary,
     )
+    from matbench_segvae.benchmark.task_card import OWN_BENCHMARK
     from matbench_segvae.benchmark.tasks import DefectTask
 
 _HOMES = {
     "BENCHMARK_NAME": "folds",
     "CATALOGUE": "catalogue",
+    "OWN_BENCHMARK": "task_card",
     "DataFile": "catalogue",
     "DataStatus": "datasets",
     "DefectBenchmark": "benchmark",
     "DefectTask": "tasks",
+    "OwnBenchmark": "own_benchmark",
+    "OwnMatbenchTask": "own_benchmark",
+    "OwnTask": "own_task",
     "TaskSummary": "registry",
     "benchmark_name_of": "registry",
     "fetch": "datasets",
+    "folds_of": "own_folds",
     "load_task": "registry",
     "make_benchmark": "registry",
     "make_task": "registry",
     "quiet_matbench": "_matbench",
+    "read_task": "own_task",
+    "register_task": "own_task",
     "status": "datasets",
+    "task_name_of": "registry",
     "task_names": "registry",
     "task_summary": "registry",
     "verify": "datasets",
+    "write_task": "own_task",
 }
 
 __all__ = [
     "BENCHMARK_NAME",
     "CATALOGUE",
+    "OWN_BENCHMARK",
     "DataFile",
     "DataStatus",
     "DefectBenchmark",
     "DefectTask",
+    "OwnBenchmark",
+    "OwnMatbenchTask",
+    "OwnTask",
     "TaskSummary",
     "benchmark_name_of",
     "fetch",
+    "folds_of",
     "load_task",
     "make_benchmark",
     "make_task",
     "quiet_matbench",
+    "read_task",
+    "register_task",
     "status",
+    "task_name_of",
     "task_names",
     "task_summary",
     "verify",
+    "write_task",
 ]
 
 

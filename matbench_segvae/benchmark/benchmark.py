@@ -37,6 +37,7 @@ class DefectBenchmark(ReadBack, MatbenchBenchmark):
     """
 
     _NAMED_BY: ClassVar = ("benchmark", MatbenchBenchmark._BENCHMARK_KEY)
+    _TASK: ClassVar[type[DefectTask]] = DefectTask
 
     def __init__(
         self,
@@ -58,11 +59,16 @@ class DefectBenchmark(ReadBack, MatbenchBenchmark):
         names = list(committed_metadata() if subset is None else subset)
         check_tasks(names)
         self.benchmark_name = BENCHMARK_NAME
-        self.metadata = dotted(committed_metadata())
+        tasks = {name: DefectTask(name, autoload=autoload) for name in names}
+        self._set_up(tasks, committed_metadata())
+
+    def _set_up(self, tasks: Mapping[str, DefectTask], metadata: Mapping[str, Any]) -> None:
+        """What Matbench's own class sets up from its files."""
+        self.metadata = dotted(metadata)
         self.user_metadata: dict[str, Any] = {}
         self.tasks_map = RecursiveDotDict()
-        for name in names:
-            self.tasks_map[name] = DefectTask(name, autoload=autoload)
+        for name, task in tasks.items():
+            self.tasks_map[name] = task
 
     def __getattr__(self, item: str) -> Any:  # noqa: ANN401
         # Matbench's own version never ends while pickle or copy make an empty instance.
@@ -122,7 +128,7 @@ class DefectBenchmark(ReadBack, MatbenchBenchmark):
         """Make a benchmark from arguments that Matbench has checked."""
         bench = cls(benchmark_name, subset=list(tasks_dict))
         for name, task in tasks_dict.items():
-            bench.tasks_map[name] = DefectTask.from_dict(task)
+            bench.tasks_map[name] = cls._TASK.from_dict(task)
         bench.user_metadata = user_metadata
         return bench
 

@@ -138,7 +138,9 @@ def _read_rows(path: Path) -> tuple[list[str], list[_Row]]:
 def _lines(path: Path) -> Iterable[str]:
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise UserError(f"'{path}' has more than {_MAX_BYTES // 2**20} MiB: it is no such table")
+            raise UserError(
+                f"'{path}' has more than {_MAX_BYTES // 2**20} MiB: it is no such table"
+            )
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
@@ -149,9 +151,7 @@ def _lines(path: Path) -> Iterable[str]:
     return text.splitlines(keepends=True)
 
 
-def _value_column(
-    path: Path, columns: Sequence[str], rows: Sequence[_Row], id_column: str
-) -> str:
+def _value_column(path: Path, columns: Sequence[str], rows: Sequence[_Row], id_column: str) -> str:
     """The column with energies."""
     others = [column for column in columns if column != id_column]
     named = [column for column in others if column.lower() == VALUE_COLUMN]

@@ -21,7 +21,7 @@ from matbench_segvae.benchmark.samples import INPUT, SAMPLES, TARGET
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 
-_HUANG = """@article{Huang2023,
+HUANG = """@article{Huang2023,
   author = {Huang, Pengru and Lukin, Ruslan and Faleev, Maxim and Kazeev, Nikita and
             Al-Maeeni, Abdalaziz Rashid and Andreeva, Daria V. and Ustyuzhanin, Andrey and
             Tormasov, Alexander and Castro Neto, A. H. and Novoselov, Kostya S.},
@@ -31,7 +31,7 @@ _HUANG = """@article{Huang2023,
   doi = {10.1038/s41699-023-00369-1}
 }"""
 
-_KAZEEV = """@article{Kazeev2023,
+KAZEEV = """@article{Kazeev2023,
   author = {Kazeev, Nikita and Al-Maeeni, Abdalaziz Rashid and Romanov, Ignat and
             Faleev, Maxim and Lukin, Ruslan and Tormasov, Alexander and
             Castro Neto, A. H. and Novoselov, Kostya S. and Huang, Pengru and
@@ -61,7 +61,7 @@ _DFT: dict[str, Any] = {
     "level": "dft",
     "source": "2DMD",
     "reference": "Huang et al., npj 2D Mater. Appl. 7, 6 (2023), doi 10.1038/s41699-023-00369-1",
-    "bibtex_refs": [_HUANG, _KAZEEV, _LAZAREV],
+    "bibtex_refs": [HUANG, KAZEEV, _LAZAREV],
 }
 
 _CELL = "from unrelaxed 8 x 8 MoS2 supercells (DFT, PBE)"
@@ -97,6 +97,17 @@ DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
             "description": "Predict the formation energy per site of every inequivalent set of up "
             "to three vacancies, at most one Mo and two S, from unrelaxed 4 x 4 MoS2 supercells "
             "(GFN1-xTB, Γ point, sulfur-rich chemical potentials from S8).",
+        },
+        "defects2d_xtb_hbn": {
+            "level": "xtb",
+            "source": "embedded",
+            "reference": "Computed for this benchmark with GFN1-xTB: Grimme et al., J. Chem. "
+            "Theory Comput. 13, 1989 (2017), doi 10.1021/acs.jctc.7b00118",
+            "bibtex_refs": [_GRIMME],
+            "description": "Predict the formation energy per site of every inequivalent set of one "
+            "or two defects C_B, C_N, V_B, V_N, and of a sample of three, from unrelaxed 6 x 6 "
+            "h-BN supercells (GFN1-xTB, Γ point, nitrogen-rich chemical potentials, carbon from "
+            "graphene).",
         },
     }
 )

@@ -31,7 +31,7 @@ class References:
 
 
 def formation_energies(
-    cells: Sequence[DefectiveCell], total: Floats, references: References
+    cells: Sequence[DefectiveCell], total: Sequence[float] | Floats, references: References
 ) -> Floats:
     """Total formation energies of all defects of each cell.
 

@@ -1,12 +1,14 @@
-"""All tasks by name: those of this package first, then those of Matbench v0.1."""
+"""All tasks by name: those of this package, those of Matbench v0.1, and the user's own."""
 
 from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
 
 import requests
 
@@ -18,11 +20,28 @@ from matbench_segvae.benchmark._matbench import (
 )
 from matbench_segvae.benchmark.benchmark import DefectBenchmark
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME, committed_metadata
+from matbench_segvae.benchmark.own_benchmark import OwnBenchmark, OwnMatbenchTask
+from matbench_segvae.benchmark.own_task import read_facts, register_task
+from matbench_segvae.benchmark.registered import folder_of, registered_tasks
+from matbench_segvae.benchmark.task_card import OWN_BENCHMARK
+from matbench_segvae.benchmark.task_files import CHECKSUMS
 from matbench_segvae.benchmark.tasks import DefectTask
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import cache_folder
 
 MATMINER_VARIABLE = "MATMINER_DATA"
+
+_TASKS: Mapping[str, type[MatbenchTask]] = MappingProxyType(
+    {BENCHMARK_NAME: DefectTask, MBV01_KEY: MatbenchTask, OWN_BENCHMARK: OwnMatbenchTask}
+)
+
+_BENCHMARKS: Mapping[str, type[MatbenchBenchmark]] = MappingProxyType(
+    {
+        BENCHMARK_NAME: DefectBenchmark,
+        MBV01_KEY: MatbenchBenchmark,
+        OWN_BENCHMARK: OwnBenchmark,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -70,19 +89,51 @@ def task_names() -> list[str]:
     """Names of all tasks.
 
     Returns:
-        Those of this package first, then Matbench's.
+        Those of this package first, then Matbench's, then the user's own.
+
+    Raises:
+        UserError: If the list of the user's own tasks cannot be read.
     """
-    return [*committed_metadata(), *mbv01_metadata]
+    builtin = [*committed_metadata(), *mbv01_metadata]
+    return [*builtin, *(name for name in registered_tasks() if name not in builtin)]
+
+
+def task_name_of(task: str) -> str:
+    """The name of a task that may be given by its folder, which is then registered.
+
+    Args:
+        task: Task name, or folder of a task of a user's own; a name goes first.
+
+    Returns:
+        Task name.
+
+    Raises:
+        UserError: If there is no such task, the folder cannot be used, or its name is that of
+            another task.
+    """
+    if task in task_names():
+        return task
+    folder = Path(task)
+    # A folder beside the working directory is named without any slash.
+    if len(folder.parts) > 1 or os.path.lexists(folder / CHECKSUMS):
+        return register_task(folder)
+    near = difflib.get_close_matches(task, task_names(), n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near else ""
+    known = ", ".join([*committed_metadata(), *registered_tasks()])
+    raise UserError(
+        f"unknown task {task!r}: choose from {known}, "
+        f"a task of {MBV01_KEY} such as matbench_jdft2d, or the folder of a task of your own{hint}"
+    )
 
 
 def benchmark_name_of(task: str) -> str:
     """The benchmark that a task belongs to.
 
     Args:
-        task: Task name.
+        task: Task name, or folder as in :func:`task_name_of`.
 
     Returns:
-        ``"defects2d_v0.1"`` or ``"matbench_v0.1"``.
+        ``"defects2d_v0.1"``, ``"matbench_v0.1"`` or ``"own_tasks"``.
 
     Raises:
         UserError: If there is no such task.
@@ -92,30 +143,30 @@ def benchmark_name_of(task: str) -> str:
     # Reading a key of matbench's dictionaries would create it, hence the test.
     if task in mbv01_metadata:
         return str(MBV01_KEY)
-    near = difflib.get_close_matches(task, task_names(), n=3)
-    hint = f"; did you mean {' or '.join(near)}?" if near else ""
-    raise UserError(
-        f"unknown task {task!r}: choose from {', '.join(committed_metadata())} "
-        f"or a task of {MBV01_KEY} such as matbench_jdft2d{hint}"
-    )
+    task_name_of(task)
+    return OWN_BENCHMARK
 
 
 def task_summary(name: str) -> TaskSummary:
     """Describe a task without loading it.
 
     Args:
-        name: Task name.
+        name: Task name, or folder as in :func:`task_name_of`.
 
     Returns:
         What a list of tasks shows.
 
     Raises:
-        UserError: If there is no such task.
+        UserError: If there is no such task, or the folder of one of the user's own cannot be
+            used.
     """
+    name = task_name_of(name)
     benchmark = benchmark_name_of(name)
-    ours = benchmark == BENCHMARK_NAME
-    facts = committed_metadata()[name] if ours else mbv01_metadata[name]
-    source = facts["source"] if ours else "matminer"
+    if benchmark == OWN_BENCHMARK:
+        facts = read_facts(folder_of(name)).card.metadata
+    else:
+        facts = committed_metadata()[name] if benchmark == BENCHMARK_NAME else mbv01_metadata[name]
+    source = "matminer" if benchmark == MBV01_KEY else facts["source"]
     return TaskSummary(
         name=name,
         benchmark=benchmark,
@@ -133,35 +184,37 @@ def make_task(name: str) -> MatbenchTask:
     """Set up a task without loading its data; see :func:`load_task`.
 
     Args:
-        name: Task name.
+        name: Task name, or folder as in :func:`task_name_of`.
 
     Returns:
-        A :class:`DefectTask`, or Matbench's own MatbenchTask.
+        A :class:`DefectTask`, an :class:`OwnMatbenchTask`, or Matbench's own MatbenchTask.
 
     Raises:
-        UserError: If there is no such task.
+        UserError: If there is no such task, or the folder of one of the user's own cannot be
+            used.
     """
-    if benchmark_name_of(name) == BENCHMARK_NAME:
-        return DefectTask(name, autoload=False)
-    return MatbenchTask(name, autoload=False)
+    name = task_name_of(name)
+    maker = _TASKS[benchmark_name_of(name)]
+    return maker(name, autoload=False)
 
 
 def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> MatbenchBenchmark:
     """Set up a benchmark without loading its data.
 
     Args:
-        benchmark_name: ``"defects2d_v0.1"`` or ``"matbench_v0.1"``.
+        benchmark_name: ``"defects2d_v0.1"``, ``"matbench_v0.1"`` or ``"own_tasks"``.
         subset: Names of its tasks; all of them by default.
 
     Returns:
-        A :class:`DefectBenchmark`, or Matbench's own MatbenchBenchmark.
+        A :class:`DefectBenchmark`, an :class:`OwnBenchmark`, or Matbench's own
+        MatbenchBenchmark.
 
     Raises:
         UserError: If there is no such benchmark, or a task is of another one.
     """
-    if benchmark_name not in (BENCHMARK_NAME, MBV01_KEY):
+    if benchmark_name not in _BENCHMARKS:
         raise UserError(
-            f"unknown benchmark {benchmark_name!r}: choose from {BENCHMARK_NAME}, {MBV01_KEY}"
+            f"unknown benchmark {benchmark_name!r}: choose from {', '.join(_BENCHMARKS)}"
         )
     for name in subset or ():
         if benchmark_name_of(name) != benchmark_name:
@@ -169,7 +222,7 @@ def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> 
                 f"task {name} belongs to {benchmark_name_of(name)}, not {benchmark_name}: "
                 "make one benchmark of each"
             )
-    maker = DefectBenchmark if benchmark_name == BENCHMARK_NAME else MatbenchBenchmark
+    maker = _BENCHMARKS[benchmark_name]
     return maker(benchmark_name, autoload=False, subset=None if subset is None else list(subset))
 
 

@@ -12,8 +12,8 @@ from pymatgen.core.structure import Structure
 from matbench_segvae.benchmark.ase_files import structures_from_database, structures_from_xyz
 from matbench_segvae.benchmark.structure_text import (
     parse_cif,
-    parse_poscar,
     parse_json,
+    parse_poscar,
 )
 from matbench_segvae.errors import UserError, raise_all, shortened
 

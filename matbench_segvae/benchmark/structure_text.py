@@ -51,7 +51,7 @@ def parse_cif(text: str) -> Structure:
         warnings.simplefilter("ignore")
         parser = CifParser.from_str(text, check_cif=False)
         structures = parser.parse_structures(primitive=False, on_error="raise")
-    if any("Defaulting to P1" in str(warning) for warning in parser.warnings):
+    if any("Defaulting to P1" in str(warning) for warning in getattr(parser, "warnings", ())):
         _require_p1(blocks[0])
     structure = plain(structures[0])
     _require_formula(blocks[0], structure.composition)
@@ -126,7 +126,7 @@ def plain_structure(matrix: Any, symbols: list[str], coords: Any) -> Structure: 
     if not (np.isfinite(vectors).all() and np.isfinite(places).all()):
         raise ValueError("its lattice or coordinates are not finite")
     lengths = np.linalg.norm(vectors, axis=1)
-    if not (0 < lengths.min() and lengths.max() < _MAX_LENGTH):
+    if not (lengths.min() > 0 and lengths.max() < _MAX_LENGTH):
         raise ValueError(f"it has lattice vectors of {lengths.min():.3g} to {lengths.max():.3g} Å")
     if abs(np.linalg.det(vectors / lengths[:, None])) < 1e-6:
         raise ValueError("its lattice vectors lie in one plane")

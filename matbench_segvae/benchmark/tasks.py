@@ -21,6 +21,7 @@ from matbench_segvae.benchmark._matbench import (
 )
 from matbench_segvae.benchmark.folds import (
     BENCHMARK_NAME,
+    Splits,
     check_benchmark,
     check_tasks,
     committed_metadata,
@@ -62,10 +63,17 @@ class DefectTask(ReadBack, MatbenchTask):
         """
         check_benchmark(benchmark)
         check_tasks([dataset_name])
-        self.dataset_name = dataset_name
         self.benchmark_name = BENCHMARK_NAME
-        self.metadata = dotted(committed_metadata()[dataset_name])
-        self.validation = dotted(committed_splits()[dataset_name])
+        metadata, splits = committed_metadata()[dataset_name], committed_splits()[dataset_name]
+        self._set_up(dataset_name, metadata, splits)
+        if autoload:
+            self.load()
+
+    def _set_up(self, name: str, metadata: Mapping[str, Any], splits: Splits) -> None:
+        """What Matbench's own class sets up from its files."""
+        self.dataset_name = name
+        self.metadata = dotted(metadata)
+        self.validation = dotted(splits)
         self.info = f"{self.metadata.description}\n{self.metadata.reference}"
         self.folds_keys = list(self.validation)
         self.folds_nums = list(range(len(self.folds_keys)))
@@ -73,8 +81,6 @@ class DefectTask(ReadBack, MatbenchTask):
         self.folds = self.folds_nums
         self.results = RecursiveDotDict({})
         self.df: pd.DataFrame | None = None
-        if autoload:
-            self.load()
 
     def load(self) -> None:
         """Load structures and targets into memory, unless they are there.
@@ -83,10 +89,14 @@ class DefectTask(ReadBack, MatbenchTask):
             UserError: If the data cannot be had.
         """
         if self.df is None:
-            samples = SAMPLES[self.dataset_name]()
-            samples.index = sample_ids(self.dataset_name, len(samples))
-            samples.index.name = "mbid"
-            self.df = samples
+            self.df = self._samples()
+
+    def _samples(self) -> pd.DataFrame:
+        """Structures and targets by sample id."""
+        samples = SAMPLES[self.dataset_name]()
+        samples.index = sample_ids(self.dataset_name, len(samples))
+        samples.index.name = "mbid"
+        return samples
 
     def get_train_and_val_data(self, fold_number: int, as_type: str = "tuple") -> Any:  # noqa: ANN401
         """Inputs and targets to train on; see Matbench.

@@ -18,8 +18,10 @@ from matbench_segvae.cli.common import INTERRUPTED, USER_ERROR, console, print_r
 from matbench_segvae.cli.data import data_app
 from matbench_segvae.cli.fit import fit_command, predict_command
 from matbench_segvae.cli.law import law_app
+from matbench_segvae.cli.law_fit import law_fit_command
 from matbench_segvae.cli.run import run_command
 from matbench_segvae.cli.submission import submission_app
+from matbench_segvae.cli.task import task_app
 from matbench_segvae.errors import UserError, one_line
 
 # The base class of typer's own errors; typer ships its own click since 0.2x, so it is
@@ -45,10 +47,16 @@ app.add_typer(bench_app, name="bench")
 app.add_typer(data_app, name="data")
 
 
+law_app.command("fit")(law_fit_command)
+
+
 app.add_typer(law_app, name="law")
 
 
 app.add_typer(submission_app, name="submission")
+
+
+app.add_typer(task_app, name="task")
 
 
 app.command("run")(run_command)
@@ -144,7 +152,7 @@ def leaderboard_command(
         from matbench_segvae.benchmark.published import published_scores
 
         others = {task: published_scores(task) for task in board}
-    units = units_of(board)
+    units = units_of(board, scores)
     print_leaderboard(console(), board, units, others)
     print_seeds(console(), submission_folders(directory), units)
     if plot is not None:
@@ -158,7 +166,13 @@ def tasks_command() -> None:
     """List the tasks."""
     from matbench_segvae.benchmark import task_names, task_summary
 
-    summaries = [task_summary(name) for name in task_names()]
+    summaries = []
+    for name in task_names():
+        try:
+            summaries.append(task_summary(name))
+        except UserError as error:
+            # The folder of a task of the user's own is gone; the other tasks are still there.
+            print(f"warning: {one_line(str(error))}", file=sys.stderr)
     for benchmark in dict.fromkeys(summary.benchmark for summary in summaries):
         rows = [summary.as_row() for summary in summaries if summary.benchmark == benchmark]
         print_records(benchmark, rows)

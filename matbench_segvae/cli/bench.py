@@ -148,10 +148,21 @@ def _pair_ablation(
 ) -> None:
     """The same for searches of pair formulas, which are compared search by search."""
     from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs, varied
-    from matbench_segvae.benchmark import BENCHMARK_NAME, benchmark_name_of, load_task, make_task
+    from matbench_segvae.benchmark import (
+        BENCHMARK_NAME,
+        OWN_BENCHMARK,
+        benchmark_name_of,
+        load_task,
+        make_task,
+        task_name_of,
+    )
 
-    if benchmark_name_of(task_name) != BENCHMARK_NAME:
-        raise UserError(f"{task_name} has no pairs of defects: choose a task of {BENCHMARK_NAME}")
+    task_name = task_name_of(task_name)
+    if benchmark_name_of(task_name) not in (BENCHMARK_NAME, OWN_BENCHMARK):
+        raise UserError(
+            f"{task_name} has no pairs of defects: choose a task of {BENCHMARK_NAME} or one of "
+            "your own"
+        )
     chosen = pair_variants(variants)
     task = make_task(task_name)
     load_task(task)

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Annotated
 
 import typer
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+DEFAULT_STRAIN = 0.03
+"""Largest strain up to which a host is recognised; that of :mod:`matbench_segvae.defects`."""
+
+MaxStrainOption = Annotated[
+    float,
+    typer.Option(
+        help="Largest relative change of a length up to which a host is recognised.",
+        metavar="NUMBER",
+    ),
+]
 
 USER_ERROR = 2
 """Exit status after bad input."""

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from matbench_segvae.cli.common import print_records
+from matbench_segvae.errors import UserError
 
 data_app = typer.Typer(help="The data sets behind the tasks.", rich_markup_mode=None)
 
@@ -59,6 +60,35 @@ def data_verify_command(names: _DataNames = None) -> None:
         print(f"{name}: {verify(name)} is right")
     if not names and not present:
         print("no data file is on this machine")
+
+
+@data_app.command("import")
+def data_import_command(
+    name: Annotated[str, typer.Argument(help="What to import: 2dmd.")],
+    path: Annotated[
+        Path,
+        typer.Argument(metavar="PATH", help="The release as published: zip file or folder."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the tasks. Default: beside the list of tasks.", metavar="DIR"),
+    ] = None,
+) -> None:
+    """Make tasks of a data set that its authors publish: 2DMD, point defects in 2D materials.
+
+    Every file is checked against every other. Structures that do not fit are left out and listed
+    in import-report.csv, beside the tasks.
+    """
+    from matbench_segvae.benchmark.release_2dmd import REPORT, import_release
+    from matbench_segvae.files import tasks_folder
+
+    if name != "2dmd":
+        raise UserError(f"unknown data set '{name}': only 2dmd can be imported")
+    folder = out or tasks_folder() / "2dmd"
+    imported = import_release(path, folder, report=print)
+    tasks = sum(len(found.tasks) for found in imported)
+    problems = sum(len(found.problems) for found in imported)
+    print(f"{tasks} tasks in '{folder}'; {problems} problems, listed in {REPORT} there")
 
 
 @data_app.command("build")

@@ -14,12 +14,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from matbench_segvae.cli.common import console, whole_number
+from matbench_segvae.cli.common import DEFAULT_STRAIN, MaxStrainOption, console, whole_number
 from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
-    from pymatgen.core.structure import Structure
-
     from matbench_segvae.algorithms.pair_laws.saved_law import Prediction, SavedLaw
     from matbench_segvae.reporting.law_result import LawResult
 
@@ -38,7 +36,8 @@ _COLUMNS = (
 _ResultArgument = Annotated[
     Path,
     typer.Argument(
-        metavar="RESULT", help="File of a finished fold, or a submission folder of segvae."
+        metavar="RESULT",
+        help="File of a finished fold, a submission folder of segvae, or a folder of law fit.",
     ),
 ]
 
@@ -83,7 +82,7 @@ def law_show_command(
         from matbench_segvae.reporting.plots.pair_law import draw_law
 
         draw_law(found, out)
-    _print_law(found)
+    print_law(found)
     if out is not None:
         print(out)
 
@@ -94,11 +93,14 @@ def law_predict_command(
     structures: Annotated[
         list[Path],
         typer.Argument(
-            metavar="STRUCTURES...", help="CIF or POSCAR files, whole unrelaxed supercells."
+            metavar="STRUCTURES...",
+            help="Files (CIF, POSCAR, extended XYZ, ase .db, pymatgen .json), or folders with "
+            "them; whole supercells.",
         ),
     ],
     task: _TaskOption = None,
     fold: _FoldOption = None,
+    max_strain: MaxStrainOption = DEFAULT_STRAIN,
     out: Annotated[
         Path | None, typer.Option(help="CSV file to write instead of the screen.", metavar="FILE")
     ] = None,
@@ -112,7 +114,7 @@ def law_predict_command(
     from matbench_segvae.reporting.law_result import read_law_result
 
     found = read_law_result(result, task, fold)
-    rows = [(path, _predict(found.saved, path)) for path in structures]
+    rows = _predictions(found.saved, structures, max_strain)
     text = _csv(rows)
     if out is None:
         print(text, end="")
@@ -124,12 +126,13 @@ def law_predict_command(
         print(f"warning: {_undetermined(found.saved)}", file=sys.stderr)
 
 
-def _print_law(found: LawResult) -> None:
+def print_law(found: LawResult) -> None:
+    """Print a law with its errors, numbers and intervals."""
     saved, terminal = found.saved, console()
     seed = "" if found.seed is None else f", seed {found.seed}"
     terminal.print(Text(f"{found.name}{seed}", style="bold"), soft_wrap=True)
     errors = (
-        f"MAE {1000 * found.mae:.1f} meV in the test part, {1000 * saved.validation_mae:.1f} meV "
+        f"MAE {1000 * found.mae:.1f} meV in {found.part}, {1000 * saved.validation_mae:.1f} meV "
         "in validation, per defect site"
     )
     size = f"complexity {saved.law.complexity}, host {', '.join(host.name for host in saved.hosts)}"
@@ -200,42 +203,35 @@ def _undetermined(saved: SavedLaw) -> str:
     )
 
 
-def _predict(saved: SavedLaw, path: Path) -> Prediction:
-    """Predict a file.
+def _predictions(
+    saved: SavedLaw, paths: Sequence[Path], max_strain: float
+) -> list[tuple[str, Prediction]]:
+    """Predict all structures of files and folders.
 
     Raises:
-        UserError: If it cannot be read or the law does not apply, naming the file.
+        UserError: If some cannot be read or the law does not apply, a line for each.
     """
-    structure = _read_structure(path)
-    try:
-        return saved.predict(structure)
-    except UserError as error:
-        raise UserError(f"'{path}': {error}") from error
+    from matbench_segvae.benchmark.structure_files import read_structures
+    from matbench_segvae.errors import raise_all, shortened
+
+    rows, problems = [], []
+    for name, structure in read_structures(paths).items():
+        try:
+            rows.append((str(name), saved.predict(structure, max_strain)))
+        except UserError as error:
+            problems.append(f"'{name}': {error}")
+    raise_all(shortened(problems))
+    return rows
 
 
-def _read_structure(path: Path) -> Structure:
-    from pymatgen.core.structure import Structure
-
-    try:
-        return Structure.from_file(path)
-    except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
-    # pymatgen's readers raise whatever they stumble over.
-    except Exception as error:
-        raise UserError(
-            f"cannot read '{path}' as a structure ({type(error).__name__}: {error}): give CIF "
-            "files (.cif) or POSCAR files (POSCAR in the name, or .vasp)"
-        ) from error
-
-
-def _csv(rows: Sequence[tuple[Path, Prediction]]) -> str:
+def _csv(rows: Sequence[tuple[str, Prediction]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)
-    for path, found in rows:
+    for name, found in rows:
         energies = (found.energy_per_site, found.total_energy, found.std_per_site)
         figures = [f"{energy:.6f}" for energy in energies]
-        writer.writerow([path, found.defects, *figures, "yes" if found.extrapolates else "no"])
+        writer.writerow([name, found.defects, *figures, "yes" if found.extrapolates else "no"])
     return text.getvalue()
 
 

@@ -22,7 +22,9 @@ DEFAULT_ALGORITHMS = ("segvae", "megnet", "dummy")
 def run_command(
     task: Annotated[
         list[str] | None,
-        typer.Option(help=f"Task, repeatable. Default: {DEFAULT_TASK}.", metavar="NAME"),
+        typer.Option(
+            help=f"Task or folder of a task, repeatable. Default: {DEFAULT_TASK}.", metavar="NAME"
+        ),
     ] = None,
     algorithm: Annotated[
         list[str] | None,

@@ -19,7 +19,7 @@ from matbench_segvae.defects.many_body import (
 )
 from matbench_segvae.defects.orbits import Orbits, defect_orbits
 from matbench_segvae.defects.pairs import PairCounts, count_pairs, pairs_of
-from matbench_segvae.defects.recognition import MAX_STRAIN, sparse_defects
+from matbench_segvae.defects.recognition import MAX_STRAIN, are_defective, sparse_defects
 from matbench_segvae.defects.sparse import (
     Defect,
     DefectiveCell,
@@ -44,6 +44,7 @@ __all__ = [
     "Planes",
     "Supercell",
     "TermColumn",
+    "are_defective",
     "count_pairs",
     "defect_orbits",
     "defective_structure",

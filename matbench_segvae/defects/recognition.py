@@ -22,6 +22,7 @@ MAX_STRAIN = 0.03
 
 _LEAST_FAMILIAR = 0.4  # share of sites; below half, since strain changes the number of cells
 _ANCHORS = 3  # atoms tried when looking for a rigid shift
+_TRIED = 20  # inputs that stand for all of them
 _FEW = 0.05  # share of sites; antisites up to here are believed without trying other shifts
 
 
@@ -68,6 +69,32 @@ def sparse_defects(
     if best.misplaced:
         raise UserError(_misplaced(best))
     return _cell(best)
+
+
+def are_defective(inputs: Sequence[object], hosts: Iterable[Host] | None = None) -> bool:
+    """Whether inputs are structures with point defects in known hosts.
+
+    Args:
+        inputs: Anything, of which up to 20, evenly spaced, are looked at.
+        hosts: What they may be supercells of; all known hosts by default.
+
+    Returns:
+        Whether at least half of those looked at are supercells with one defect or more.
+    """
+    chosen = tuple(known_hosts().values() if hosts is None else hosts)
+    n_tried = min(len(inputs), _TRIED)
+    tried = [inputs[i * len(inputs) // n_tried] for i in range(n_tried)]
+    n_defective = sum(_is_defective(one, chosen) for one in tried)
+    return 0 < len(tried) <= 2 * n_defective
+
+
+def _is_defective(one: object, hosts: Sequence[Host]) -> bool:
+    if not isinstance(one, Structure):
+        return False
+    try:
+        return bool(sparse_defects(one, hosts).defects)
+    except UserError:
+        return False
 
 
 def _matches(

@@ -92,7 +92,8 @@ def print_seeds(
                 factor, unit = (factor, unit) if metric == "mae" else (1.0, "")
                 figure = _spread(spread.mean * factor, spread.std * factor, metric)
                 seeds = ",".join(map(str, spread.seeds))
-                table.add_row(task, folder.name, seeds, f"{figure} {unit}".strip())
+                cells = (task, folder.name, seeds, f"{figure} {unit}".strip())
+                table.add_row(*map(Text, cells))
     if table.row_count:
         console.print(table)
 
@@ -118,14 +119,15 @@ def _table(
     columns = _columns(rows, published, name, factor)
     _drop_columns(columns, width)
     title = f"{rows[0].task}: {name}" + (f" in {shown_unit}" if regression and shown_unit else "")
-    table = Table(title=title, title_style="bold", title_justify="left")
+    # Texts, not markup: names of tasks and algorithms come from files of others.
+    table = Table(title=Text(title), title_style="bold", title_justify="left")
     for header in columns:
         table.add_column(header, justify="left" if header == "algorithm" else "right")
     for place, cells in enumerate(zip(*columns.values(), strict=True)):
         if place == len(rows):
             table.add_section()
         style = "bold" if place == 0 else "dim" if place >= len(rows) else ""
-        table.add_row(*cells, style=style)
+        table.add_row(*map(Text, cells), style=style)
     if published:
         standings = dict.fromkeys(score.standing for score in published)
         table.caption = f"below the line: {'; '.join(standings)}"

@@ -8,36 +8,40 @@ from pathlib import Path
 
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import read_json
 from matbench_segvae.reporting.leaderboard import FoldScore, rank, read_results
 from matbench_segvae.reporting.submission import RESULTS
 from matbench_segvae.running import FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
 
+LAW_FILE = "law.json"
+"""Name of the file of a law that was fitted to a user's own data."""
+
 _WANTED = (
-    "give a finished fold of segvae (…/folds/<task>-fold_<number>.json) or its submission "
-    "folder (<benchmark>_segvae)"
+    "give a finished fold of segvae (…/folds/<task>-fold_<number>.json), its submission "
+    "folder (<benchmark>_segvae) or the folder of `law fit`"
 )
 
 
 @dataclass(frozen=True, eq=False)
 class LawResult:
-    """A law with its scores on the test part of its fold.
+    """A law with its scores: on the test part of its fold, or on all data it was fitted to.
 
     Attributes:
         source: Where it was read from.
-        task: Task name.
-        fold: Fold number.
+        task: Task name; that of the folder for a law that was fitted to a user's own data.
+        fold: Fold number; ``None`` for a law of a user's own data.
         choice: Why this fold, if there was a choice, such as ``"of 0, 1, 2: the closest to
             the mean score"``; else empty.
         seed: Seed of the run, if recorded.
         mae: Mean absolute error of `predictions`, eV per defect site.
-        predictions: Energy per defect site of the fold's test part by sample id, eV.
+        predictions: Energy per defect site of the same structures by sample id, eV.
         saved: The law.
     """
 
     source: Path
     task: str
-    fold: int
+    fold: int | None
     choice: str
     seed: int | None
     mae: float
@@ -45,17 +49,25 @@ class LawResult:
     saved: SavedLaw
 
     @property
+    def part(self) -> str:
+        """Which data `mae` and `predictions` are of, in words."""
+        return "the data it was fitted to" if self.fold is None else "the test part"
+
+    @property
     def name(self) -> str:
         """Task, fold and why this fold, in words."""
+        if self.fold is None:
+            return self.task
         why = f" ({self.choice})" if self.choice else ""
         return f"{self.task}, fold {self.fold}{why}"
 
 
 def read_law_result(path: Path, task: str | None = None, fold: int | None = None) -> LawResult:
-    """Read the law of a finished fold.
+    """Read the law of a finished fold, or one that was fitted to a user's own data.
 
     Args:
-        path: File of a finished fold, or a submission folder with any number of them.
+        path: File of a finished fold, a submission folder with any number of them, or the
+            folder of ``law fit``.
         task: Task name; may be left out where there is only one.
         fold: Fold number; by default the fold whose score is closest to the mean of its task.
 
@@ -63,6 +75,9 @@ def read_law_result(path: Path, task: str | None = None, fold: int | None = None
         UserError: If nothing can be read there, there is no such task or fold, the task has
             to be named, or the result is not one of segvae.
     """
+    own = path / LAW_FILE if path.is_dir() else path
+    if own.name == LAW_FILE and own.is_file():
+        return _own_law(own)
     if path.is_dir():
         scores = _read_folder(path)
     elif path.exists():
@@ -130,6 +145,26 @@ def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
             f"'{path}', {score.task} fold {score.fold}, is a result of '{score.algorithm}' and "
             f"has no law of segvae that can be used ({error}): {_WANTED}"
         ) from error
+
+
+def _own_law(path: Path) -> LawResult:
+    """The law of a file that ``law fit`` wrote."""
+    try:
+        content = read_json(path)
+        return LawResult(
+            source=path,
+            task=path.absolute().parent.name,
+            fold=None,
+            choice="",
+            seed=int(content["seed"]),
+            mae=float(content["training_mae"]),
+            predictions={str(k): float(v) for k, v in content["predictions"].items()},
+            saved=SavedLaw.from_description(content["law"]),
+        )
+    except OSError as error:
+        raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise UserError(f"'{path}' holds no law that can be used ({error}): {_WANTED}") from error
 
 
 def _listed(values: Sequence[object]) -> str:

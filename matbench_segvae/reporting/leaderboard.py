@@ -273,9 +273,16 @@ def best_formula(rows: Sequence[Row]) -> Row | None:
     return next((row for row in rows if row.formula), None)
 
 
-def units_of(tasks: Iterable[str]) -> dict[str, str]:
-    """Units of the targets by task name, without tasks that are not known here."""
-    units = {}
+def units_of(tasks: Iterable[str], scores: Iterable[FoldScore] = ()) -> dict[str, str]:
+    """Units of the targets by task name, without tasks that are not known here.
+
+    Args:
+        tasks: Task names.
+        scores: Results of tasks of a user's own say the unit too, which helps where the task
+            itself is on another machine.
+    """
+    recorded = {score.task: score.params.get("unit") for score in scores}
+    units = {name: unit for name, unit in recorded.items() if isinstance(unit, str)}
     for name in tasks:
         with contextlib.suppress(UserError):
             units[name] = task_summary(name).unit

@@ -34,6 +34,7 @@ _MARKED = re.compile(r"(<!-- generated: ([a-z0-9-]+) -->\n)(.*?)(<!-- end -->)",
 
 _DEFECT_TASKS = {
     "defects2d_xtb_mos2": "embedded",
+    "defects2d_xtb_hbn": "embedded",
     "defects2d_mos2_v3": "DFT",
     "defects2d_mos2_transfer": "DFT, pairs → triples, one fold",
     "defects2d_mos2_x2": "DFT, 19 structures",

@@ -15,7 +15,12 @@ from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
 from matbench_segvae.algorithms.protocol import PredictsStd
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.provenance import hardware, versions
-from matbench_segvae.running.store import FoldResult, to_json_types
+from matbench_segvae.running.store import (
+    DATA_CHECKSUM,
+    FoldResult,
+    data_checksum,
+    to_json_types,
+)
 from matbench_segvae.types import Floats, Report
 
 _STDS = "standard deviations"
@@ -76,6 +81,7 @@ def run_fold(
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "n_train": len(inputs),
         "n_test": len(test_inputs),
+        **_data_facts(task, context),
     }
     ids = list(map(str, test_inputs.index))
     values = predictions.tolist()
@@ -112,8 +118,15 @@ def _context(
         unit=str(metadata["unit"] or ""),
         seed=seed,
         scratch=scratch,
+        hosts=getattr(task, "hosts", None),
         report=report,
     )
+
+
+def _data_facts(task: Any, context: FoldContext) -> dict[str, str]:  # noqa: ANN401
+    """What a result of a task of a user's own is to be read with where the task is not."""
+    checksum = data_checksum(task)
+    return {} if checksum is None else {DATA_CHECKSUM: checksum, "unit": context.unit}
 
 
 def _stds(algorithm: Algorithm, test_inputs: pd.Series, context: FoldContext) -> Floats | None:

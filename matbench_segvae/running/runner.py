@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from matbench_segvae.algorithms.registry import load_failures
-from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
+from matbench_segvae.benchmark import load_task, make_task, quiet_matbench, task_name_of
 from matbench_segvae.errors import UserError, one_line
 from matbench_segvae.running.fold import OutputError, run_fold
-from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore
+from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore, fits_task
 
 _LONGEST = 300  # characters of a message of somebody else's exception; the rest is in a file
 
@@ -133,7 +133,7 @@ def run(
     is used as it is, even if the algorithm's code was modified since.
 
     Args:
-        tasks: Task names.
+        tasks: Task names or folders of tasks.
         algorithms: Names of algorithms.
         options: Folds, seed, and whether to run stored folds again.
         out: Folder of all results.
@@ -177,7 +177,7 @@ def prepare_tasks(names: Sequence[str], folds: Sequence[int] | None = None) -> d
     """Make the tasks and check the folds; the data are not loaded yet.
 
     Args:
-        names: Task names; one that is named twice counts once.
+        names: Task names or folders of tasks; one that is named twice counts once.
         folds: Fold numbers that every task has to have, or ``None``.
 
     Returns:
@@ -186,7 +186,7 @@ def prepare_tasks(names: Sequence[str], folds: Sequence[int] | None = None) -> d
     Raises:
         UserError: If a task or a fold does not exist.
     """
-    tasks = {name: make_task(name) for name in names}
+    tasks = {name: make_task(name) for name in dict.fromkeys(map(task_name_of, names))}
     for name, task in tasks.items():
         missing = [fold for fold in folds or () if fold not in task.folds]
         if missing:
@@ -252,9 +252,7 @@ def _plan(
                     f"{store.path(task, fold)} was run with seed {result.seed}, not "
                     f"{options.seed}: choose another --out, the same --seed, or --overwrite"
                 )
-            made = tasks[task]
-            ids = [str(i) for i in made.validation[made.folds_map[fold]]["test"]]
-            if list(result.predictions) != ids:
+            if not fits_task(result, tasks[task]):
                 plan.warnings.append(
                     f"{store.path(task, fold).name} was made for other data; running it again"
                 )

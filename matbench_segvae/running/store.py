@@ -16,6 +16,9 @@ from matbench_segvae.files import write_text
 # Increased when the meaning of a stored file is modified; older files are then run again.
 FORMAT = 1
 
+DATA_CHECKSUM = "data_sha256"
+"""Key of a result's parameters for the checksum of the task's data, if it has one."""
+
 
 @dataclass(frozen=True)
 class FoldResult:
@@ -87,6 +90,19 @@ class FoldResult:
         except (TypeError, AttributeError, KeyError) as error:
             raise ValueError(f"not a complete fold result: {error}") from error
         return result
+
+
+def data_checksum(task: Any) -> str | None:  # noqa: ANN401 - matbench is not typed
+    """The checksum of a task whose data can be others tomorrow under the same name."""
+    found = getattr(task, "checksum", None)
+    return found if isinstance(found, str) else None
+
+
+def fits_task(result: FoldResult, task: Any) -> bool:  # noqa: ANN401
+    """Whether a result was made for a task's data as they are now."""
+    expected = [str(i) for i in task.validation[task.folds_map[result.fold]]["test"]]
+    made_for = result.params.get(DATA_CHECKSUM)
+    return list(result.predictions) == expected and made_for == data_checksum(task)
 
 
 def to_json_types(value: object) -> Any:  # noqa: ANN401 - JSON has no better type

@@ -240,12 +240,12 @@ def test_copies_are_independent(task):
 
 
 @pytest.mark.parametrize(
-    ("preset", "n"), [("all", 5), ("structure", 5), ("regression", 5), ("dft", 4), ("xtb", 1)]
+    ("preset", "n"), [("all", 6), ("structure", 6), ("regression", 6), ("dft", 4), ("xtb", 2)]
 )
 def test_presets(preset, n):
     bench = DefectBenchmark.from_preset(BENCHMARK_NAME, preset)
     assert len(bench.tasks_map) == n
-    assert bench.is_complete == (n == 5)
+    assert bench.is_complete == (n == 6)
     assert not bench.is_recorded
 
 

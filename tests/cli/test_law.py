@@ -17,6 +17,7 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
     observed_pair_energies,
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
+from matbench_segvae.benchmark import OwnTask, folds_of, register_task, write_task
 from matbench_segvae.cli import main
 from matbench_segvae.defects import (
     HOSTS,
@@ -361,3 +362,18 @@ def test_a_term_of_three_defects_is_shown_with_its_unit(capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "/(r1*r2) eV, for any two defects at r1 and r2 Å from a V_Mo" in printed
     assert "eV Å²" in printed and r"T_{\mathrm{V\_Mo}}(r_1, r_2) = \frac{" in printed
+
+
+def test_a_law_of_a_task_of_ones_own_is_drawn_beside_its_data(
+    result, xtb_task, tmp_path, capsys, monkeypatch
+):
+    monkeypatch.setenv("MATBENCH_SEGVAE_TASKS", str(tmp_path / "user"))
+    structures, targets = (xtb_task.df[column] for column in xtb_task.df)
+    folds = folds_of(list(xtb_task.df.index))
+    write_task(OwnTask("my_task", structures, targets, (MOS2,), folds), tmp_path / "mine")
+    register_task(tmp_path / "mine")
+    store = FoldStore(tmp_path / "results", "own_tasks", "segvae")
+    store.save(dataclasses.replace(result, benchmark="own_tasks", task="my_task"))
+    assert main(["law", "show", str(store.folder), "--out", "law.svg"]) == 0
+    assert "my_task, fold 1" in capsys.readouterr().out
+    assert (tmp_path / "law.svg").stat().st_size > 0

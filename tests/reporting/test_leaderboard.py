@@ -1,9 +1,11 @@
 """The committed leaderboard: submissions that pass the check and state how they were made."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from matbench_segvae.cli import main
 from matbench_segvae.reporting import rank, read_results
 from matbench_segvae.reporting.submission.check import check_submissions
 
@@ -34,3 +36,16 @@ def test_formulas_are_closer_than_graph_networks_where_both_are_committed():
         assert all(means["segvae"] < means[name] for name in networks)
         compared += len(networks)
     assert compared >= 9
+
+
+def test_names_out_of_the_files_of_others_are_no_markup(tmp_path, capsys):
+    fold = {"scores": {"mae": 0.1}, "data": {"a": 0.5}, "parameters": {"unit": "[bold]eV"}}
+    tasks = {"[red]task": {"results": {"fold_0": fold}}}
+    content = {"benchmark_name": "own_tasks", "tasks": tasks}
+    folder = tmp_path / "own_tasks_[blue]"
+    folder.mkdir()
+    (folder / "results.json.gz").write_text(json.dumps(content))
+    assert main(["leaderboard", str(tmp_path)]) == 0
+    out = capsys.readouterr().out
+    assert "[red]task: MAE in [bold]eV" in out
+    assert "[blue]" in out

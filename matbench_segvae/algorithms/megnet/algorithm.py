@@ -36,6 +36,7 @@ from matbench_segvae.algorithms.megnet.training import (
 )
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
+from matbench_segvae.defects import are_defective
 from matbench_segvae.lightning_tools import isolated
 
 
@@ -80,8 +81,8 @@ class GraphNetwork(ABC):
         self._scale = TargetScale()
 
     @abstractmethod
-    def kind_for(self, context: FoldContext) -> GraphKind:
-        """The kind of graph that a task's structures become."""
+    def kind_for(self, inputs: pd.Series, context: FoldContext) -> GraphKind:
+        """The kind of graph that the training structures, and all others, become."""
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Train on the fold's training part, a share of which chooses the best epoch.
@@ -95,14 +96,14 @@ class GraphNetwork(ABC):
             UserError: If the inputs are not structures, too few, or without known host.
         """
         check_inputs(self.card.algorithm, inputs, context)
-        self._kind = self.kind_for(context)
+        self._kind = self.kind_for(inputs, context)
         sparse = self._kind is DEFECTS
         cutoff = self.settings.defect_cutoff if sparse else self.settings.crystal_cutoff
         self._scale = TargetScale.from_training(targets, context.task_type == "classification")
         values = self._scale.standardised(targets)
         self._networks, self._outcomes = [], []
         with isolated(context.seed, self.settings.threads):
-            self._converter = self._kind.converter.from_training(inputs, cutoff)
+            self._converter = self._kind.converter.from_training(inputs, cutoff, context.hosts)
             rounds = len(self._network(cutoff).blocks)
             graphs = self._graphs(inputs, rounds)
             for member in range(self.settings.members):
@@ -201,7 +202,7 @@ def _average_unseen(network: MEGNet) -> None:
 class SparseMEGNet(GraphNetwork):
     """matgl's MEGNet, trained by Lightning.
 
-    On the defect benchmark a structure becomes a graph of its defect sites alone: a node's
+    Of supercells with point defects each becomes a graph of its defect sites alone: a node's
     type is the kind of defect, the species before and after; edges join all defects and their
     in-plane images within 20 Å. On other structure tasks it is matgl's graph of all atoms.
 
@@ -229,9 +230,9 @@ class SparseMEGNet(GraphNetwork):
         gaussian_sharpness=4.0, learning_rate=3e-3, burn_in_share=0.75, members=3
     )
 
-    def kind_for(self, context: FoldContext) -> GraphKind:
+    def kind_for(self, inputs: pd.Series, context: FoldContext) -> GraphKind:
         """The graph of the defects where there are some, else that of all atoms."""
-        return DEFECTS if context.on_defects else ALL_ATOMS
+        return DEFECTS if are_defective(inputs.to_list(), context.hosts) else ALL_ATOMS
 
 
 class DenseMEGNet(GraphNetwork):
@@ -263,6 +264,6 @@ class DenseMEGNet(GraphNetwork):
         predict_batch=32,
     )
 
-    def kind_for(self, context: FoldContext) -> GraphKind:
+    def kind_for(self, inputs: pd.Series, context: FoldContext) -> GraphKind:
         """The graph of all atoms, whatever the task."""
         return ALL_ATOMS

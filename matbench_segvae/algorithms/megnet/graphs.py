@@ -17,7 +17,7 @@ from pymatgen.core.periodic_table import DummySpecies
 from pymatgen.core.structure import Structure
 from torch_geometric.data import Data
 
-from matbench_segvae.defects import DefectiveCell, sparse_defects
+from matbench_segvae.defects import DefectiveCell, Host, sparse_defects
 from matbench_segvae.errors import UserError
 
 # The type of every element that the training part does not contain.
@@ -81,23 +81,32 @@ class SparseDefectGraph(GraphConverter):
     Args:
         kinds: Defect kinds known from training; a node's type is its place in here.
         cutoff: Longest edge in Å.
+        hosts: What structures may be supercells of; all known hosts by default.
     """
 
-    def __init__(self, kinds: Sequence[str], cutoff: float) -> None:
+    def __init__(
+        self, kinds: Sequence[str], cutoff: float, hosts: Sequence[Host] | None = None
+    ) -> None:
         # matgl's functions read the vocabulary under this name.
         self.element_types = tuple(kinds)
         self.cutoff = cutoff
+        self._hosts = hosts
         self._index = {kind: number for number, kind in enumerate(kinds)}
 
     @classmethod
-    def from_training(cls, structures: Iterable[Structure], cutoff: float) -> SparseDefectGraph:
+    def from_training(
+        cls,
+        structures: Iterable[Structure],
+        cutoff: float,
+        hosts: Sequence[Host] | None = None,
+    ) -> SparseDefectGraph:
         """Take the vocabulary of defect kinds from the training part.
 
         Raises:
             UserError: If a structure has no known host.
         """
-        kinds = {d.kind for s in structures for d in sparse_defects(s).defects}
-        return cls(sorted(kinds), cutoff)
+        kinds = {d.kind for s in structures for d in sparse_defects(s, hosts).defects}
+        return cls(sorted(kinds), cutoff, hosts)
 
     def get_graph(self, structure: Structure) -> GraphItem:
         """Make the graph of one structure.
@@ -112,7 +121,7 @@ class SparseDefectGraph(GraphConverter):
             UserError: If the host is not known, there is no defect, or its kind did not
                 occur in training.
         """
-        cell = sparse_defects(structure)
+        cell = sparse_defects(structure, self._hosts)
         if not cell.defects:
             raise UserError(
                 f"the structure {structure.formula} is the pristine {cell.supercell}: "
@@ -144,8 +153,16 @@ class CrystalGraph(Structure2Graph):
     """matgl's graph of all atoms, with one more type for elements not seen in training."""
 
     @classmethod
-    def from_training(cls, structures: Iterable[Structure], cutoff: float) -> CrystalGraph:
-        """Take the elements from the training part; the last type means *unseen*."""
+    def from_training(
+        cls,
+        structures: Iterable[Structure],
+        cutoff: float,
+        hosts: Sequence[Host] | None = None,
+    ) -> CrystalGraph:
+        """Take the elements from the training part; the last type means *unseen*.
+
+        Hosts do not matter for a graph of all atoms.
+        """
         return cls((*get_element_list(list(structures)), UNSEEN), cutoff)
 
     def get_graph(self, structure: Structure) -> GraphItem:

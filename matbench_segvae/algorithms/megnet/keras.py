@@ -33,6 +33,7 @@ from matbench_segvae.algorithms.megnet.settings import KerasSettings
 from matbench_segvae.algorithms.megnet.training import TrainingOutcome
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import CHEN, KAZEEV
+from matbench_segvae.defects import are_defective
 
 _PACKAGES = ("megnet", "tensorflow", "tf_keras", "matgl", "pymatgen")
 _NOTES = "For a classification the network is fitted to 0 and 1 and its output clipped."
@@ -87,10 +88,10 @@ class KerasMEGNet:
         check_inputs(self.card.algorithm, inputs, context)
         self._libraries = load_libraries(self.card.algorithm)
         settings = self.settings
-        sparse = context.on_defects and not settings.dense
+        sparse = not settings.dense and are_defective(inputs.to_list(), context.hosts)
         cutoff = settings.defect_cutoff if sparse else settings.crystal_cutoff
         kind = SparseDefectGraph if sparse else CrystalGraph
-        self._converter = kind.from_training(inputs, cutoff)
+        self._converter = kind.from_training(inputs, cutoff, context.hosts)
         self._scale = TargetScale.from_training(targets, context.task_type == "classification")
         values, graphs = self._scale.standardised(targets), self._graphs(inputs)
         training, validation = (

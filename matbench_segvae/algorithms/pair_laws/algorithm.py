@@ -9,17 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from matbench_segvae.algorithms.pair_laws.fit_law import find_law
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.algorithms.pair_laws.search import CandidateLaw
-from matbench_segvae.algorithms.pair_laws.selection import best_law, bootstrap, search_laws
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
-from matbench_segvae.defects import PairCounts, PairKind
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
-from matbench_segvae.lightning_tools import isolated
 from matbench_segvae.types import Floats
 
 
@@ -57,25 +55,14 @@ class SEGVAEPairLaw:
                 known host.
         """
         _check_task(context)
-        data = TrainingPairs.of(inputs, targets)
+        data = TrainingPairs.of(inputs, targets, context.hosts)
         if not data.pairs.pair_kinds:
             raise UserError(
                 f"segvae on {context.task}, fold {context.fold}: no training structure holds "
                 "two defects, so there is no pair law to find"
             )
-        with isolated(context.seed):
-            found = search_laws(data, self.settings, context.seed, context.report)
-        if not found:
-            raise UserError("segvae found no formula that satisfies the constraints on pair laws")
-        chosen = best_law(found, self.settings.min_gain)
-        self._found, self._chosen = found, chosen
-        self._saved = SavedLaw(
-            law=chosen.law,
-            resampled=tuple(bootstrap(chosen, self.settings.bootstrap_samples, context.seed)),
-            ranges=_ranges(data.pairs),
-            hosts=data.hosts,
-            validation_mae=chosen.validation_mae,
-        )
+        found = find_law(data, self.settings, context.seed, context.report)
+        self._found, self._chosen, self._saved = found.candidates, found.chosen, found.saved
 
     def predict(self, inputs: pd.Series) -> Floats:
         """Energies per defect site, eV.
@@ -112,15 +99,6 @@ class SEGVAEPairLaw:
         if self._saved is None:
             raise RuntimeError("fit() has to come first")
         return self._saved
-
-
-def _ranges(pairs: PairCounts) -> dict[PairKind, tuple[float, float]]:
-    """Shortest and longest distance of every kind of pair, Å."""
-    distances = [pairs.distance[pairs.kind == n] for n in range(len(pairs.pair_kinds))]
-    return {
-        kind: (float(d.min()), float(d.max()))
-        for kind, d in zip(pairs.pair_kinds, distances, strict=True)
-    }
 
 
 def _summary(candidate: CandidateLaw) -> dict[str, Any]:

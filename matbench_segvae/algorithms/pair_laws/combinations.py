@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES, nodes_of
+from matbench_segvae.algorithms.pair_laws.picks import Costs, Pick, cheapest_picks
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.expressions import pareto_front
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
@@ -45,42 +46,43 @@ def promising_combinations(
         nodes_beside: Complexity of what stands beside the formulas.
         settings: Limits of the laws and numbers of combinations.
     """
-    nodes = _sums([[nodes_of([s.tokens], 0) for s in choice] for choice in formulas])
-    nodes += nodes_beside
     columns = [
         [_column(problem, kind, scored) for scored in choice]
         for kind, choice in enumerate(formulas)
     ]
+    nodes = [[nodes_of([scored.tokens], 0) for scored in choice] for choice in formulas]
     judged = []
-    for place in _places(problem, formulas, nodes, settings):
-        picked = [int(i) for i in np.unravel_index(place, nodes.shape)]
+    for picked in _picks(problem, formulas, nodes_beside, settings):
         chosen = tuple(choice[i] for choice, i in zip(formulas, picked, strict=True))
         design = np.stack([choice[i] for choice, i in zip(columns, picked, strict=True)], axis=1)
-        mae = _least_absolute_error(problem, design)
-        judged.append(_Combination(chosen, int(nodes.flat[place]), mae))
+        size = nodes_beside + sum(choice[i] for choice, i in zip(nodes, picked, strict=True))
+        judged.append(_Combination(chosen, size, _least_absolute_error(problem, design)))
     judged.sort(key=lambda one: (one.mae, one.nodes))
     best = judged[: settings.combinations_fitted]
     best += pareto_front(judged, lambda one: one.nodes, lambda one: one.mae)
     return list(dict.fromkeys(one.formulas for one in best))
 
 
-def _places(
+def _picks(
     problem: AdditiveProblem,
     formulas: Sequence[Sequence[Scored]],
-    nodes: Floats,
+    nodes_beside: int,
     settings: PairLawSettings,
-) -> list[int]:
-    """Flat places of the combinations to judge: within the limits, and the simplest of all."""
+) -> list[Pick]:
+    """Combinations to judge: those within the limits with the least squares, and the simplest."""
     n_rows = len(problem.target)
     n_linear = problem.linear.shape[1] + len(formulas)
-    parameters = _sums([[s.constants.size for s in choice] for choice in formulas]) + n_linear
-    squares = _sums([_squares(problem, kind, choice) for kind, choice in enumerate(formulas)])
-    max_nodes = min(settings.max_nodes, n_rows / settings.min_rows_per_node)
-    allowed = (nodes <= max_nodes) & (parameters <= n_rows / settings.min_rows_per_parameter)
-    order = np.argsort(np.where(allowed, squares, np.inf), axis=None, kind="stable")
-    chosen = order[: min(settings.combinations_tried, int(allowed.sum()))].tolist()
-    simplest = int(np.argmin(nodes + parameters))
-    return list(dict.fromkeys([*chosen, simplest]))
+    costs = Costs(
+        squares=[np.array(_squares(problem, kind, c)) for kind, c in enumerate(formulas)],
+        nodes=[np.array([nodes_of([s.tokens], 0) for s in c]) for c in formulas],
+        parameters=[np.array([s.constants.size for s in c]) for c in formulas],
+        max_nodes=min(settings.max_nodes, n_rows / settings.min_rows_per_node) - nodes_beside,
+        max_parameters=n_rows / settings.min_rows_per_parameter - n_linear,
+    )
+    picks = cheapest_picks(costs, settings.combinations_tried)
+    sizes = zip(costs.nodes, costs.parameters, strict=True)
+    simplest = tuple(int(np.argmin(nodes + parameters)) for nodes, parameters in sizes)
+    return list(dict.fromkeys([*picks, simplest]))
 
 
 def _least_absolute_error(problem: AdditiveProblem, columns: Floats) -> float:
@@ -110,9 +112,3 @@ def _column(problem: AdditiveProblem, kind: int, scored: Scored) -> Floats:
 def _squares(problem: AdditiveProblem, kind: int, choice: Sequence[Scored]) -> list[float]:
     """Reduced sums of squares that formulas leave of the target of their kind of pair."""
     return [len(problem.members[kind]) * scored.loss**2 for scored in choice]
-
-
-def _sums(each: Sequence[Sequence[float]]) -> Floats:
-    """Sums over one entry of each list, for every choice of entries."""
-    grids = np.meshgrid(*[np.asarray(values, dtype=np.float64) for values in each], indexing="ij")
-    return np.asarray(np.sum(grids, axis=0))

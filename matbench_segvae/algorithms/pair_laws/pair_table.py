@@ -10,7 +10,7 @@ import pandas as pd
 
 from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
-from matbench_segvae.defects import pairs_of
+from matbench_segvae.defects import Host, pairs_of
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats
 
@@ -51,6 +51,7 @@ class PairTable:
 
     def __init__(self) -> None:
         self._energies: PairEnergies | None = None
+        self._hosts: tuple[Host, ...] | None = None
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Fit the table to the training part of a fold.
@@ -69,7 +70,10 @@ class PairTable:
                 f"defects and a regression target, this task has a {context.input_type} and is "
                 f"a {context.task_type}"
             )
-        self._energies = fit_pair_energies(pairs_of(inputs), targets.to_numpy(dtype=np.float64))
+        self._energies = fit_pair_energies(
+            pairs_of(inputs, hosts=context.hosts), targets.to_numpy(dtype=np.float64)
+        )
+        self._hosts = context.hosts
 
     def predict(self, inputs: pd.Series) -> Floats:
         """Energies per defect site, eV; see :meth:`PairEnergies.predict`.
@@ -82,7 +86,7 @@ class PairTable:
             RuntimeError: If called before `fit`.
         """
         fitted = self._fitted()
-        return fitted.predict(pairs_of(inputs, like=fitted.pairs))
+        return fitted.predict(pairs_of(inputs, like=fitted.pairs, hosts=self._hosts))
 
     def describe(self) -> Mapping[str, Any]:
         """The energies of defects, and kind, distance (Å) and energy (eV) of every pair."""

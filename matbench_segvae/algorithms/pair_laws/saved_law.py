@@ -13,6 +13,7 @@ from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.defects import (
     HOSTS,
     MANY_BODY_TERMS,
+    MAX_STRAIN,
     Host,
     PairCounts,
     PairKind,
@@ -184,14 +185,18 @@ class SavedLaw:
             spread = np.std([refit.predict(pairs) for refit in self.resampled], axis=0, ddof=1)
         return np.asarray(np.hypot(spread, STD_PER_MAE * self.validation_mae))
 
-    def predict(self, structure: Structure) -> Prediction:
+    def predict(self, structure: Structure, max_strain: float = MAX_STRAIN) -> Prediction:
         """Predict the energy of a supercell with any number of known defects.
+
+        Args:
+            structure: The whole supercell.
+            max_strain: Largest relative change of a length up to which a host is recognised.
 
         Raises:
             UserError: If it has another host, no defects, an unknown kind of defect or pair,
                 or a distance at which the law has no value.
         """
-        cell = sparse_defects(structure, self.hosts)
+        cell = sparse_defects(structure, self.hosts, max_strain)
         if not cell.defects:
             raise UserError(
                 f"it is {cell.supercell} without defects: give structures with at least one of "

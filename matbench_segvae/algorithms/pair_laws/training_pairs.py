@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from matbench_segvae.defects import (
+    MAX_STRAIN,
     Host,
     PairCounts,
     count_pairs,
@@ -35,7 +36,11 @@ class TrainingPairs:
 
     @classmethod
     def of(
-        cls, structures: pd.Series, energies: pd.Series, hosts: Sequence[Host] | None = None
+        cls,
+        structures: pd.Series,
+        energies: pd.Series,
+        hosts: Sequence[Host] | None = None,
+        max_strain: float = MAX_STRAIN,
     ) -> TrainingPairs:
         """Find the defects of structures and count their pairs.
 
@@ -43,11 +48,12 @@ class TrainingPairs:
             structures: Defective supercells, pymatgen structures.
             energies: Energy per defect site, eV, in the same order.
             hosts: What they may be supercells of; all known hosts by default.
+            max_strain: Largest relative change of a length up to which a host is recognised.
 
         Raises:
             UserError: If a structure is a supercell of none of them.
         """
-        cells = [sparse_defects(structure, hosts) for structure in structures]
+        cells = [sparse_defects(structure, hosts, max_strain) for structure in structures]
         found = sorted({cell.supercell.host for cell in cells}, key=lambda host: host.name)
         return cls(count_pairs(cells), energies.to_numpy(dtype=np.float64), tuple(found))
 

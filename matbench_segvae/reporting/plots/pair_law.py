@@ -56,6 +56,11 @@ def draw_law(result: LawResult, path: Path) -> Path:
 
 def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
     """Structures and energies per defect site (eV) of the whole task, by sample id."""
+    if result.fold is None:
+        raise UserError(
+            f"'{result.source}' holds no structures to draw a law beside: make a task of them "
+            "with `matbench-segvae task new`, run it, and draw the law of a fold"
+        )
     with quiet_matbench():
         made = make_task(result.task)
         load_task(made)

@@ -4,8 +4,8 @@ Two sources, named at every rule: the *page* is "Submit to leaderboard",
 https://matbench.materialsproject.org/How%20To%20Use/3submit/, the *checker* is
 ``scripts/test_submission.py`` of https://github.com/materialsproject/matbench, which every
 submission there has to pass. A folder of ``matbench_v0.1`` without a violation passes the
-checker. Folders of ``defects2d_v0.1`` are not collected there; the same rules hold for them,
-and their results are read by :class:`~matbench_segvae.benchmark.benchmark.DefectBenchmark`.
+checker. Folders of ``defects2d_v0.1`` and ``own_tasks`` are not collected there; the same rules
+hold for them, and their results are read by the benchmark's class in this package.
 """
 
 from __future__ import annotations
@@ -16,15 +16,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.benchmark import make_benchmark, quiet_matbench
-from matbench_segvae.benchmark.folds import BENCHMARK_NAME
+from matbench_segvae.benchmark import (
+    BENCHMARK_NAME,
+    OWN_BENCHMARK,
+    make_benchmark,
+    quiet_matbench,
+)
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import is_compressed, read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.info import broken_rules
 
 MATBENCH_NAME = "matbench_v0.1"
-BENCHMARKS = (BENCHMARK_NAME, MATBENCH_NAME)
+BENCHMARKS = (BENCHMARK_NAME, MATBENCH_NAME, OWN_BENCHMARK)
 MAX_BYTES = 10_000_000
 """Largest file beside the results, bytes (page and checker)."""
 

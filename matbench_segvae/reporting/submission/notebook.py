@@ -6,11 +6,16 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from matbench_segvae.benchmark import TaskSummary, task_summary
-from matbench_segvae.benchmark.datasets import status
-from matbench_segvae.benchmark.folds import BENCHMARK_NAME
+from matbench_segvae.benchmark import (
+    BENCHMARK_NAME,
+    OWN_BENCHMARK,
+    TaskSummary,
+    status,
+    task_summary,
+)
 from matbench_segvae.benchmark.registry import MATMINER_VARIABLE
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import cache_folder
@@ -41,10 +46,20 @@ print("valid:", benchmark.is_valid)"""
 _OUR_IMPORTS = """\
 from matbench_segvae.benchmark import DefectBenchmark, load_task, make_benchmark"""
 
+_OWN_IMPORTS = """\
+from matbench_segvae.benchmark import OwnBenchmark, load_task, make_benchmark"""
+
 _STOCK_IMPORTS = """\
 from matbench.bench import MatbenchBenchmark
 
 from matbench_segvae.benchmark import load_task, make_benchmark"""
+
+_CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        BENCHMARK_NAME: (_OUR_IMPORTS, "DefectBenchmark"),
+        OWN_BENCHMARK: (_OWN_IMPORTS, "OwnBenchmark"),
+    }
+)
 
 _SCORES = """\
 rows = {
@@ -178,12 +193,8 @@ def _cells(
 ) -> list[tuple[str, str]]:
     """Text and code, in order."""
     benchmark = str(recorded["benchmark_name"])
-    ours = benchmark == BENCHMARK_NAME
-    load = _LOAD.format(
-        imports=_OUR_IMPORTS if ours else _STOCK_IMPORTS,
-        name="DefectBenchmark" if ours else "MatbenchBenchmark",
-        results=RESULTS,
-    )
+    imports, name = _CLASSES.get(benchmark, (_STOCK_IMPORTS, "MatbenchBenchmark"))
+    load = _LOAD.format(imports=imports, name=name, results=RESULTS)
     cells = [
         ("text", _introduction(benchmark, info)),
         ("text", "## Results\n\nThe folds as they were recorded, read by the benchmark's class."),
@@ -231,6 +242,8 @@ def _drawn(tasks: Iterable[str]) -> list[str]:
 
 def _is_here(summary: TaskSummary) -> bool:
     """Whether a task's data are on this machine."""
+    if summary.benchmark == OWN_BENCHMARK:
+        return True  # else it would have no summary
     if summary.benchmark != BENCHMARK_NAME:
         chosen = os.environ.get(MATMINER_VARIABLE)
         folder = Path(chosen) if chosen else cache_folder() / "matminer"

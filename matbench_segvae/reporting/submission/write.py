@@ -26,7 +26,7 @@ from matbench_segvae.reporting.submission.script import (
     with_seeds,
 )
 from matbench_segvae.running import FoldResult, FoldStore
-from matbench_segvae.running.store import BrokenFoldFile
+from matbench_segvae.running.store import BrokenFoldFile, fits_task
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,7 @@ def _collect(store: FoldStore, tasks: Mapping[str, Any]) -> _Collected:
                 result = store.load(name, fold)
             except BrokenFoldFile:
                 continue
-            if result is not None and list(result.predictions) == _test_ids(task, fold):
+            if result is not None and fits_task(result, task):
                 found[fold] = result
         missing = tuple(fold for fold in task.folds if fold not in found)
         if missing and found:
@@ -132,10 +132,6 @@ def _collect(store: FoldStore, tasks: Mapping[str, Any]) -> _Collected:
         elif not missing:
             collected.complete[name] = list(found.values())
     return collected
-
-
-def _test_ids(task: Any, fold: int) -> list[str]:  # noqa: ANN401 - matbench is not typed
-    return [str(i) for i in task.validation[task.folds_map[fold]]["test"]]
 
 
 def _assemble(store: FoldStore, tasks: Mapping[str, Any], collected: _Collected) -> Any:  # noqa: ANN401

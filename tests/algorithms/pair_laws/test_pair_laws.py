@@ -142,7 +142,7 @@ def test_what_it_has_no_inputs_for_is_refused_in_one_line(fitted, fold_context, 
     rock_salt = Structure.from_spacegroup(
         "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
     )
-    with pytest.raises(UserError, match="MoS2"):
+    with pytest.raises(UserError, match="NaCl is no layer"):
         fitted.predict(pd.Series([rock_salt]))
     lone = without([0], 4)
     with pytest.raises(UserError, match="no training structure holds two defects"):
