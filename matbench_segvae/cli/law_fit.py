@@ -18,7 +18,6 @@ from matbench_segvae.cli.law import print_law
 from matbench_segvae.errors import UserError, one_line
 
 if TYPE_CHECKING:
-    from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
     from matbench_segvae.benchmark.own_data import OwnData
     from matbench_segvae.types import Report
 
@@ -112,7 +111,7 @@ def _fit(data: OwnData, max_strain: float, seed: int, out: Path) -> None:
     saved = fit_law(
         data.structures, data.targets, hosts, seed, max_strain=max_strain, report=_progress(start)
     )
-    predicted = _predicted(saved, data)
+    predicted = saved.predict_cells(list(data.cells.values())).tolist()
     truth = data.targets.to_numpy(dtype=float)
     record: dict[str, Any] = {
         "law": saved.description(),
@@ -128,16 +127,6 @@ def _fit(data: OwnData, max_strain: float, seed: int, out: Path) -> None:
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     _write(out / LAW_FILE, json.dumps(record, indent=1, allow_nan=False))
-
-
-def _predicted(saved: SavedLaw, data: OwnData) -> list[float]:
-    """Energies per defect site of the training structures, eV."""
-    from matbench_segvae.defects import count_pairs
-
-    found: list[float] = saved.law.predict(
-        count_pairs(list(data.cells.values()), like=saved.kinds)
-    ).tolist()
-    return found
 
 
 def _progress(start: float) -> Report:

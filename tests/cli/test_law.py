@@ -175,11 +175,11 @@ def unreadable():
 @pytest.mark.parametrize(
     ("write", "words"),
     [
-        (other_host, ["WSe2", "MoS2"]),
+        (other_host, ["W15Se31", "MoS2"]),
         (no_defects, ["without defects", "V_Mo, V_S"]),
         (unknown_defect, ["Se_S", "V_Mo, V_S"]),
         (unknown_pair, ["V_Mo-V_Mo", *KINDS]),
-        (unreadable, ["CIF", "POSCAR"]),
+        (unreadable, ["no coordinates"]),
         (lambda: None, ["No such file"]),
     ],
 )

@@ -14,6 +14,7 @@ from matbench_segvae.defects import (
     HOSTS,
     MANY_BODY_TERMS,
     MAX_STRAIN,
+    DefectiveCell,
     Host,
     PairCounts,
     PairKind,
@@ -184,6 +185,14 @@ class SavedLaw:
         if len(self.resampled) > 1:
             spread = np.std([refit.predict(pairs) for refit in self.resampled], axis=0, ddof=1)
         return np.asarray(np.hypot(spread, STD_PER_MAE * self.validation_mae))
+
+    def predict_cells(self, cells: Sequence[DefectiveCell]) -> Floats:
+        """Predict energies per defect site, eV, of structures whose defects are known.
+
+        Raises:
+            UserError: If one has a kind of defect or pair that the law does not know.
+        """
+        return self.law.predict(count_pairs(cells, like=self.kinds))
 
     def predict(self, structure: Structure, max_strain: float = MAX_STRAIN) -> Prediction:
         """Predict the energy of a supercell with any number of known defects.
