@@ -1,4 +1,4 @@
-"""Structures, a table of energies and references become formation energies, or a list of mistakes."""
+"""Structures, energies and references become formation energies, or a list of mistakes."""
 
 import numpy as np
 import pytest
@@ -37,7 +37,8 @@ def lines_of(path, ids=IDS):
 
 
 def test_rows_are_found_by_name_with_or_without_suffix_and_folder(table):
-    text = "﻿note,file,energy,n\r\nx,t#2,-1e-2,4\r\ny,b,2.5,3\r\n,somewhere/a.cif,1,2\r\nz,t.extxyz#1,.5,1\r\n"
+    rows = ["note,file,energy,n", "x,t#2,-1e-2,4", "y,b,2.5,3", ",somewhere/a.cif,1,2"]
+    text = "\ufeff" + "\r\n".join([*rows, "z,t.extxyz#1,.5,1"])
     values, columns = read_energies(table(text), IDS)
     assert values.to_dict() == {
         "a.cif": 1.0,

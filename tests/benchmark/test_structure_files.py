@@ -153,7 +153,7 @@ def test_xyz_needs_a_lattice(tmp_path):
 def test_rubbish_is_one_line(name, content, tmp_path):
     path = tmp_path / name
     path.write_bytes(content)
-    with pytest.raises(UserError, match="cannot read|holds no structure") as error:
+    with pytest.raises(UserError, match=r"cannot read|holds no structure") as error:
         read_structure(path)
     assert str(path) in str(error.value)
 

@@ -9,7 +9,15 @@ import pytest
 import matbench_segvae
 from matbench_segvae.algorithms.pair_laws import fit_law as fit_law_module
 from matbench_segvae.cli import main
-from matbench_segvae.defects import HOSTS, Host, Supercell, defective_structure, vacancies
+from matbench_segvae.cli.common import DEFAULT_STRAIN
+from matbench_segvae.defects import (
+    HOSTS,
+    MAX_STRAIN,
+    Host,
+    Supercell,
+    defective_structure,
+    vacancies,
+)
 from matbench_segvae.errors import UserError
 
 N_STRUCTURES = 16
@@ -105,9 +113,7 @@ def test_from_structures_and_energies_to_predictions(files, samples, capsys):
     # A folder, in the order of its names; by a law of the same host with other vacuum.
     assert main(["law", "predict", "my_law", "structures"]) == 0
     predicted = read_csv(capsys.readouterr().out)
-    assert [row["file"] for row in predicted] == [
-        f"s{n:02d}.{('cif', 'vasp')[n % 2]}" for n in range(16)
-    ]
+    assert [row["file"] for row in predicted] == list(record["predictions"])
     energies = [float(row["energy_per_site_eV"]) for row in predicted]
     assert energies == pytest.approx(list(record["predictions"].values()), abs=1e-5)
     errors = np.abs(np.array(energies) - [value for _, value in samples])
@@ -125,6 +131,10 @@ def test_without_a_host_the_known_one_is_found_with_its_strain(files, capsys):
     assert len(complaints(capsys)) == N_STRUCTURES
     assert main(["law", "predict", "my_law", "structures", "--max-strain", "0.005"]) == 2
     assert len(complaints(capsys)) == N_STRUCTURES
+
+
+def test_the_command_line_has_the_strain_of_the_package():
+    assert DEFAULT_STRAIN == MAX_STRAIN
 
 
 def test_total_energies_become_formation_energies_that_are_written(files, samples, capsys):

@@ -55,7 +55,6 @@ def test_the_search_is_chosen_by_the_inputs_whatever_the_benchmark(fold_context,
         ([DEFECTIVE] * 3, "own_tasks"),
         (monolayers, "defects2d_v0.1"),
     ):
-        SEGVAE().fit(
-            pd.Series(inputs), pd.Series([0.0] * len(inputs)), fold_context(benchmark=benchmark)
-        )
+        targets = pd.Series([0.0] * len(inputs))
+        SEGVAE().fit(pd.Series(inputs), targets, fold_context(benchmark=benchmark))
     assert chosen == ["SEGVAEPairLaw", "FeatureFormula"]

@@ -114,8 +114,8 @@ def test_a_structure_without_known_host_is_refused(fold_context):
     rocksalt = Structure.from_spacegroup(
         "Fm-3m", Lattice.cubic(5.6), ["Na", "Cl"], [[0] * 3, [0.5] * 3]
     )
-    inputs = pd.Series([rocksalt] * 3, index=list("abc"))
-    with pytest.raises(UserError):
+    inputs = pd.Series([cell([0]), cell([1, 16]), rocksalt], index=list("abc"))
+    with pytest.raises(UserError, match="is no layer"):
         SparseMEGNet(QUICK).fit(
             inputs, pd.Series([1.0, 2.0, 3.0], index=list("abc")), fold_context(seed=3)
         )
