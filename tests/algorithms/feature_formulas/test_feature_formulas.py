@@ -325,16 +325,7 @@ def test_bad_targets_are_one_line(targets, kind, words, context, quick):
     assert "\n" not in str(caught.value)
 
 
-def test_segvae_takes_the_search_that_fits_the_benchmark(monkeypatch, context):
-    from matbench_segvae.algorithms import segvae
-
-    taken = []
-    for name in ("SEGVAEPairLaw", "FeatureFormula"):
-        kind = getattr(segvae, name)
-        monkeypatch.setattr(kind, "fit", lambda self, *_: taken.append(type(self).__name__))
-    for benchmark in ("defects2d_v0.1", "matbench_v0.1"):
-        SEGVAE().fit(None, None, context(benchmark=benchmark))
-    assert taken == ["SEGVAEPairLaw", "FeatureFormula"]
+def test_segvae_is_one_algorithm_of_two_searches():
     assert {"matminer", "torch"} <= set(SEGVAE.card.packages)
     assert SEGVAE.card.algorithm == SEGVAEPairLaw.card.algorithm == "segvae"
     with pytest.raises(RuntimeError, match="fit"):
