@@ -19,16 +19,19 @@ from matbench_segvae.benchmark import BENCHMARK_NAME, DefectBenchmark, DefectTas
 from matbench_segvae.errors import UserError
 
 XTB = "defects2d_xtb_mos2"
+HBN = "defects2d_xtb_hbn"
 SIZES = {
     "defects2d_mos2_v3": 743,
     "defects2d_mos2_v2": 15,
     "defects2d_mos2_x2": 19,
     "defects2d_mos2_transfer": 779,
     XTB: 71,
+    HBN: 682,
 }
 
 FIRST_TEST_IDS = ["defects2d-mos2-v3-005", "defects2d-mos2-v3-007", "defects2d-mos2-v3-009"]
 LAST_XTB_ID = "defects2d-xtb-mos2-67"
+LAST_HBN_ID = "defects2d-xtb-hbn-675"
 
 
 @pytest.fixture
@@ -85,6 +88,7 @@ def test_committed_folds_have_not_changed():
     assert len(first) == 149
     assert first[:3] == FIRST_TEST_IDS
     assert folds.committed_splits()[XTB]["fold_4"]["test"][-1] == LAST_XTB_ID
+    assert folds.committed_splits()[HBN]["fold_4"]["test"][-1] == LAST_HBN_ID
 
 
 def test_every_id_is_tested_once():

@@ -137,7 +137,7 @@ def test_entries_that_do_not_exist():
 
 @pytest.mark.parametrize("content", [None, b"", b"\x1f\x8b", b"{}"])
 def test_unreadable_file(tmp_path, content):
-    path = tmp_path / "xtb.json.gz"
+    path = tmp_path / "xtb_mos2.json.gz"
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UserError, match="data build xtb-mos2"):

@@ -52,7 +52,7 @@ def search(quick_pair_laws):
     """Searches laws of structures with these energies."""
 
     def laws(table, energies):
-        data = TrainingPairs(table, energies, ("MoS2",))
+        data = TrainingPairs(table, energies, (MOS2,))
         settings = replace(quick_pair_laws, min_validation_rows=16)
         return search_laws(data, settings, 0, lambda _: None)
 
@@ -117,7 +117,7 @@ def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end(quick_pai
     table = count_pairs(cells)
     noise = np.random.default_rng(0).normal(0, 0.01, len(cells))
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise
-    data = TrainingPairs(table, energies, ("MoS2",))
+    data = TrainingPairs(table, energies, (MOS2,))
     problem = data.problem()
     few = PairLawSettings(
         quick_pair_laws.search, candidates=3, combinations_fitted=5, max_rows_compared=30
@@ -149,7 +149,7 @@ def test_a_few_structures_are_split_repeatedly_to_validate_a_law(quick_pair_laws
     table = count_pairs(sulfur_pairs(16))
     noise = np.random.default_rng(0).normal(0, 0.1, 16)
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise
-    data = TrainingPairs(table, energies, ("MoS2",))
+    data = TrainingPairs(table, energies, (MOS2,))
 
     def validated(rows, seed):
         found = PairSearch(data, replace(quick_pair_laws, min_validation_rows=rows), seed)

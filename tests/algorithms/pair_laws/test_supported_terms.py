@@ -81,7 +81,7 @@ def supported(quick_pair_laws):
 
     def terms(table, energies, max_rows=2000):
         settings = replace(quick_pair_laws, max_rows_compared=max_rows, many_body_repeats=3)
-        return supported_terms(TrainingPairs(table, energies, ("MoS2",)), settings, seed=0)
+        return supported_terms(TrainingPairs(table, energies, (MOS2,)), settings, seed=0)
 
     return terms
 
@@ -114,7 +114,7 @@ def test_structures_without_three_defects_have_no_say(supported):
 
 def test_the_law_that_is_found_has_the_term_and_survives_json(triples, quick_pair_laws):
     energies = energies_of(triples, (FACTOR, 0.0))
-    data = TrainingPairs(triples, energies, ("MoS2",))
+    data = TrainingPairs(triples, energies, (MOS2,))
 
     quick = replace(quick_pair_laws, search=replace(quick_pair_laws.search, samples=400))
 
@@ -208,7 +208,7 @@ def test_a_further_term_is_stored_with_intervals_and_shown(four_body, law, capsy
         replace(law, many_body={column: x + y for column, x in law.many_body.items()})
         for y in (-0.1, 0.1)
     )
-    saved = SavedLaw(law, refits, {MO_S: (2.4, 9.0)}, ("MoS2",), 0.01)
+    saved = SavedLaw(law, refits, {MO_S: (2.4, 9.0)}, (MOS2,), 0.01)
     again = SavedLaw.from_description(json.loads(json.dumps(saved.description(), sort_keys=True)))
     assert again.law == law and list(again.law.many_body) == list(law.many_body)
     assert again.intervals["four_body_eVA3"]["V_S"] == pytest.approx([0.41, 0.59])
