@@ -31,7 +31,7 @@ ALLOWED = {
     "running": GROUND | {"files", "benchmark", "algorithms"},
     "bench": GROUND
     | {"lightning_tools", "expressions", "fitting", "defects", "segvae", "regressor", "algorithms"},
-    "reporting": GROUND | {"files", "benchmark", "algorithms", "running"},
+    "reporting": GROUND | {"files", "defects", "benchmark", "algorithms", "running"},
     "cli": GROUND
     | {"files", "segvae", "regressor", "bench", "benchmark", "algorithms", "running", "reporting"},
 }

@@ -167,13 +167,17 @@ def _value_column(path: Path, columns: Sequence[str], rows: Sequence[_Row], id_c
 
 
 def _places(ids: Iterable[str]) -> dict[str, list[str]]:
-    """Ids by what a row may call them: themselves, and without the suffix of the file."""
+    """Ids by what a row may call them: themselves, without the suffix of the file, the folder."""
     found: dict[str, list[str]] = defaultdict(list)
     for name in ids:
         file, mark, number = name.partition("#")
-        stem = f"{PurePosixPath(file).stem}{mark}{number}"
+        path = PurePosixPath(file)
+        stem = f"{path.stem}{mark}{number}"
         if stem != name:
             found[stem].append(name)
+        if path.parent.name:  # an id with a folder, as where every run has its CONTCAR
+            found[f"{path.parent.name}{mark}{number}"].append(name)
+            found[f"{path.with_suffix('')}{mark}{number}"].append(name)
     # A whole id stands for itself, also where it is another one's without suffix.
     return {**found, **{name: [name] for name in ids}}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -105,28 +106,29 @@ def read_structures(paths: Sequence[Path]) -> pd.Series:
 
     Returns:
         The structures. Their ids are the names of the files, such as ``"a.cif"``; with the
-        number of the structure, ``"a.db#3"``, where a file holds several.
+        number of the structure, ``"a.db#3"``, where a file holds several; with the folder as
+        it was given, ``"run1/CONTCAR"``, where files have the same name.
 
     Raises:
-        UserError: If a file cannot be used (see :func:`read_structure`), or two structures
-            have the same id. All files with mistakes are named, a line for each.
+        UserError: If a file cannot be used (see :func:`read_structure`) or is given twice. All
+            files with mistakes are named, a line for each.
     """
+    files = list(_files(paths))
+    names = Counter(path.name for path in files)
     structures: dict[str, Structure] = {}
-    places: dict[str, Path] = {}
     problems: list[str] = []
-    for path in _files(paths):
+    for path in files:
         try:
             found = _read(path)
         except UserError as error:
             problems.extend(error.lines)
             continue
+        file = path.name if names[path.name] == 1 else path.as_posix()
         for number, structure in found:
-            name = path.name if len(found) == 1 else f"{path.name}#{number}"
+            name = file if len(found) == 1 else f"{file}#{number}"
             if name in structures:
-                problems.append(
-                    f"'{places[name]}' and '{path}' have the same name: rename one of them"
-                )
-            structures[name], places[name] = structure, path
+                problems.append(f"'{path}' is given twice: leave one out")
+            structures[name] = structure
     raise_all(shortened(problems))
     return pd.Series(structures, dtype=object)
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 RECOGNITION_FILE = "structures.csv"
 FORMATION_FILE = "formation_energies.csv"
+PICTURE_FILE = "law.svg"
 _LOG_INTERVAL = 10.0  # s, between two lines of progress
 
 
@@ -77,8 +78,9 @@ def law_fit_command(
 ) -> None:
     """Find a pair law for structures of your own.
 
-    Writes law.json for `law show` and `law predict`, structures.csv with what was recognised,
-    and formation_energies.csv if they were made of total energies. Nothing leaves this machine.
+    Writes law.json for `law show` and `law predict`, law.svg with the law beside the data,
+    structures.csv with what was recognised, and formation_energies.csv if they were made of
+    total energies. Nothing leaves this machine.
     """
     from matbench_segvae.benchmark.own_data import OwnDataSource, read_own_data
 
@@ -95,7 +97,12 @@ def law_fit_command(
     from matbench_segvae.reporting.law_result import read_law_result
 
     print_law(read_law_result(out))
-    written = ["law.json", RECOGNITION_FILE, *([FORMATION_FILE] if data.computed else [])]
+    written = [
+        "law.json",
+        PICTURE_FILE,
+        RECOGNITION_FILE,
+        *([FORMATION_FILE] if data.computed else []),
+    ]
     print(f"written: {one_line(str(out))}/{', '.join(written)}")
 
 
@@ -104,6 +111,7 @@ def _fit(data: OwnData, max_strain: float, seed: int, out: Path) -> None:
     from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
     from matbench_segvae.algorithms.pair_laws.fit_law import fit_law
     from matbench_segvae.reporting.law_result import LAW_FILE
+    from matbench_segvae.reporting.plots.pair_law import draw_fitted_law
     from matbench_segvae.running.provenance import hardware, versions
 
     start = time.perf_counter()
@@ -127,6 +135,7 @@ def _fit(data: OwnData, max_strain: float, seed: int, out: Path) -> None:
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
     _write(out / LAW_FILE, json.dumps(record, indent=1, allow_nan=False))
+    draw_fitted_law(saved, list(data.cells.values()), data.targets, out / PICTURE_FILE)
 
 
 def _progress(start: float) -> Report:

@@ -99,7 +99,11 @@ def test_from_structures_and_energies_to_predictions(files, samples, capsys):
     assert f"{N_STRUCTURES} structures of MoS2, 48 sites" in shown
     assert "largest strain 0.00 %" in shown
     assert "in the data it was fitted to" in shown
-    assert sorted(p.name for p in (files / "my_law").iterdir()) == ["law.json", "structures.csv"]
+    assert sorted(p.name for p in (files / "my_law").iterdir()) == [
+        "law.json",
+        "law.svg",
+        "structures.csv",
+    ]
     record = json.loads((files / "my_law" / "law.json").read_text())
     assert record["seed"] == 0
     assert record["versions"]["matbench_segvae"] == matbench_segvae.__version__

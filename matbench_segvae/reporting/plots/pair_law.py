@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
+from matbench_segvae.defects import DefectiveCell, PairCounts, count_pairs
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
 from matbench_segvae.reporting.plots.style import check_format, save_figure
@@ -50,17 +52,59 @@ def draw_law(result: LawResult, path: Path) -> Path:
             those of the result, or the picture cannot be written.
     """
     check_format(path)
+    if result.fold is None:
+        raise UserError(
+            f"'{result.source}' keeps no structures to draw the law with: its picture is law.svg "
+            "beside it"
+        )
     structures, energies = _data(result)
-    return save_figure(lambda: _figure(result, structures, energies), path)
+    shown = _Shown(f"{result.task}, fold {result.fold}", "test part", result.predictions)
+    pairs = result.saved.pairs_of(structures)
+    return save_figure(lambda: _figure(result.saved, pairs, energies, shown), path)
+
+
+def draw_fitted_law(
+    saved: SavedLaw, cells: Sequence[DefectiveCell], energies: pd.Series, path: Path
+) -> Path:
+    """Draw a law beside the structures it was fitted to, as :func:`draw_law` does.
+
+    Args:
+        saved: The law.
+        cells: The structures as their defects.
+        energies: Energy per defect site of each, eV, by id.
+        path: Where to save the picture; its suffix gives the format.
+
+    Returns:
+        The path.
+
+    Raises:
+        UserError: If the format is unknown or the picture cannot be written.
+    """
+    check_format(path)
+    pairs = count_pairs(cells, like=saved.kinds)
+    predicted = saved.law.predict(pairs).tolist()
+    predictions = dict(zip(energies.index, predicted, strict=True))
+    shown = _Shown("fitted to all structures", "structures fitted to", predictions)
+    return save_figure(lambda: _figure(saved, pairs, energies, shown), path)
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """Predictions to show beside a law.
+
+    Attributes:
+        title: Of the picture.
+        part: Which structures they are of.
+        predictions: Energy per defect site by id, eV.
+    """
+
+    title: str
+    part: str
+    predictions: Mapping[str, float]
 
 
 def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
     """Structures and energies per defect site (eV) of the whole task, by sample id."""
-    if result.fold is None:
-        raise UserError(
-            f"'{result.source}' holds no structures to draw a law beside: make a task of them "
-            "with `matbench-segvae task new`, run it, and draw the law of a fold"
-        )
     with quiet_matbench():
         made = make_task(result.task)
         load_task(made)
@@ -74,26 +118,24 @@ def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
     return table[str(made.metadata["input_type"])], table[str(made.metadata["target"])]
 
 
-def _figure(result: LawResult, structures: pd.Series, energies: pd.Series) -> Figure:
-    saved = result.saved
-    pairs = saved.pairs_of(structures)
+def _figure(saved: SavedLaw, pairs: PairCounts, energies: pd.Series, shown: _Shown) -> Figure:
     observed = observed_pair_energies(saved.law, pairs, energies.to_numpy(dtype=np.float64))
     n_columns = max(len(observed), 2)
     figure = Figure(figsize=(_PANEL * n_columns, 2 * _PANEL + 0.6), layout="constrained")
-    figure.suptitle(f"{result.task}, fold {result.fold}", fontweight="bold")
+    figure.suptitle(shown.title, fontweight="bold")
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     axes = above.subplots(1, len(observed), squeeze=False)[0]
     for axis, data in zip(axes, observed, strict=True):
         _law_panel(axis, saved, data)
     axes[0].set_ylabel("K, eV")
     axes[0].legend(frameon=False, fontsize=8)
-    samples = list(result.predictions)
-    predicted = np.array([result.predictions[sample] for sample in samples])
+    samples = list(shown.predictions)
+    predicted = np.array([shown.predictions[sample] for sample in samples])
     truth = energies.loc[samples].to_numpy(dtype=np.float64)
     parity, errors = below.subplots(1, 2)
-    _parity_panel(parity, truth, predicted, 1000 * result.mae)
+    _parity_panel(parity, truth, predicted, shown.part)
     shortest = pd.Series(pairs.shortest, energies.index).loc[samples].to_numpy(dtype=np.float64)
-    _error_panel(errors, shortest, 1000 * (predicted - truth))
+    _error_panel(errors, shortest, 1000 * (predicted - truth), shown.part)
     return figure
 
 
@@ -129,20 +171,21 @@ def _sizes(counts: Sequence[int]) -> list[float]:
     return [10 * (1 + 2 * np.log10(max(count, 1))) for count in counts]
 
 
-def _parity_panel(axis: Axes, truth: np.ndarray, predicted: np.ndarray, mae: float) -> None:
-    """Predictions against truth, eV per defect site; `mae` in meV."""
+def _parity_panel(axis: Axes, truth: np.ndarray, predicted: np.ndarray, part: str) -> None:
+    """Predictions against truth, eV per defect site."""
+    mae = 1000 * float(np.abs(predicted - truth).mean())
     both = np.concatenate([truth, predicted])
     axis.plot([both.min(), both.max()], [both.min(), both.max()], **_GREY_LINE)
     axis.scatter(truth, predicted, **_DOTS)
-    axis.set_title(f"test part: MAE {mae:.1f} meV per defect site", fontsize=9)
+    axis.set_title(f"{part}: MAE {mae:.1f} meV per defect site", fontsize=9)
     axis.set_xlabel("true, eV per defect site")
     axis.set_ylabel("predicted, eV per defect site")
 
 
-def _error_panel(axis: Axes, shortest: np.ndarray, errors: np.ndarray) -> None:
+def _error_panel(axis: Axes, shortest: np.ndarray, errors: np.ndarray, part: str) -> None:
     """Errors, meV per defect site, against the shortest pair distance, Å."""
     axis.axhline(0, **_GREY_LINE)
     axis.scatter(shortest, errors, **_DOTS)
-    axis.set_title("test part: errors by distance", fontsize=9)
+    axis.set_title(f"{part}: errors by distance", fontsize=9)
     axis.set_xlabel("shortest pair distance, Å")
     axis.set_ylabel("predicted less true, meV per site")
