@@ -183,6 +183,10 @@ def test_pristine_and_foreign_structures_are_named(source, tmp_path):
     with pytest.raises(UserError) as error:
         read_own_data(OwnDataSource(**source, host=tmp_path / "host.cif"))
     assert ["bn.cif" in error.value.lines[0], "pristine" in error.value.lines[1]] == [True, True]
+
+
+def test_rows_may_be_named_for_the_folder_of_each_structure(tmp_path):
+    path = tmp_path / "energies.csv"
     path.write_text("run,energy\nrun2,2.0\nrun1,1.0\n")
     found, _ = read_energies(path, ["a/run1/CONTCAR", "a/run2/CONTCAR"])
     assert found.to_dict() == {"a/run1/CONTCAR": 1.0, "a/run2/CONTCAR": 2.0}
