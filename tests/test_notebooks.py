@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -10,6 +11,7 @@ from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 PAIR_LAW = NOTEBOOKS / "pair_law.ipynb"
+OWN_MATERIAL = NOTEBOOKS / "your_own_material.ipynb"
 MAX_BYTES = 400_000
 
 
@@ -21,12 +23,14 @@ from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.segvae import *
 segvae.SEGVAEPairLaw = lambda: SEGVAEPairLaw({settings})
+from matbench_segvae.algorithms.pair_laws import fit_law as _of_own_structures
+_of_own_structures.PairLawSettings = lambda: PairLawSettings(**vars({settings}))
 """
 
 
-def executed(folder, first_cell=""):
-    """The story of the pair law, executed in a folder."""
-    notebook = nbformat.read(PAIR_LAW, as_version=4)
+def executed(path, folder, first_cell=""):
+    """A notebook, executed in a folder."""
+    notebook = nbformat.read(path, as_version=4)
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs = []
@@ -69,20 +73,43 @@ def check(notebook):
 
 
 def test_the_notebook_runs(tmp_path, quick_pair_laws):
-    check(executed(tmp_path, SHORTER_SEARCH.format(settings=quick_pair_laws)))
+    check(executed(PAIR_LAW, tmp_path, SHORTER_SEARCH.format(settings=quick_pair_laws)))
 
 
 @pytest.mark.slow
 def test_the_notebook_runs_as_it_stands(tmp_path):
-    check(executed(tmp_path))
+    check(executed(PAIR_LAW, tmp_path))
 
 
-def test_the_notebook_is_kept_with_its_outputs():
-    text = PAIR_LAW.read_text(encoding="utf-8")
+def check_own(notebook):
+    """Look for three laws, predictions, the files of the task and its leaderboard."""
+    shown = [
+        out.get("text") or out.get("data", {}).get("text/plain", "") for out in outputs(notebook)
+    ]
+    text = "\n".join(shown)
+    for line in (r"K\[V_Mo-V_S\]", r"K\[C_B-C_N\]", r"K\[V_P-V_P same plane\]"):
+        assert re.search(line, text)
+    assert len(re.findall(r"^written: ", text, re.MULTILINE)) == 3
+    assert re.search(r"^POSCAR_00,V_S,\d", text, re.MULTILINE)
+    assert "croissant.json" in text
+    board = re.findall(r"│ (\w+) +│ +([\d.]+) ±", text)
+    errors = {name: float(mae) for name, mae in board}
+    assert errors.keys() == {"segvae", "pair_table", "dummy"}
+    assert errors["segvae"] < errors["dummy"]
+
+
+def test_the_notebook_of_your_own_material_runs(tmp_path, quick_pair_laws):
+    shutil.copytree(NOTEBOOKS / "own_material", tmp_path / "own_material")
+    check_own(executed(OWN_MATERIAL, tmp_path, SHORTER_SEARCH.format(settings=quick_pair_laws)))
+
+
+@pytest.mark.parametrize("path", [PAIR_LAW, OWN_MATERIAL], ids=lambda path: path.stem)
+def test_the_notebooks_are_kept_with_their_outputs(path):
+    text = path.read_text(encoding="utf-8")
     assert len(text) <= MAX_BYTES
     notebook = nbformat.reads(text, as_version=4)
     nbformat.validate(notebook)
-    check(notebook)
+    (check if path == PAIR_LAW else check_own)(notebook)
     assert "stderr" not in [out.get("name") for out in outputs(notebook)]
     for trace in ("site-packages", "/home/", "/tmp/", str(NOTEBOOKS.parent)):
         assert trace not in text

@@ -12,9 +12,10 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_mos2_v3 --algorithm dummy --seed 0",
+    "--task defects2d_xtb_hbn --algorithm dummy --seed 0",
     "--task defects2d_mos2_transfer --algorithm dummy --seed 0",
     "--task defects2d_mos2_v2 --algorithm dummy --seed 0",
+    "--task defects2d_mos2_v3 --algorithm dummy --seed 0",
     "--task defects2d_mos2_x2 --algorithm dummy --seed 0",
     "--task defects2d_xtb_mos2 --algorithm dummy --seed 0",
 ]

@@ -12,9 +12,10 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_mos2_v3 --algorithm pair_table --seed 0",
+    "--task defects2d_xtb_hbn --algorithm pair_table --seed 0",
     "--task defects2d_mos2_transfer --algorithm pair_table --seed 0",
     "--task defects2d_mos2_v2 --algorithm pair_table --seed 0",
+    "--task defects2d_mos2_v3 --algorithm pair_table --seed 0",
     "--task defects2d_mos2_x2 --algorithm pair_table --seed 0",
     "--task defects2d_xtb_mos2 --algorithm pair_table --seed 0",
 ]
