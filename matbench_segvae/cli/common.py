@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -10,6 +11,9 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from matbench_segvae.errors import UserError
+from matbench_segvae.files import write_text
 
 DEFAULT_STRAIN = 0.03
 """Largest strain up to which a host is recognised; that of :mod:`matbench_segvae.defects`."""
@@ -58,3 +62,27 @@ def whole_number(text: str) -> int:
     except ValueError:
         # typer's own message does not name the bad value.
         raise typer.BadParameter(f"'{text}' is not a whole number") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results, unless it is there.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot make the folder '{path}': {error.strerror}") from error
+
+
+def write_file(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    try:
+        write_text(path, text)
+    except OSError as error:
+        raise UserError(f"cannot write '{path}': {error.strerror}") from error

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from matbench_segvae.cli.common import console, whole_number
+from matbench_segvae.cli.common import console, make_folder, whole_number, write_file
 from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ def fit_command(
         random_state=seed,
         verbose=sys.stderr.isatty(),
     )
-    _make_folder(out)
+    make_folder(out)
     model.fit(features, targets)
     _write_results(model, features, targets, out)
     _print_front(model, target)
@@ -125,7 +125,7 @@ def predict_command(
     if out is None:
         print(text, end="")
     else:
-        _write(out, text)
+        write_file(out, text)
 
 
 def _training_table(path: Path, target: str) -> tuple[pd.DataFrame, pd.Series]:
@@ -199,7 +199,7 @@ def _write_results(
     front = model.equations_
     table = front.drop(columns=["sympy", "constants"])
     table["chosen"] = [i == model.best_index_ for i in range(len(front))]
-    _write(out / "front.csv", table.to_csv(index_label="index"))
+    write_file(out / "front.csv", table.to_csv(index_label="index"))
     model.save(out / "model.json")
     draw_front(list(front.complexity), list(front.loss), model.best_index_, out / "front.svg")
     values, std = model.predict(features, return_std=True)
@@ -229,20 +229,6 @@ def _print_front(model: SEGVAERegressor, target: str) -> None:
             terminal.print(Text(f"{name} stands for '{column}'"), soft_wrap=True)
     best = model.front_[model.best_index_].expression
     terminal.print(Text(f"chosen: {target} = {best}", style="bold"), soft_wrap=True)
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder '{path}': {error.strerror}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror}") from error
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:

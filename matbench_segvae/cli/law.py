@@ -14,7 +14,13 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from matbench_segvae.cli.common import DEFAULT_STRAIN, MaxStrainOption, console, whole_number
+from matbench_segvae.cli.common import (
+    DEFAULT_STRAIN,
+    MaxStrainOption,
+    console,
+    whole_number,
+    write_file,
+)
 from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
@@ -119,7 +125,7 @@ def law_predict_command(
     if out is None:
         print(text, end="")
     else:
-        _write(out, text)
+        write_file(out, text)
     if found.choice:
         print(f"note: by the law of {found.name}", file=sys.stderr)
     if not found.saved.determines_defect_energies:
@@ -233,12 +239,3 @@ def _csv(rows: Sequence[tuple[str, Prediction]]) -> str:
         figures = [f"{energy:.6f}" for energy in energies]
         writer.writerow([name, found.defects, *figures, "yes" if found.extrapolates else "no"])
     return text.getvalue()
-
-
-def _write(path: Path, text: str) -> None:
-    from matbench_segvae.files import write_text
-
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror}") from error

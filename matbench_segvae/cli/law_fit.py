@@ -13,9 +13,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from matbench_segvae.cli.common import DEFAULT_STRAIN, MaxStrainOption, console
+from matbench_segvae.cli.common import (
+    DEFAULT_STRAIN,
+    MaxStrainOption,
+    console,
+    make_folder,
+    write_file,
+)
 from matbench_segvae.cli.law import print_law
-from matbench_segvae.errors import UserError, one_line
+from matbench_segvae.cli.own_data_options import (
+    ChemicalPotentialsOption,
+    EnergiesOption,
+    HostOption,
+    PerOption,
+    PristineEnergyOption,
+    StructuresArgument,
+)
+from matbench_segvae.errors import one_line
 
 if TYPE_CHECKING:
     from matbench_segvae.benchmark.own_data import OwnData
@@ -28,49 +42,15 @@ _LOG_INTERVAL = 10.0  # s, between two lines of progress
 
 
 def law_fit_command(
-    structures: Annotated[
-        list[Path],
-        typer.Argument(
-            metavar="STRUCTURES...",
-            help="Files (CIF, POSCAR, extended XYZ, ase .db, pymatgen .json), or folders with "
-            "them; whole supercells.",
-        ),
-    ],
-    energies: Annotated[
-        Path,
-        typer.Option(
-            help="CSV file: name of the structure's file, or id, and energy, eV.", metavar="FILE"
-        ),
-    ],
+    structures: StructuresArgument,
+    energies: EnergiesOption,
     out: Annotated[
         Path, typer.Option(help="Folder of the law; files in it are replaced.", metavar="DIR")
     ],
-    host: Annotated[
-        Path | None,
-        typer.Option(
-            help="Pristine unit cell. Default: found among the known hosts.", metavar="FILE"
-        ),
-    ] = None,
-    per: Annotated[
-        str,
-        typer.Option(
-            help="Formation energies are per defect site or in total.", metavar="site|total"
-        ),
-    ] = "site",
-    pristine_energy: Annotated[
-        float | None,
-        typer.Option(
-            help="Energy of the pristine supercell, eV, if energies are total ones of DFT.",
-            metavar="EV",
-        ),
-    ] = None,
-    chemical_potentials: Annotated[
-        Path | None,
-        typer.Option(
-            help="CSV file of element and chemical potential, eV, if energies are total ones.",
-            metavar="FILE",
-        ),
-    ] = None,
+    host: HostOption = None,
+    per: PerOption = "site",
+    pristine_energy: PristineEnergyOption = None,
+    chemical_potentials: ChemicalPotentialsOption = None,
     max_strain: MaxStrainOption = DEFAULT_STRAIN,
     seed: Annotated[
         int, typer.Option(help="The source of all randomness.", min=0, metavar="INTEGER")
@@ -88,10 +68,10 @@ def law_fit_command(
         tuple(structures), energies, host, per, pristine_energy, chemical_potentials, max_strain
     )
     data = read_own_data(source)
-    _make_folder(out)
-    _write(out / RECOGNITION_FILE, _recognition(data))
+    make_folder(out)
+    write_file(out / RECOGNITION_FILE, _recognition(data))
     if data.computed:
-        _write(out / FORMATION_FILE, _formation(data))
+        write_file(out / FORMATION_FILE, _formation(data))
     _print_summary(data)
     _fit(data, max_strain, seed, out)
     from matbench_segvae.reporting.law_result import read_law_result
@@ -134,7 +114,7 @@ def _fit(data: OwnData, max_strain: float, seed: int, out: Path) -> None:
         "hardware": hardware(),
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    _write(out / LAW_FILE, json.dumps(record, indent=1, allow_nan=False))
+    write_file(out / LAW_FILE, json.dumps(record, indent=1, allow_nan=False))
     draw_fitted_law(saved, list(data.cells.values()), data.targets, out / PICTURE_FILE)
 
 
@@ -203,19 +183,3 @@ def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     writer.writerow(header)
     writer.writerows(rows)
     return text.getvalue()
-
-
-def _make_folder(path: Path) -> None:
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"cannot make the folder '{path}': {error.strerror}") from error
-
-
-def _write(path: Path, text: str) -> None:
-    from matbench_segvae.files import write_text
-
-    try:
-        write_text(path, text)
-    except OSError as error:
-        raise UserError(f"cannot write '{path}': {error.strerror}") from error

@@ -10,6 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matbench_segvae.cli.common import print_records
+from matbench_segvae.cli.own_data_options import (
+    ChemicalPotentialsOption,
+    EnergiesOption,
+    HostOption,
+    PerOption,
+    PristineEnergyOption,
+    StructuresArgument,
+)
 from matbench_segvae.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -19,30 +27,6 @@ if TYPE_CHECKING:
 task_app = typer.Typer(
     help="Tasks of your own: structures, energies and folds in a folder.", rich_markup_mode=None
 )
-
-_Structures = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="STRUCTURES...", help="Files of structures, or folders with them; whole supercells."
-    ),
-]
-_Energies = Annotated[
-    Path,
-    typer.Option(help="CSV file: name of the structure's file, or id, and energy, eV."),
-]
-_Host = Annotated[
-    Path | None,
-    typer.Option(help="Pristine unit cell. Default: the host is found among the known ones."),
-]
-_Per = Annotated[str, typer.Option(help="Energies are per defect site or in total: site or total.")]
-_Pristine = Annotated[
-    float | None,
-    typer.Option(help="Energy of the pristine supercell, eV, if energies are total ones of DFT."),
-]
-_Potentials = Annotated[
-    Path | None,
-    typer.Option(help="CSV file of chemical potentials, eV, if energies are total ones of DFT."),
-]
 
 
 @task_app.callback(invoke_without_command=True)
@@ -66,13 +50,13 @@ class _Words:
 @task_app.command("new")
 def task_new_command(
     name: Annotated[str, typer.Argument(help="Name: letters, digits, _ and -, a letter first.")],
-    structures: _Structures,
-    energies: _Energies,
+    structures: StructuresArgument,
+    energies: EnergiesOption,
     out: Annotated[Path, typer.Option(help="Folder to make.", metavar="DIR")],
-    host: _Host = None,
-    per: _Per = "site",
-    pristine_energy: _Pristine = None,
-    chemical_potentials: _Potentials = None,
+    host: HostOption = None,
+    per: PerOption = "site",
+    pristine_energy: PristineEnergyOption = None,
+    chemical_potentials: ChemicalPotentialsOption = None,
     folds: Annotated[
         str, typer.Option(help="kfold: five shuffled folds; or name a column instead.")
     ] = "kfold",
