@@ -243,3 +243,12 @@ def test_coordinates_survive_the_way_through_files(tmp_path):
     for name in NAMES:
         found = read_structure(write(tmp_path / name))
         np.testing.assert_allclose(found.lattice.abc, STRUCTURE.lattice.abc, atol=1e-4)
+
+
+def test_a_cif_with_an_atom_twice_is_refused_in_one_line(tmp_path):
+    path = write(tmp_path / "a.cif")
+    text = path.read_text()
+    path.write_text(text + text.splitlines(keepends=True)[-1])
+    with pytest.raises(UserError, match=r"cannot read '.*a\.cif'") as caught:
+        read_structure(path)
+    assert len(str(caught.value).splitlines()) == 1
