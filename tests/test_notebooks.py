@@ -94,7 +94,7 @@ def check_own(notebook):
     assert len(re.findall(r"^written: ", text, re.MULTILINE)) == 3
     assert re.search(r"^POSCAR_00,V_S,\d", text, re.MULTILINE)
     assert "croissant.json" in text
-    board = re.findall(r"│ (\w+) +│ +([\d.]+) ±", text)
+    board = re.findall(r"│ (\w+) +│ +([\d.]+) ", text)
     errors = {name: float(mae) for name, mae in board}
     assert errors.keys() == {"segvae", "pair_table", "dummy"}
     assert errors["segvae"] < errors["dummy"]
