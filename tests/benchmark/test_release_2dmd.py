@@ -321,7 +321,7 @@ def test_the_search_finds_the_planted_law_of_every_host_again(tmp_path, mirror, 
     algorithm.fit(*task.get_train_and_val_data(0), fold_context())
     inputs, truth = task.get_test_data(0, include_target=True)
     errors = np.abs(algorithm.predict(inputs) - truth)
-    assert errors.mean() < 0.1 * np.abs(truth - truth.mean()).mean()
+    assert errors.mean() < 0.15 * np.abs(truth - truth.mean()).mean()
 
 
 @pytest.mark.slow
