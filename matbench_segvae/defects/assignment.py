@@ -14,6 +14,7 @@ from matbench_segvae.defects.supercells import Supercell, reduced_basis
 from matbench_segvae.types import Floats, Ints
 
 _CERTAIN = 0.2  # of the shortest bond
+_EXACT = 0.01  # of the shortest bond
 _CENTRED = 1e-3  # Å; a rigid shift that is left is taken out down to here
 
 
@@ -70,13 +71,25 @@ class Assignment:
         return bool((self.sites >= 0).all() and self.distances.max(initial=0.0) < limit)
 
     @property
+    def exact(self) -> bool:
+        """Whether the atoms are on their sites, so that no other assignment can be better."""
+        limit = _EXACT * self.supercell.host.shortest_bond
+        return bool((self.sites >= 0).all() and self.distances.max(initial=0.0) < limit)
+
+    @property
     def rank(self) -> tuple[int, int, float]:
         """The smaller, the better: misplaced atoms count first, then defects, then distances."""
-        spread = np.sqrt(np.mean(self.distances**2) + self.strain**2)
-        return len(self.misplaced), self.differing, round(float(spread), 6)
+        return len(self.misplaced), self.differing, round(self.spread, 6)
+
+    @property
+    def spread(self) -> float:
+        """Root mean square of the distances, Å, and the strain."""
+        return _spread(self.distances, self.strain)
 
 
-def assign(layer: Layer, match: LatticeMatch, shift: Floats) -> Assignment:
+def assign(
+    layer: Layer, match: LatticeMatch, shift: Floats, worst: float = np.inf
+) -> Assignment | None:
     """Assign atoms to sites, each to the nearest; if two would share one, optimally.
 
     The optimal assignment has the smallest sum of squared distances (Kuhn's Hungarian
@@ -87,6 +100,10 @@ def assign(layer: Layer, match: LatticeMatch, shift: Floats) -> Assignment:
         match: The supercell that it may be.
         shift: Rigid shift of the structure: two fractions of the unit cell's axes and a
             height in Å.
+        worst: Largest :attr:`Assignment.spread` that is of interest.
+
+    Returns:
+        The assignment; None if its spread is sure to be larger than ``worst``.
     """
     supercell = Supercell.of_matrix(match.host, match.matrix)
     places = match.places(layer) + shift
@@ -96,6 +113,8 @@ def assign(layer: Layer, match: LatticeMatch, shift: Floats) -> Assignment:
         places = places - [*centre[:2] @ np.linalg.inv(match.host.plane), centre[2]]
         sites, vectors = _nearest(supercell, places)
     distances = np.linalg.norm(vectors, axis=1)
+    if _spread(distances, match.strain) > worst:  # other sites are farther away still
+        return None
     nearest, to_nearest = sites, distances
     shared = len(np.unique(sites)) < len(sites)
     limit = match.host.shortest_bond / 2
@@ -106,6 +125,10 @@ def assign(layer: Layer, match: LatticeMatch, shift: Floats) -> Assignment:
     return Assignment(
         supercell, layer.elements, sites, distances, nearest, to_nearest, match.strain
     )
+
+
+def _spread(distances: Floats, strain: float) -> float:
+    return float(np.sqrt(np.mean(distances**2) + strain**2))
 
 
 def _nearest(supercell: Supercell, places: Floats) -> tuple[Ints, Floats]:

@@ -23,7 +23,8 @@ MAX_STRAIN = 0.03
 _LEAST_FAMILIAR = 0.4  # share of sites; below half, since strain changes the number of cells
 _ANCHORS = 3  # atoms tried when looking for a rigid shift
 _TRIED = 20  # inputs that stand for all of them
-_FEW = 0.05  # share of sites; antisites up to here are believed without trying other shifts
+_FEW = 0.05  # share of sites; antisites up to here are believed without trying other hosts
+_EQUAL_STRAIN = 1e-3  # of matches among which the atoms decide
 
 
 def sparse_defects(
@@ -55,15 +56,23 @@ def sparse_defects(
     chosen = tuple(known_hosts().values() if hosts is None else hosts)
     matches = _matches(layer, chosen, max_strain)
     best: Assignment | None = None
+    believed = False
     for match, unavoidable in matches:
         if best is not None and not best.misplaced and best.differing < unavoidable:
             continue
+        if believed and best is not None and match.strain > best.strain + _EQUAL_STRAIN:
+            continue
         for shift in _shifts(layer, match):
-            found = assign(layer, match, shift)
+            found = assign(layer, match, shift, best.spread if believed and best else np.inf)
+            if found is None:
+                continue
             if best is None or found.rank < best.rank:
                 best = found
             if best.fits and best.differing - unavoidable <= _FEW * match.n_sites:
-                return _cell(best)
+                # A host that is nearly symmetric also fits, less well, turned or shifted by that.
+                believed = True
+                if best.exact:
+                    return _cell(best)
     if best is None:
         raise UserError(_no_host(structure, layer, chosen, max_strain))
     if best.misplaced:

@@ -258,3 +258,21 @@ def test_real_supercells_are_read(dft_data):
     found = sparse_defects(structure)
     assert found.supercell == Supercell(MOS2, 8, 8)
     assert len(found.defects) == 3
+
+
+@pytest.mark.parametrize("turned", [1, -1])
+def test_a_host_that_is_nearly_symmetric_is_not_taken_for_its_turned_self(turned):
+    # Turned by 180 degrees, each atom of this crystal is 0.4 Å from a site of its own element.
+    lattice = Lattice.from_parameters(3.1, 4.3, 18, 90, 90, 103)
+    host = Host.from_structure(
+        Structure(lattice, ["Ga", "S"], [[0, 0, 0.5], [0.4, 0.55, 0.55]]), name="GaS"
+    )
+    cell = Supercell.of_matrix(host, [[3, -1], [-2, 5]])
+    metal = cell.elements.index("Ga")
+    for chalcogen in (i for i, element in enumerate(cell.elements) if element == "S"):
+        defects = defects_on(cell, {metal: None, chalcogen: None})
+        structure = rebuilt(defective_structure(cell, defects), noise=0.03)
+        coords = structure.frac_coords * [turned, turned, 1]
+        found = sparse_defects(Structure(structure.lattice, structure.species, coords), [host])
+        assert found.displacement < 0.2
+        assert pair_table(found) == pair_table(DefectiveCell(cell, defects))
