@@ -194,7 +194,8 @@ def _read(path: Path) -> Numbered:
 
 def _unreadable(name: str, error: Exception) -> UserError:
     reason = str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
-    return UserError(f"cannot read '{name}' as a structure: {reason[:_LONGEST]}")
+    line = " ".join(reason.split())  # the readers' messages may have several lines
+    return UserError(f"cannot read '{name}' as a structure: {line[:_LONGEST]}")
 
 
 def _text(path: Path) -> str:

@@ -20,6 +20,7 @@ from matbench_segvae.types import Floats
 MAX_STRAIN = 0.03
 """Largest relative change of a length in the plane up to which a host is recognised."""
 
+_MOST_STRAIN = 0.5  # beyond, any lattice fits any other
 _LEAST_FAMILIAR = 0.4  # share of sites; below half, since strain changes the number of cells
 _ANCHORS = 3  # atoms tried when looking for a rigid shift
 _TRIED = 20  # inputs that stand for all of them
@@ -42,16 +43,22 @@ def sparse_defects(
     Args:
         structure: A whole supercell with few defects, with vacuum along any axis.
         hosts: What it may be a supercell of; all known hosts by default.
-        max_strain: Largest relative change of a length in the plane.
+        max_strain: Largest relative change of a length in the plane, 0 to 0.5.
 
     Returns:
         Its defects; none for a pristine supercell.
 
     Raises:
-        UserError: If it is no layer; if lattice and composition fit no host; if an atom is
-            farther from its site than half the shortest bond or has none, as interstitials
-            and adatoms; or if half of the sites or more are defective.
+        UserError: If it is no layer; if ``max_strain`` is out of range; if lattice and
+            composition fit no host; if an atom is farther from its site than half the
+            shortest bond or has none, as interstitials and adatoms; or if half of the sites
+            or more are defective.
     """
+    if not 0 <= max_strain <= _MOST_STRAIN:
+        raise UserError(
+            f"max_strain {max_strain} is no strain: give a fraction from 0 to {_MOST_STRAIN}, such "
+            f"as {MAX_STRAIN}"
+        )
     layer = as_layer(structure)
     chosen = tuple(known_hosts().values() if hosts is None else hosts)
     matches = _matches(layer, chosen, max_strain)

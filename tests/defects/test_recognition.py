@@ -276,3 +276,10 @@ def test_a_host_that_is_nearly_symmetric_is_not_taken_for_its_turned_self(turned
         found = sparse_defects(Structure(structure.lattice, structure.species, coords), [host])
         assert found.displacement < 0.2
         assert pair_table(found) == pair_table(DefectiveCell(cell, defects))
+
+
+@pytest.mark.parametrize("strain", [-0.1, float("nan"), float("inf"), 1])
+def test_a_largest_strain_that_is_none_is_refused(strain):
+    structure = Supercell(MOS2, 3, 3).structure()
+    with pytest.raises(UserError, match=r"max_strain .* give a fraction from 0 to 0\.5"):
+        sparse_defects(structure, max_strain=strain)
