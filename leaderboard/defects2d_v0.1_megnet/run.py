@@ -12,11 +12,12 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_xtb_mos2 --algorithm megnet --seed 0 --seeds 5",
-    "--task defects2d_mos2_v3 --algorithm megnet --seed 0 --seeds 4",
+    "--task defects2d_xtb_hbn --algorithm megnet --seed 0",
     "--task defects2d_mos2_transfer --algorithm megnet --seed 0 --seeds 5",
-    "--task defects2d_mos2_x2 --algorithm megnet --seed 0 --seeds 5",
     "--task defects2d_mos2_v2 --algorithm megnet --seed 0 --seeds 5",
+    "--task defects2d_mos2_v3 --algorithm megnet --seed 0 --seeds 4",
+    "--task defects2d_mos2_x2 --algorithm megnet --seed 0 --seeds 5",
+    "--task defects2d_xtb_mos2 --algorithm megnet --seed 0 --seeds 5",
 ]
 
 if __name__ == "__main__":

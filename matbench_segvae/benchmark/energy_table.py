@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -148,7 +149,8 @@ def _lines(path: Path) -> Iterable[str]:
         raise UserError(f"'{path}' is no CSV file in UTF-8: {error.reason}") from error
     if "\0" in text:
         raise UserError(f"'{path}' is no text: give a CSV file")
-    return text.splitlines(keepends=True)
+    # str.splitlines would also end lines at U+2028 and form feeds, which are part of a cell.
+    return io.StringIO(text, newline="")
 
 
 def _value_column(path: Path, columns: Sequence[str], rows: Sequence[_Row], id_column: str) -> str:
@@ -173,8 +175,9 @@ def _places(ids: Iterable[str]) -> dict[str, list[str]]:
         file, mark, number = name.partition("#")
         path = PurePosixPath(file)
         stem = f"{path.stem}{mark}{number}"
-        if stem != name:
-            found[stem].append(name)
+        # Cells are read without the spaces around them, which names of files may have.
+        for shorter in {stem.strip(), name.strip()} - {name}:
+            found[shorter].append(name)
         if path.parent.name:  # an id with a folder, as where every run has its CONTCAR
             found[f"{path.parent.name}{mark}{number}"].append(name)
             found[f"{path.with_suffix('')}{mark}{number}"].append(name)

@@ -50,9 +50,9 @@ def sparse_defects(
 
     Raises:
         UserError: If it is no layer; if ``max_strain`` is out of range; if lattice and
-            composition fit no host; if an atom is farther from its site than half the shortest
-            bond or has none, as interstitials and adatoms; or if half of the sites or more are
-            defective.
+            composition fit no host; if an atom is farther from its site than half the
+            shortest bond or has none, as interstitials and adatoms; or if half of the sites
+            or more are defective.
     """
     if not 0 <= max_strain <= _MOST_STRAIN:
         raise UserError(

@@ -49,6 +49,19 @@ def test_rows_are_found_by_name_with_or_without_suffix_and_folder(table):
     assert columns.loc["t.extxyz#2"].tolist() == ["x", "t#2", "-1e-2", "4"]
 
 
+def test_a_file_whose_name_begins_or_ends_with_a_space_has_its_row(table):
+    ids = [" a.cif", "b.cif ", "c .cif"]
+    by_name, _ = read_energies(table("file,energy\n a.cif,1\nb.cif ,2\nc .cif,3\n"), ids)
+    by_stem, _ = read_energies(table("file,energy\n a,1\nb,2\nc ,3\n"), ids)
+    assert by_name.tolist() == by_stem.tolist() == [1, 2, 3]
+
+
+@pytest.mark.parametrize("mark", ["\u2028", "\x0c", "\x85"])
+def test_only_line_breaks_of_csv_end_a_row(mark, table):
+    text = f"file,energy,note\na.cif,1,one{mark}two\nb.cif,2,x\n"
+    assert read_energies(table(text), ["a.cif", "b.cif"])[1].loc["a.cif", "note"] == f"one{mark}two"
+
+
 def test_the_only_column_of_numbers_is_the_energy(table):
     text = "structure,family,dft_eV\na,V2,1\nb,X2,2\nt#1,V2,3\nt#2,x,4\n"
     assert read_energies(table(text), IDS)[0].tolist() == [1, 2, 3, 4]

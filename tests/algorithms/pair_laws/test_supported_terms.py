@@ -14,7 +14,7 @@ from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
 from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.cli.law import _print_law
+from matbench_segvae.cli.law import print_law
 from matbench_segvae.defects import (
     HOSTS,
     MANY_BODY_TERMS,
@@ -212,7 +212,7 @@ def test_a_further_term_is_stored_with_intervals_and_shown(four_body, law, capsy
     again = SavedLaw.from_description(json.loads(json.dumps(saved.description(), sort_keys=True)))
     assert again.law == law and list(again.law.many_body) == list(law.many_body)
     assert again.intervals["four_body_eVA3"]["V_S"] == pytest.approx([0.41, 0.59])
-    _print_law(LawResult(Path("fold"), "task", 0, "", 0, 0.01, {}, again))
+    print_law(LawResult(Path("fold"), "task", 0, "", 0, 0.01, {}, again))
     printed = " ".join(capsys.readouterr().out.split())
     assert "Q[V_Mo] = 0.25/(r1*r2*r3) eV, for any three defects at r1, r2 and r3 Å" in printed
     assert "Q[V_S] 0.5 0.41 to 0.59 eV Å³" in printed
