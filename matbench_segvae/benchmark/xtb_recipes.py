@@ -26,6 +26,7 @@ from matbench_segvae.defects import (
     defect_orbits,
     defective_structure,
     defects_on,
+    placed_element,
 )
 
 DATA = Path(__file__).parent / "data"
@@ -102,13 +103,7 @@ class XtbRecipe:
         """
         kinds = [kind for kind, n in self.families[family].items() for _ in range(n)]
         cell = Supercell(self.host, repeats, repeats)
-        return defects_on(cell, dict(zip(sites, map(_placed, kinds), strict=True)))
-
-
-def _placed(kind: str) -> str | None:
-    """Element of a defect; None for a vacancy."""
-    element = kind.partition("_")[0]
-    return None if element == "V" else element
+        return defects_on(cell, dict(zip(sites, map(placed_element, kinds), strict=True)))
 
 
 def _pristine_point(host: Host, settings: XtbSettings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from matbench_segvae.defects.kinds import (
     numbers_by_defects,
     ordered_defect_kinds,
     ordered_pair_kinds,
+    placed_element,
     shortest_distances,
 )
 from matbench_segvae.defects.many_body import (
@@ -54,6 +55,7 @@ __all__ = [
     "ordered_defect_kinds",
     "ordered_pair_kinds",
     "pairs_of",
+    "placed_element",
     "plane_distances",
     "shortest_distances",
     "sparse_defects",

@@ -79,6 +79,12 @@ def site_kind_of(defect_kind: str) -> str:
     return defect_kind.partition("_")[2]
 
 
+def placed_element(defect_kind: str) -> str | None:
+    """Element that a defect such as ``"Se_S"`` brings; None for a vacancy."""
+    element = defect_kind.partition("_")[0]
+    return None if element == "V" else element
+
+
 def ordered_defect_kinds(kinds: Iterable[str], hosts: Iterable[Host]) -> tuple[str, ...]:
     """Sort kinds of defects by the order of their sites in the hosts, then by name.
 

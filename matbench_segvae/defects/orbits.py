@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from matbench_segvae.defects.kinds import site_kind_of
+from matbench_segvae.defects.kinds import placed_element, site_kind_of
 from matbench_segvae.defects.sparse import Defect, defects_on
 from matbench_segvae.defects.supercells import Supercell
 from matbench_segvae.errors import UserError
@@ -41,7 +41,7 @@ class Orbits:
         return tuple(
             defects_on(
                 self.supercell,
-                {site: _placed(kind) for site, kind in zip(sites, self.kinds, strict=True)},
+                {site: placed_element(kind) for site, kind in zip(sites, self.kinds, strict=True)},
             )
             for sites in self.representatives
         )
@@ -81,12 +81,6 @@ def defect_orbits(supercell: Supercell, counts: Mapping[str, int]) -> Orbits:
         members[sites] = seen[key]
     kinds = tuple(kind for kind, n in groups for _ in range(n))
     return Orbits(supercell, kinds, tuple(representatives), members)
-
-
-def _placed(kind: str) -> str | None:
-    """Element of the defect; None for a vacancy."""
-    element = kind.partition("_")[0]
-    return None if element == "V" else element
 
 
 def _groups(supercell: Supercell, counts: Mapping[str, int]) -> list[tuple[str, int]]:
