@@ -57,6 +57,8 @@ class FoldContext:
         scratch: An empty folder that is removed after the fold. An algorithm writes to no
             other, except for a cache that changes no result.
         hosts: Pristine crystals that the defects are in; ``None`` for all known ones.
+        related: Other measured properties of the training samples, in the order of the inputs,
+            such as HOMO and LUMO where the target is the gap; ``None`` if there are none.
         report: Takes one line of progress, such as the best formula so far.
     """
 
@@ -70,6 +72,7 @@ class FoldContext:
     seed: int
     scratch: Path
     hosts: tuple[Host, ...] | None = None
+    related: pd.DataFrame | None = field(default=None, repr=False, compare=False)
     report: Report = field(default=_ignore, repr=False, compare=False)
 
 

@@ -22,7 +22,9 @@ class DataFile:
         name: What the file is called on the command line.
         path: Where it lies in a mirror, relative to its top folder.
         url: Its address at a pinned commit.
-        sha256: Of its bytes, in hexadecimal digits.
+        digest: Pinned checksum: ``sha256:`` or ``git-blob:`` and hexadecimal digits. The id of a
+            git blob is the sha1 of ``blob <size>\\0`` and the bytes, and is known of every file
+            in a repository.
         licence: On what terms it is published.
         citation: What to cite when using it.
         description: What is in it.
@@ -31,7 +33,7 @@ class DataFile:
     name: str
     path: str
     url: str
-    sha256: str
+    digest: str
     licence: str
     citation: str
     description: str
@@ -53,13 +55,13 @@ class _Repository:
     licence: str
     citation: str
 
-    def file(self, name: str, path: str, sha256: str, description: str) -> DataFile:
-        """Describe a file of the repository."""
+    def file(self, name: str, path: str, digest: str, description: str) -> DataFile:
+        """Describe a file of the repository; a digest without its kind is a sha256."""
         return DataFile(
             name=name,
             path=f"{self.folder}/{path}",
             url=f"{self.url}/{path}",
-            sha256=sha256,
+            digest=digest if ":" in digest else f"sha256:{digest}",
             licence=self.licence,
             citation=self.citation,
             description=description,
@@ -78,6 +80,13 @@ _SEGVAE = _Repository(
     f"{_GITHUB}/Mikelazarev/SEGVAE_2.0/74c944ad2409197d5f4c7f846180245e1eeb2b5b/notebooks",
     "none stated (repository), CC BY 4.0 (2DMD data)",
     f"{_2DMD}; Lazarev & Ustyuzhanin, arXiv 2512.20785",
+)
+
+_IDAO = _Repository(
+    "2dmd/idao_2022",
+    f"{_GITHUB}/HSE-LAMBDA/IDAO-2022/3f1b62cf2a56449c3a02878137fce0af5714c0e3/data",
+    "none stated (repository), CC BY 4.0 (2DMD data)",
+    f"{_2DMD}; Kazeev et al., npj Comput. Mater. 9, 113 (2023), doi 10.1038/s41524-023-01062-z",
 )
 
 CATALOGUE: Mapping[str, DataFile] = MappingProxyType(
@@ -107,6 +116,18 @@ CATALOGUE: Mapping[str, DataFile] = MappingProxyType(
                 "pred_data_and_dft.pkl",
                 "7df1d42cad51fd72ac5eabb075e383f0e8f8ff412c5dd7b627dd8d9530203fd2",
                 "5933 low-density MoS2 cells: DFT energies and gaps, predictions of six models",
+            ),
+            _IDAO.file(
+                "mos2-low-public",
+                "dichalcogenides_public.tar.gz",
+                "git-blob:53a08a13486d7ad60b2c4534ce2d71c546a76aa5",
+                "2966 low-density MoS2 cells, one pymatgen JSON each",
+            ),
+            _IDAO.file(
+                "mos2-low-private",
+                "dichalcogenides_private.tar.gz",
+                "git-blob:2108398d1dc79433a02a6d969a127614a61dd7da",
+                "2967 more low-density MoS2 cells",
             ),
             _SPARSE.file(
                 "pilot-structures",

@@ -40,7 +40,7 @@ class DataStatus:
         file: Its entry in the catalogue.
         place: In the mirror, in the cache, or nowhere on this machine.
         path: The file itself, or None if it is nowhere.
-        intact: Whether its sha256 is the catalogue's; None if it is nowhere.
+        intact: Whether its checksum is the catalogue's; None if it is nowhere.
     """
 
     file: DataFile
@@ -112,7 +112,7 @@ def fetch(name: str) -> Path:
         name: Its name in the catalogue.
 
     Returns:
-        A file with the right sha256.
+        A file with the right checksum.
 
     Raises:
         UserError: If the name is unknown, the mirror is unusable or holds other bytes, or
@@ -121,7 +121,7 @@ def fetch(name: str) -> Path:
     file = lookup(name)
     found = _in_mirror(file)
     if found is not None:
-        _check(file, found, _digest(found))
+        _check(file, found, _read(found))
         return found
     return _download(file)
 
@@ -136,13 +136,13 @@ def verify(name: str) -> Path:
         The file.
 
     Raises:
-        UserError: If it is not here or its sha256 is wrong.
+        UserError: If it is not here or its checksum is wrong.
     """
     file = lookup(name)
     found = _in_mirror(file) or _in_cache(file)
     if found is None:
         raise UserError(f"{name} is not on this machine: run `matbench-segvae data fetch {name}`")
-    _check(file, found, _digest(found))
+    _check(file, found, _read(found))
     return found
 
 
@@ -167,7 +167,7 @@ def status(names: Iterable[str] | None = None) -> list[DataStatus]:
         if found is None:
             statuses.append(DataStatus(file, "absent", None, None))
         else:
-            statuses.append(DataStatus(file, place, found, _digest(found) == file.sha256))
+            statuses.append(DataStatus(file, place, found, _has_digest(file, _read(found))))
     return statuses
 
 
@@ -189,7 +189,7 @@ def read_pickle_verified(name: str) -> pd.DataFrame:
     file = lookup(name)
     path = fetch(name)
     content = _read(path)
-    _check(file, path, hashlib.sha256(content).hexdigest())
+    _check(file, path, content)
     frame: pd.DataFrame = pd.read_pickle(io.BytesIO(content), compression=None)  # noqa: S301
     return frame
 
@@ -215,41 +215,59 @@ def _read(path: Path) -> bytes:
         raise UserError(f"cannot read {path}: {error.strerror}; mend its permissions") from error
 
 
-def _digest(path: Path) -> str:
-    """Compute the sha256 of a file."""
-    return hashlib.sha256(_read(path)).hexdigest()
+def _has_digest(file: DataFile, content: bytes) -> bool:
+    """Whether bytes are those of the catalogue."""
+    kind, _, expected = file.digest.partition(":")
+    if kind == "sha256":
+        return hashlib.sha256(content).hexdigest() == expected
+    head = f"blob {len(content)}\0".encode()
+    # The id that git gave the file; it identifies the bytes, and guards nothing secret.
+    return hashlib.sha1(head + content, usedforsecurity=False).hexdigest() == expected
 
 
-def _check(file: DataFile, path: Path, digest: str) -> None:
-    """Refuse a file that is not the catalogue's."""
-    if digest != file.sha256:
+def _check(file: DataFile, path: Path, content: bytes) -> None:
+    """Refuse bytes that are not the catalogue's."""
+    if not _has_digest(file, content):
         raise UserError(
-            f"{path} has sha256 {digest[:12]}… but the catalogue says {file.sha256[:12]}…: "
-            "put the published file there, or remove it to have it downloaded"
+            f"{path} does not have the catalogue's {_short_digest(file)}: put the published "
+            "file there, or remove it to have it downloaded"
         )
+
+
+def _short_digest(file: DataFile) -> str:
+    """The start of the pinned checksum, such as ``"sha256 a462bb4b8014…"``."""
+    kind, _, digits = file.digest.partition(":")
+    return f"{kind.replace('-', ' ')} {digits[:12]}…"
 
 
 def _download(file: DataFile) -> Path:
     """Take a file from the cache or download it there."""
     target = cache_folder() / file.path
     url = address(file)
+    # Ids of git blobs are unknown to pooch: it neither replaces a spoilt file nor refuses one.
+    by_pooch = file.digest.startswith("sha256:")
     try:
+        if not by_pooch and target.is_file() and not _has_digest(file, target.read_bytes()):
+            target.unlink()
         found = pooch.retrieve(
             url,
-            known_hash=f"sha256:{file.sha256}",
+            known_hash=file.digest if by_pooch else None,
             fname=target.name,
             path=target.parent,
             downloader=pooch.HTTPDownloader(timeout=_TIMEOUT),
         )
+        if not by_pooch and not _has_digest(file, target.read_bytes()):
+            target.unlink()
+            raise ValueError(file.digest)
     except requests.RequestException as error:
         raise UserError(
             f"cannot download {file.name} from {url} ({type(error).__name__}): connect to the "
             f"network, or set {MIRROR_VARIABLE} to a folder that has {file.path}"
         ) from error
     except ValueError as error:
-        # pooch removes the bytes before it raises.
+        # The bytes are gone by now.
         raise UserError(
-            f"{url} gave other bytes than the catalogue's sha256 {file.sha256[:12]}…: try again, "
+            f"{url} gave other bytes than the catalogue's {_short_digest(file)}: try again, "
             f"or set {MIRROR_VARIABLE} to a folder that has {file.path}"
         ) from error
     except OSError as error:

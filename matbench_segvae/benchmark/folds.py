@@ -14,10 +14,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sklearn.model_selection import KFold
 
-from matbench_segvae.benchmark.samples import INPUT, SAMPLES, TARGET
+from matbench_segvae.benchmark.samples import FAMILY, INPUT, SAMPLES, TARGET
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 
@@ -65,6 +66,7 @@ _DFT: dict[str, Any] = {
 }
 
 _CELL = "from unrelaxed 8 x 8 MoS2 supercells (DFT, PBE)"
+_LOW = f"V_Mo, V_S, Se_S and W_Mo, at most one of them on a metal site, {_CELL}"
 
 DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
     {
@@ -87,6 +89,31 @@ DESCRIPTIONS: Mapping[str, dict[str, Any]] = MappingProxyType(
             **_DFT,
             "description": "Learn from all single and double vacancies and predict the formation "
             f"energy per site of all triple ones, one Mo and two S, {_CELL}. One fold.",
+        },
+        "defects2d_mos2_low": {
+            **_DFT,
+            "description": "Predict the formation energy per site of every inequivalent set of up "
+            f"to three of {_LOW}.",
+        },
+        "defects2d_mos2_low_transfer": {
+            **_DFT,
+            "description": "Learn from all single defects and pairs and predict the formation "
+            f"energy per site of all triples of {_LOW}. One fold.",
+        },
+        "defects2d_mos2_low_families": {
+            **_DFT,
+            "description": "Learn from five families of triples and predict the formation energy "
+            f"per site of the sixth, for triples of {_LOW}. Six folds.",
+        },
+        "defects2d_mos2_low_gap": {
+            **_DFT,
+            "description": "Predict the HOMO-LUMO gap of every inequivalent set of up to three of "
+            f"{_LOW}.",
+        },
+        "defects2d_mos2_low_homo": {
+            **_DFT,
+            "description": "Predict the highest occupied level of every inequivalent set of up to "
+            f"three of {_LOW}.",
         },
         "defects2d_xtb_mos2": {
             "level": "xtb",
@@ -120,8 +147,20 @@ BENCHMARK_NAME = "defects2d_v0.1"
 
 RANDOM_STATE = 18012019
 N_FOLDS = 5
-N_TRANSFER_TRAIN = 36
-"""Rows of the transfer task, its first, that are trained on: V1, X1, V2 and X2."""
+N_TRANSFER_TRAIN: Mapping[str, int] = MappingProxyType(
+    {"defects2d_mos2_transfer": 36, "defects2d_mos2_low_transfer": 131}
+)
+"""Rows of the transfer tasks, their first, that are trained on: singles and pairs."""
+
+
+TARGETS: Mapping[str, str] = MappingProxyType(
+    {
+        TARGET: "Formation energy divided by the number of defects (eV).",
+        "band_gap": "Difference between the lowest unoccupied and the highest occupied level (eV).",
+        "homo": "Highest occupied level (eV).",
+    }
+)
+"""What each target is."""
 
 
 _DATA = Path(__file__).parent / "data"
@@ -145,24 +184,36 @@ def sample_ids(task: str, n: int) -> list[str]:
     return [f"{task.replace('_', '-')}-{i:0{width}d}" for i in range(1, n + 1)]
 
 
-def make_splits(task: str, n: int) -> Splits:
+def make_splits(task: str, samples: pd.DataFrame) -> Splits:
     """Make the folds of a task.
 
     Args:
         task: Task name.
-        n: Number of samples.
+        samples: Its samples; with a column of families every fold leaves out one.
 
     Returns:
         Ids to train and to test on, for every fold.
     """
-    ids = sample_ids(task, n)
-    if task.endswith("_transfer"):
-        return {"fold_0": {"train": ids[:N_TRANSFER_TRAIN], "test": ids[N_TRANSFER_TRAIN:]}}
-    folds = KFold(N_FOLDS, shuffle=True, random_state=RANDOM_STATE).split(ids)
-    return {
-        f"fold_{number}": {"train": [ids[i] for i in train], "test": [ids[i] for i in test]}
-        for number, (train, test) in enumerate(folds)
-    }
+    ids = sample_ids(task, len(samples))
+    if task in N_TRANSFER_TRAIN:
+        tests = [np.arange(N_TRANSFER_TRAIN[task], len(ids))]
+    elif FAMILY in samples:
+        families = samples[FAMILY].to_numpy()
+        tests = [np.flatnonzero(families == family) for family in sorted(set(families))]
+    else:
+        folds = KFold(N_FOLDS, shuffle=True, random_state=RANDOM_STATE).split(ids)
+        tests = [test for _, test in folds]
+    return _with_training([[ids[i] for i in test] for test in tests], ids)
+
+
+def _with_training(tests: Sequence[Sequence[str]], ids: Sequence[str]) -> Splits:
+    """Folds by their test parts: everything else is trained on."""
+    splits = {}
+    for number, test in enumerate(tests):
+        held_out = set(test)
+        train = [label for label in ids if label not in held_out]
+        splits[f"fold_{number}"] = {"train": train, "test": list(test)}
+    return splits
 
 
 @lru_cache(maxsize=1)
@@ -172,8 +223,11 @@ def committed_splits() -> Mapping[str, Splits]:
     Returns:
         Task name to its folds.
     """
-    splits: Mapping[str, Splits] = _read(VALIDATION_FILE)["splits"]
-    return splits
+    sizes = {task: facts["n_samples"] for task, facts in committed_metadata().items()}
+    return {
+        task: _with_training(tests, sample_ids(task, sizes[task]))
+        for task, tests in _read(VALIDATION_FILE)["tests"].items()
+    }
 
 
 @lru_cache(maxsize=1)
@@ -202,35 +256,41 @@ def write_committed(folder: Path = _DATA) -> None:
         UserError: If a data file cannot be had.
     """
     samples = {task: make() for task, make in SAMPLES.items()}
-    splits = {task: make_splits(task, len(frame)) for task, frame in samples.items()}
+    splits = {task: make_splits(task, frame) for task, frame in samples.items()}
+    tests = {task: [fold["test"] for fold in folds.values()] for task, folds in splits.items()}
     head = {
         "benchmark": BENCHMARK_NAME,
         "method": "sklearn.model_selection.KFold",
         "n_splits": N_FOLDS,
         "shuffle": True,
         "random_state": RANDOM_STATE,
-        "transfer": f"one fold, trained on the first {N_TRANSFER_TRAIN} samples",
+        "transfer": {
+            task: f"trained on the first {n} samples" for task, n in N_TRANSFER_TRAIN.items()
+        },
+        "families": "one fold for each family of defects, in the order of their names",
+        "training": "all samples of a task that are not in the test part",
     }
     metadata = {task: {**_facts(frame), **DESCRIPTIONS[task]} for task, frame in samples.items()}
-    validation = json.dumps({"metadata": head, "splits": splits}, separators=(",", ":"))
+    validation = json.dumps({"metadata": head, "tests": tests}, separators=(",", ":"))
     write_text(folder / VALIDATION_FILE.name, validation + "\n")
     write_text(folder / METADATA_FILE.name, json.dumps(metadata, indent=1) + "\n")
 
 
 def _facts(samples: pd.DataFrame) -> dict[str, Any]:
     """What Matbench keeps about a data set."""
-    target = samples[TARGET]
+    name = samples.columns[1]
+    target = samples[name]
     return {
         "input_type": INPUT,
         "task_type": "regression",
-        "target": TARGET,
+        "target": name,
         "unit": "eV",
         "n_samples": len(samples),
         "num_entries": len(samples),
         "mad": round(float((target - target.mean()).abs().mean()), 12),
         "columns": {
             INPUT: "Pymatgen Structure of the whole unrelaxed supercell with its defects.",
-            TARGET: "Target variable. Formation energy divided by the number of defects (eV).",
+            name: f"Target variable. {TARGETS[name]}",
         },
     }
 

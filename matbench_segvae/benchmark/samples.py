@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from matbench_segvae.benchmark.datasets import read_pickle_verified
+from matbench_segvae.benchmark.low_density import low_density
 from matbench_segvae.benchmark.reconstruct import REPEATS, Sites, match_rows
 from matbench_segvae.benchmark.xtb_file import read_xtb_file
 from matbench_segvae.benchmark.xtb_recipes import RECIPES
@@ -24,8 +25,14 @@ INPUT = "structure"
 
 
 TARGET = "formation_energy_per_site"
-"""Column of the target, eV."""
+"""Column of the target of most tasks, eV."""
 
+
+FAMILY = "kinds"
+"""Column that says which kinds of defects a sample has, where folds are made of such families."""
+
+
+_TRIPLE = 3  # defects
 
 # What the 2DMD ids of the two single vacancies contain, and the site to empty.
 _SINGLES = MappingProxyType({"V1": ("ae4fb853db", 0), "X1": ("fbfd4bd9ab", REPEATS**2)})
@@ -117,6 +124,67 @@ def xtb_hbn_samples() -> pd.DataFrame:
     return _xtb_samples("xtb-hbn")
 
 
+def mos2_low_samples() -> pd.DataFrame:
+    """The 5,933 MoS2 cells with up to three of V_Mo, V_S, Se_S, W_Mo.
+
+    Returns:
+        As :func:`v3_samples`, by ascending 2DMD id.
+
+    Raises:
+        UserError: If a data file cannot be had.
+    """
+    return low_density()[[INPUT, TARGET]].copy()
+
+
+def mos2_low_transfer_samples() -> pd.DataFrame:
+    """The same cells, those with one or two defects (131 rows) first, then the triples.
+
+    Raises:
+        UserError: If a data file cannot be had.
+    """
+    cells = low_density()
+    triples = cells["n_defects"] == _TRIPLE
+    return pd.concat([cells[~triples], cells[triples]])[[INPUT, TARGET]]
+
+
+def mos2_low_families_samples() -> pd.DataFrame:
+    """The 5,802 cells with three defects.
+
+    Returns:
+        As :func:`v3_samples`, with a column ``kinds`` of six different families.
+
+    Raises:
+        UserError: If a data file cannot be had.
+    """
+    cells = low_density()
+    return cells[cells["n_defects"] == _TRIPLE][[INPUT, TARGET, FAMILY]]
+
+
+def mos2_low_gap_samples() -> pd.DataFrame:
+    """The 5,933 cells with their HOMO-LUMO gaps.
+
+    Returns:
+        Columns ``structure``, ``band_gap``, and the levels it is the difference of, ``homo`` and
+        ``lumo``, all in eV.
+
+    Raises:
+        UserError: If a data file cannot be had.
+    """
+    return low_density()[[INPUT, "band_gap", "homo", "lumo"]].copy()
+
+
+def mos2_low_homo_samples() -> pd.DataFrame:
+    """The 5,933 cells with their highest occupied levels.
+
+    Returns:
+        Columns ``structure`` and ``homo``, eV.
+
+    Raises:
+        UserError: If a data file cannot be had.
+    """
+    return low_density()[[INPUT, "homo"]].copy()
+
+
 def _xtb_samples(name: str) -> pd.DataFrame:
     recipe = RECIPES[name]
     dataset = read_xtb_file(recipe.file)
@@ -154,8 +222,13 @@ SAMPLES: Mapping[str, Callable[[], pd.DataFrame]] = MappingProxyType(
         "defects2d_mos2_v2": v2_samples,
         "defects2d_mos2_x2": x2_samples,
         "defects2d_mos2_transfer": transfer_samples,
+        "defects2d_mos2_low": mos2_low_samples,
+        "defects2d_mos2_low_transfer": mos2_low_transfer_samples,
+        "defects2d_mos2_low_families": mos2_low_families_samples,
+        "defects2d_mos2_low_gap": mos2_low_gap_samples,
+        "defects2d_mos2_low_homo": mos2_low_homo_samples,
         "defects2d_xtb_mos2": xtb_mos2_samples,
         "defects2d_xtb_hbn": xtb_hbn_samples,
     }
 )
-"""What makes the samples of a task, by its name."""
+"""What makes the samples of a task, by its name: inputs, target, and what else is known of them."""

@@ -81,6 +81,7 @@ class DefectTask(ReadBack, MatbenchTask):
         self.folds = self.folds_nums
         self.results = RecursiveDotDict({})
         self.df: pd.DataFrame | None = None
+        self._properties: pd.DataFrame | None = None
 
     def load(self) -> None:
         """Load structures and targets into memory, unless they are there.
@@ -89,7 +90,31 @@ class DefectTask(ReadBack, MatbenchTask):
             UserError: If the data cannot be had.
         """
         if self.df is None:
-            self.df = self._samples()
+            samples = self._samples()
+            # What is known beside the target stays out of Matbench's data frame, which hands
+            # out test rows too.
+            self.df = samples.iloc[:, :2]
+            self._properties = samples.iloc[:, 2:].select_dtypes("number")
+
+    def training_properties(self, fold_number: int) -> pd.DataFrame | None:
+        """Other measured properties of the training samples of a fold.
+
+        Args:
+            fold_number: Number of the fold.
+
+        Returns:
+            Columns in eV, such as ``homo`` and ``lumo`` where the target is the gap, in the
+            order of the training data; ``None`` if the task has none.
+
+        Raises:
+            UserError: If there is no such fold.
+            ValueError: If the data are not loaded.
+        """
+        self._check_fold(fold_number)
+        self._check_is_loaded()
+        if self._properties is None or self._properties.empty:
+            return None
+        return self._properties.loc[self.validation[self.folds_map[fold_number]].train]
 
     def _samples(self) -> pd.DataFrame:
         """Structures and targets by sample id."""

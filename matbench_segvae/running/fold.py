@@ -119,6 +119,7 @@ def _context(
         seed=seed,
         scratch=scratch,
         hosts=getattr(task, "hosts", None),
+        related=task.training_properties(fold) if hasattr(task, "training_properties") else None,
         report=report,
     )
 
