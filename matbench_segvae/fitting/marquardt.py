@@ -24,8 +24,8 @@ _SETTLED = 1e-7  # relative gain in loss below which a fit is done
 
 
 @njit(cache=True, error_model="numpy")
-def _back(factor: Floats, right: Floats, n: int) -> None:
-    """Solve, given a factor as :func:`_solve` leaves it, in place."""
+def back(factor: Floats, right: Floats, n: int) -> None:
+    """Solve, given a factor as :func:`solve` leaves it, in place."""
     for row in range(len(right)):
         for i in range(n):
             total = right[row, i]
@@ -40,7 +40,7 @@ def _back(factor: Floats, right: Floats, n: int) -> None:
 
 
 @njit(cache=True, error_model="numpy")
-def _solve(matrix: Floats, right: Floats, n: int) -> None:
+def solve(matrix: Floats, right: Floats, n: int) -> None:
     """Solve a symmetric positive definite system in place by Cholesky's decomposition.
 
     Args:
@@ -61,7 +61,7 @@ def _solve(matrix: Floats, right: Floats, n: int) -> None:
                 matrix[i, i] = np.sqrt(max(total, ridge))
             else:
                 matrix[i, j] = total / matrix[j, j]
-    _back(matrix, right, n)
+    back(matrix, right, n)
 
 
 @njit(cache=True, error_model="numpy")
@@ -108,7 +108,7 @@ def _scales(
         right[0, k] = np.dot(columns[k], target)
         for m in range(k + 1):
             gram[k, m] = np.dot(columns[k], columns[m])
-    _solve(gram, right, n_groups)
+    solve(gram, right, n_groups)
     residual[:] = target
     for k in range(n_groups):
         residual -= right[0, k] * columns[k]
@@ -201,7 +201,7 @@ def _fit_one(
             for p in range(n_free):
                 for k in range(n_groups):
                     undone[0, k] = np.dot(columns[k], jacobian[p])
-                _back(gram, undone, n_groups)
+                back(gram, undone, n_groups)
                 for k in range(n_groups):
                     jacobian[p] -= undone[0, k] * columns[k]
             bad = False
@@ -220,7 +220,7 @@ def _fit_one(
             for q in range(p):
                 damped[p, q] = normal[p, q]
             damped[p, p] = normal[p, p] * (1 + damping)
-        _solve(damped, step, n_free)
+        solve(damped, step, n_free)
         squares = 0.0
         for p in range(n_free):
             change = min(max(step[0, p], -_LARGEST_STEP), _LARGEST_STEP)
