@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from matbench_segvae.reporting.law_result import LawResult
 
 law_app = typer.Typer(help="Look at a law of segvae, and use it.", rich_markup_mode=None)
-_DIGITS = 4  # of figures on the screen
 
 _COLUMNS = (
     "file",
@@ -147,58 +146,37 @@ def print_law(found: LawResult) -> None:
     if not saved.determines_defect_energies:
         terminal.print(Text(_undetermined(saved)), soft_wrap=True)
     terminal.print(_numbers(saved))
-    latex = saved.law.latex(_DIGITS).replace(r" \\ ", " \\\\\n")
+    latex = saved.law.latex(saved.resampled).replace(r" \\ ", " \\\\\n")
     terminal.print(Text(f"LaTeX, r in Å, K in eV:\n{latex}"), soft_wrap=True)
 
 
 def _law_lines(saved: SavedLaw) -> Iterator[str]:
     """The law in words, a line for each formula, each many-body term and for the defects."""
     law = saved.law
-    for line, kinds in zip(law.pair_lines(_DIGITS), law.sharing(), strict=True):
+    *lines, energies = law.lines(saved.resampled)
+    groups = law.sharing()
+    for line, kinds in zip(lines, groups, strict=False):
         low = min(saved.ranges[kind][0] for kind in kinds)
         high = max(saved.ranges[kind][1] for kind in kinds)
         yield f"{line} eV, fitted for r from {low:.3f} to {high:.3f} Å"
-    for line, (term, kind) in zip(law.many_body_lines(_DIGITS), law.many_body, strict=True):
+    for line, (term, kind) in zip(lines[len(groups) :], law.many_body, strict=True):
         yield f"{line} eV, {term.meaning.format(kind)}"
-    energies = law.defect_energies.items()
-    yield "eps = " + ", ".join(f"{kind} {value:.{_DIGITS}g} eV" for kind, value in energies)
+    yield f"{energies.replace(',', ' eV,')} eV"
 
 
 def _numbers(saved: SavedLaw) -> Table:
-    """Every number of the law with its 90 % interval."""
-    from matbench_segvae.algorithms.pair_laws.saved_law import interval
+    """Every number of the law with its meaning, its 90 % interval and its unit."""
+    from matbench_segvae.algorithms.pair_laws.law_numbers import numbers_of
 
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("number", overflow="fold")
+    table.add_column("meaning", no_wrap=True)
     table.add_column("value", justify="right", no_wrap=True)
     table.add_column(f"90 % of {len(saved.resampled)} refits", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
-    for name, (value, *refits), unit in _rows(saved):
-        span = " to ".join(map(_figure, interval(refits))) if refits else ""
-        table.add_row(Text(name), _figure(value), span, unit)
+    for one in numbers_of(saved.law, saved.resampled):
+        table.add_row(Text(one.name), one.meaning, one.figures, one.span, one.unit)
     return table
-
-
-def _rows(saved: SavedLaw) -> Iterator[tuple[str, list[float], str]]:
-    """Name, value in the law and in each refit, and unit; constants are named as in formulas."""
-    laws = (saved.law, *saved.resampled)
-    for defect in saved.law.defect_energies:
-        yield f"eps {defect}", [law.defect_energies[defect] for law in laws], "eV"
-    for column in saved.law.many_body:
-        term, defect = column
-        yield f"{term.name}[{defect}]", [law.many_body[column] for law in laws], term.unit
-    for kinds in saved.law.sharing():
-        kind, label = kinds[0], ", ".join(map(str, kinds))
-        formula = saved.law.pair_formulas[kind]
-        name = f"K[{label}], factor of {formula.with_constants(())}"
-        yield name, [law.pair_scales[kind] for law in laws], "eV"
-        for number in range(len(formula.constants)):
-            constants = [law.pair_formulas[kind].constants[number] for law in laws]
-            yield f"K[{label}], c{number}", constants, "r in Å"
-
-
-def _figure(value: float) -> str:
-    return f"{value:.{_DIGITS}g}"
 
 
 def _undetermined(saved: SavedLaw) -> str:

@@ -17,6 +17,7 @@ import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.benchmark.published import published_scores
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
@@ -87,7 +88,7 @@ def tables(leaderboard: Path) -> dict[str, str]:
         "errors": _errors(board),
         "seeds": _seeds(seeds),
         "cost": _cost(fold),
-        "pair-law": _code(str(fold["segvae"].params["formula"]).split("; ")),
+        "pair-law": _code(_law_lines(fold["segvae"].params)),
         **{task.replace("_", "-"): _published(board[task][0]) for task in _MATBENCH_TASKS},
         "feature-formula": _feature_formula(board[_MATBENCH_TASKS[0]][0]),
     }
@@ -194,6 +195,12 @@ def _cost(fold: Mapping[str, FoldScore]) -> str:
         ["seconds to predict 1,000 structures", *map(_seconds, predict)],
     ]
     return _markdown(["", *map(_heading, names)], rows)
+
+
+def _law_lines(params: Mapping[str, object]) -> list[str]:
+    """The lines of a pair law."""
+    saved = SavedLaw.from_description(params)
+    return saved.law.lines(saved.resampled)
 
 
 def _nodes(params: Mapping[str, object]) -> str:

@@ -27,6 +27,7 @@ from matbench_segvae.defects import (
     pairs_of,
     vacancies,
 )
+from matbench_segvae.expressions.figures import figures
 from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.running import FoldStore, run_fold
 
@@ -240,10 +241,15 @@ def test_show_prints_every_number_and_draws_the_law(result, fold_file, capsys, t
     for formula, kind in zip(result.params["formula"].split("; "), KINDS, strict=False):
         low, high = result.params["distances_A"][kind]
         assert f"{formula} eV, fitted for r from {low:.3f} to {high:.3f} Å" in lines
-        assert f"K[{kind}], factor of" in shown.out
     assert any(line.startswith("eps = V_Mo ") and line.endswith(" eV") for line in lines)
     low, high = result.params["constants_90_percent"]["defect_energies_eV"]["V_S"]
     assert f"{low:.4g} to {high:.4g}" in shown.out
+    for number in (n for form in result.params["normal_forms"] for n in form["constants"]):
+        low, high = number["interval_90_percent"]
+        row = next(line for line in lines if f"{figures(low)} to {figures(high)}" in line)
+        assert number["meaning"] in row
+        assert figures(number["value"], (low, high)) in row
+        assert row.split()[-1] == number["unit"].split()[-1] if number["unit"] else True
     assert r"K_{\mathrm{V\_Mo-V\_S}}(r) = " in shown.out
     assert lines[-1] == "law.svg"
     assert "<svg" in (tmp_path / "law.svg").read_text()
@@ -278,6 +284,27 @@ def test_of_a_folder_the_fold_closest_to_the_mean(store, result, capsys):
     line = complaint(capsys)
     assert "--task" in line and TASK in line and "defects2d_mos2_v3" in line
     assert main(["law", "show", folder, "--task", TASK]) == 0
+
+
+def test_normal_forms_have_the_values_and_intervals_of_the_law(result):
+    saved = SavedLaw.from_description(result.params)
+    r = np.linspace(2.4, 9.0, 20)
+    forms = saved.law.normal_forms(saved.resampled)
+    for kinds, form, stored in zip(
+        saved.law.sharing(), forms, result.params["normal_forms"], strict=True
+    ):
+        assert stored["pairs"] == list(map(str, kinds))
+        assert stored["text"] == form.text
+        np.testing.assert_allclose(form({"r": r}), saved.law.values(kinds[0], r), rtol=1e-9)
+        assert len(form.constants) == len(stored["constants"]) > 0
+        for one in form.constants:
+            assert one.interval is None or one.interval[0] <= one.interval[1]
+
+
+def test_results_from_before_normal_forms_are_still_read(result):
+    content = {key: value for key, value in result.params.items() if key != "normal_forms"}
+    saved = SavedLaw.from_description(json.loads(json.dumps(content)))
+    assert saved.description()["normal_forms"] == result.params["normal_forms"]
 
 
 def test_the_order_of_keys_in_a_file_does_not_matter(result):

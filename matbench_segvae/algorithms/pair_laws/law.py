@@ -22,11 +22,18 @@ from matbench_segvae.defects import (
     TermColumn,
 )
 from matbench_segvae.expressions import Expression, parse
+from matbench_segvae.expressions.figures import figures, interval
+from matbench_segvae.expressions.normal_form import NormalForm, normal_form
+from matbench_segvae.expressions.scaled_formula import ScaledFormula
+from matbench_segvae.expressions.written import Units
 from matbench_segvae.fitting.joint_fit import LawFit
 from matbench_segvae.types import Floats, Tokens
 
 VARIABLES = ("r",)
 """The formulas' variable: the distance of two defects, in Å."""
+
+UNITS = Units(variable="Å", value="eV")
+"""Units of formulas with their factors."""
 
 
 _FACTOR_NODES = 2  # a number and a product: what a factor adds to the complexity of a law
@@ -158,39 +165,63 @@ class PairLaw:
             together.setdefault(key, []).append(kind)
         return list(together.values())
 
-    def lines(self, digits: int = 4) -> list[str]:
-        """The law in lines to read: formulas, many-body terms, and the defects' energies."""
-        energies = ", ".join(f"{k} {v:.{digits}g}" for k, v in self.defect_energies.items())
-        return [*self.pair_lines(digits), *self.many_body_lines(digits), f"eps = {energies}"]
+    def normal_forms(self, refits: Sequence[PairLaw] = ()) -> list[NormalForm]:
+        """Each formula with its factor as people write it, in the order of :meth:`sharing`.
 
-    def pair_lines(self, digits: int = 4) -> list[str]:
-        """A line for each formula."""
-        return [
-            f"K[{joined(kinds)}] = {self.pair_scales[kinds[0]]:.{digits}g}"
-            f"{_scaled(self.pair_formulas[kinds[0]], digits)}"
+        Args:
+            refits: The same law fitted to resampled data, for the intervals of constants.
+        """
+        scaled = [
+            ScaledFormula(
+                self.pair_formulas[kinds[0]],
+                self.pair_scales[kinds[0]],
+                [(one.pair_scales[kinds[0]], one.pair_formulas[kinds[0]]) for one in refits],
+            )
             for kinds in self.sharing()
         ]
+        return [normal_form(one, UNITS) for one in scaled]
 
-    def many_body_lines(self, digits: int = 4) -> list[str]:
+    def lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
+        """The law in lines to read: formulas, many-body terms, and the defects' energies.
+
+        Args:
+            refits: The same law fitted to resampled data: numbers are written with as many
+                digits as those leave certain.
+        """
+        energies = ", ".join(
+            f"{kind} {_figures(value, [one.defect_energies[kind] for one in refits])}"
+            for kind, value in self.defect_energies.items()
+        )
+        return [*self.pair_lines(refits), *self.many_body_lines(refits), f"eps = {energies}"]
+
+    def pair_lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
+        """A line for each formula."""
+        forms = zip(self.sharing(), self.normal_forms(refits), strict=True)
+        return [f"K[{joined(kinds)}] = {form.text}" for kinds, form in forms]
+
+    def many_body_lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
         """A line for each many-body term."""
         return [
-            f"{term.name}[{kind}] = {term.text.format(f'{factor:.{digits}g}')}"
-            for (term, kind), factor in self.many_body.items()
+            f"{term.name}[{kind}] = {term.text.format(self._factor((term, kind), refits))}"
+            for term, kind in self.many_body
         ]
 
-    def latex(self, digits: int = 4) -> str:
+    def latex(self, refits: Sequence[PairLaw] = ()) -> str:
         """The law in LaTeX, one line for each formula."""
         pairs = [
-            rf"K_{{\mathrm{{{_latex_text(joined(kinds))}}}}}(r) = "
-            + _scaled_latex(self.pair_scales[kinds[0]], self.pair_formulas[kinds[0]], digits)
-            for kinds in self.sharing()
+            rf"K_{{\mathrm{{{_latex_text(joined(kinds))}}}}}(r) = {form.latex}"
+            for kinds, form in zip(self.sharing(), self.normal_forms(refits), strict=True)
         ]
         terms = [
             rf"{term.name}_{{\mathrm{{{_latex_text(kind)}}}}}({term.latex_variables}) = "
-            + term.latex.format(f"{factor:.{digits}g}")
-            for (term, kind), factor in self.many_body.items()
+            + term.latex.format(self._factor((term, kind), refits))
+            for term, kind in self.many_body
         ]
         return r" \\ ".join([*pairs, *terms])
+
+    def _factor(self, column: TermColumn, refits: Sequence[PairLaw]) -> str:
+        """The figures of a many-body term's factor."""
+        return _figures(self.many_body[column], [one.many_body[column] for one in refits])
 
 
 def joined(kinds: Iterable[PairKind]) -> str:
@@ -215,27 +246,9 @@ def nodes_of(
     return pairs + n_defect_kinds + sum(term.nodes for term in terms)
 
 
-def _divisor(formula: Expression) -> Expression | None:
-    """What a formula is the inverse of, if it is one."""
-    if formula.tokens[0] != "inv":
-        return None
-    return Expression(formula.tokens[1:], formula.constants)
-
-
-def _scaled(formula: Expression, digits: int) -> str:
-    """A formula behind its factor, with the sign of the product or quotient."""
-    divisor = _divisor(formula)
-    sign, factor = ("*", formula) if divisor is None else ("/", divisor)
-    text = factor.to_string(digits)
-    return f"{sign}{text}" if text.isidentifier() else f"{sign}({text})"
-
-
-def _scaled_latex(scale: float, formula: Expression, digits: int) -> str:
-    """The same in LaTeX, with the factor."""
-    divisor = _divisor(formula)
-    if divisor is not None:
-        return rf"\frac{{{scale:.{digits}g}}}{{{divisor.latex(digits)}}}"
-    return rf"{scale:.{digits}g} \left({formula.latex(digits)}\right)"
+def _figures(value: float, refits: Sequence[float]) -> str:
+    """A number to the digits that its refits leave certain."""
+    return figures(value, interval(refits) if refits else None)
 
 
 def _latex_text(label: str) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 from pymatgen.core.structure import Structure
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.algorithms.pair_laws.law_numbers import normal_forms_as_json
 from matbench_segvae.defects import (
     HOSTS,
     MANY_BODY_TERMS,
@@ -26,12 +27,12 @@ from matbench_segvae.defects import (
     term_columns,
 )
 from matbench_segvae.errors import UserError
+from matbench_segvae.expressions.figures import interval
 from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.types import Floats
 
 _RANGE_TOLERANCE = 1e-3  # Å; pair distances that agree so far are the same on a lattice
 _SAME_DIRECTION = 1e-6  # relative; refits of energies that data determine differ by far more
-_PERCENTILES = (5, 95)
 
 
 @dataclass(frozen=True)
@@ -75,12 +76,13 @@ class SavedLaw:
     def description(self) -> dict[str, Any]:
         """Everything about the law in JSON's own types, some of it to be read by people."""
         return {
-            "formula": "; ".join(self.law.lines()),
-            "latex": self.law.latex(),
+            "formula": "; ".join(self.law.lines(self.resampled)),
+            "latex": self.law.latex(self.resampled),
             "complexity": self.law.complexity,
             "hosts": [_host_as_json(host) for host in self.hosts],
             "constants": self.law.as_json(),
             "constants_90_percent": self.intervals,
+            "normal_forms": normal_forms_as_json(self.law, self.resampled),
             "distances_A": {str(kind): list(ends) for kind, ends in self.ranges.items()},
             "resampled": [refit.as_json() for refit in self.resampled],
             "validation_mae": self.validation_mae,
@@ -228,11 +230,6 @@ class SavedLaw:
         below = pairs.distance < low[pairs.kind] - _RANGE_TOLERANCE
         above = pairs.distance > high[pairs.kind] + _RANGE_TOLERANCE
         return bool((below | above).any())
-
-
-def interval(values: Sequence[float]) -> list[float]:
-    """The 90 % interval of a number over refits, from the 5th to the 95th percentile."""
-    return [float(value) for value in np.percentile(values, _PERCENTILES)]
 
 
 def _host_as_json(host: Host) -> str | dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.textpath import TextPath
 
 from matbench_segvae.algorithms.pair_laws.pair_energies import (
     ObservedPairEnergies,
@@ -18,13 +19,14 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
-from matbench_segvae.defects import DefectiveCell, PairCounts, count_pairs
+from matbench_segvae.defects import DefectiveCell, PairCounts, PairKind, count_pairs
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
 from matbench_segvae.reporting.plots.style import check_format, save_figure
 
 _PANEL = 3.2  # inches
 _N_POINTS = 200  # of a curve
+_LARGEST = 9.0  # points, of a formula
 _BAND = (5, 95)  # percentiles of the refits
 _GREY_LINE: dict[str, Any] = {"color": "0.7", "linewidth": 1, "zorder": 1}
 _DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2}
@@ -125,8 +127,10 @@ def _figure(saved: SavedLaw, pairs: PairCounts, energies: pd.Series, shown: _Sho
     figure.suptitle(shown.title, fontweight="bold")
     above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
     axes = above.subplots(1, len(observed), squeeze=False)[0]
+    formulas = _formulas(saved)
     for axis, data in zip(axes, observed, strict=True):
         _law_panel(axis, saved, data)
+        _title(axis, str(data.kind), formulas[data.kind])
     axes[0].set_ylabel("K, eV")
     axes[0].legend(frameon=False, fontsize=8)
     samples = list(shown.predictions)
@@ -155,8 +159,22 @@ def _law_panel(axis: Axes, saved: SavedLaw, data: ObservedPairEnergies) -> None:
     sizes = _sizes(data.n_structures.tolist())
     axis.scatter(data.distances, data.energies, sizes, "C1", alpha=0.7, label="data", zorder=3)
     _keep_in_sight(axis, np.concatenate([data.energies, saved.law.values(kind, inside), [0.0]]))
-    axis.set_title(str(kind), fontsize=9)
     axis.set_xlabel("distance r, Å")
+
+
+def _formulas(saved: SavedLaw) -> dict[PairKind, str]:
+    """The formula of each kind of pair as matplotlib writes it."""
+    forms = zip(saved.law.sharing(), saved.law.normal_forms(saved.resampled), strict=True)
+    # Fractions inside of fractions would be too small to read.
+    texts = ((kinds, form.latex.replace(r"\frac", r"\dfrac")) for kinds, form in forms)
+    return {kind: f"$K = {text}$ eV" for kinds, text in texts for kind in kinds}
+
+
+def _title(axis: Axes, kind: str, formula: str) -> None:
+    """The kind of pair, and below it the formula, as large as the panel is wide."""
+    width = TextPath((0, 0), formula, size=_LARGEST).get_extents().width
+    size = _LARGEST * min(1.0, 72 * 0.85 * _PANEL / width)
+    axis.set_title(f"{kind}\n{formula}", fontsize=size, pad=8)
 
 
 def _keep_in_sight(axis: Axes, values: np.ndarray) -> None:

@@ -132,7 +132,7 @@ def test_a_fit_is_named_after_the_kinds_of_its_data(xtb_task):
     law = PairLaw.from_fit(fit, table)
     assert law.defect_energies == {"V_Mo": 0.0, "V_S": 1.0}
     assert law.pair_scales[PairKind.parse("V_S-V_S across")] == 4.0
-    assert law.lines()[0] == "K[V_Mo-V_S] = 2*(1.0/r)"
+    assert law.lines()[0] == "K[V_Mo-V_S] = 2/r"
 
 
 def test_what_it_has_no_inputs_for_is_refused_in_one_line(fitted, fold_context, quick_pair_laws):

@@ -141,7 +141,7 @@ def test_the_term_is_written_as_it_is_read():
         {"V_Mo": 7.0, "V_S": 2.5}, {MO_S: 2.0}, {MO_S: formula}, {(THREE_BODY, "V_Mo"): 1.5}
     )
     assert law.lines() == [
-        "K[V_Mo-V_S] = 2*(exp(-1.5*r))",
+        "K[V_Mo-V_S] = 2*exp(-r/0.6667 Å)",
         "T[V_Mo] = 1.5/(r1*r2)",
         "eps = V_Mo 7, V_S 2.5",
     ]
@@ -215,8 +215,8 @@ def test_a_further_term_is_stored_with_intervals_and_shown(four_body, law, capsy
     print_law(LawResult(Path("fold"), "task", 0, "", 0, 0.01, {}, again))
     printed = " ".join(capsys.readouterr().out.split())
     assert "Q[V_Mo] = 0.25/(r1*r2*r3) eV, for any three defects at r1, r2 and r3 Å" in printed
-    assert "Q[V_S] 0.5 0.41 to 0.59 eV Å³" in printed
-    assert r"\frac{0.5}{r_1 r_2 r_3}" in printed
+    assert "Q[V_S] coefficient 0.50 0.41 to 0.59 eV Å³" in printed
+    assert r"\frac{0.50}{r_1 r_2 r_3}" in printed
 
 
 def test_a_law_with_a_term_that_is_not_known_is_not_read_without_it(law):
