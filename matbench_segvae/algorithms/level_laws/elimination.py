@@ -78,7 +78,7 @@ def fit_level_law(
     """Fit levels with shifts by shapes, as few of them as validation supports.
 
     Args:
-        data: Structures, as many as there are folds at least.
+        data: ``N`` structures.
         target: What the soft maximum of their levels is to be, eV, shape ``(N,)``.
         shapes: Formulas in ``r`` with the constants to start from, common to all kinds.
         settings: How to fit and to eliminate.
@@ -87,9 +87,11 @@ def fit_level_law(
 
     Returns:
         The shortest law whose validation error is within a standard error of the best one's,
-        fitted to all data.
+        fitted to all data; the longest one where there are too few structures to validate.
     """
     chosen = settings or EliminationSettings()
+    if len(data) < 2 * chosen.folds:
+        return next(_ever_shorter(data, target, shapes, chosen))
     validation = _validate(data, target, shapes, chosen, seed)
     n_coefficients = _shortest(validation)
     for size, errors in validation.items():
@@ -138,7 +140,7 @@ def _validate(
     judged too.
     """
     errors: dict[int, Floats] = {}
-    split = KFold(min(settings.folds, len(data)), shuffle=True, random_state=seed)
+    split = KFold(settings.folds, shuffle=True, random_state=seed)
     for fitted, held_out in split.split(target):
         part = data.subset(fitted)
         for law in _ever_shorter(part, target[fitted], shapes, settings):

@@ -10,7 +10,7 @@ import pandas as pd
 
 from matbench_segvae.algorithms.level_laws.band_edges import BandEdge, band_edges
 from matbench_segvae.algorithms.level_laws.level_data import LevelData
-from matbench_segvae.algorithms.level_laws.table_fit import FittedTable, fit_level_table
+from matbench_segvae.algorithms.level_laws.shift_table import FittedTable, fit_level_table
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.defects import Host
 from matbench_segvae.types import Floats
