@@ -23,8 +23,8 @@ class DataFile:
         path: Where it lies in a mirror, relative to its top folder.
         url: Its address at a pinned commit.
         digest: Pinned checksum: ``sha256:`` or ``git-blob:`` and hexadecimal digits. The id of a
-            git blob is the sha1 of ``blob <size>\\0`` and the bytes, and is known of every file
-            in a repository.
+            git blob is the sha1 of a header with their number and the bytes, and is known of
+            every file in a repository.
         licence: On what terms it is published.
         citation: What to cite when using it.
         description: What is in it.

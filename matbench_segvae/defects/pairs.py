@@ -1,6 +1,7 @@
-"""Pair classes: which kinds of defect pairs occur at which lattice distances, and how often.
+"""Pair classes: which kinds of defect pairs occur at which lattice vectors, and how often.
 
-On a lattice the distances between defects are discrete. A law that depends on pairs
+A class is an orbit of pairs: one kind, one distance, one direction as far as the symmetry of the
+host distinguishes directions. On a lattice the distances between defects are discrete. A law that depends on pairs
 alone therefore needs evaluating once per class, and the energy of a structure is its row
 of counts times the values of the classes. Beside the counts stand the descriptors of
 many-body terms (see :mod:`~matbench_segvae.defects.many_body`).
@@ -11,10 +12,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from pymatgen.core.structure import Structure
 
+from matbench_segvae.defects.directions import site_directions
 from matbench_segvae.defects.hosts import Host
 from matbench_segvae.defects.kinds import (
     PairKind,
@@ -35,6 +38,16 @@ from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats, Ints
 
 _SAME_DISTANCE = 5e-4  # Å; distances that are not farther apart belong to one class
+_SAME_DIRECTION = 1e-3
+
+
+class _Found(NamedTuple):
+    """A pair of defects: row of its structure, kind, distance (Å) and direction."""
+
+    row: int
+    kind: PairKind
+    distance: float
+    direction: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +61,9 @@ class PairCounts:
         pair_kinds: Kinds of pairs, in the order of the defects in them.
         kind: Index into ``pair_kinds`` of every class, int, shape ``(R,)``; ascending.
         distance: Distance of every class, Å, shape ``(R,)``; ascending within a kind.
+        direction: Direction of every class from its first to its second defect, from -1 to 1,
+            shape ``(R,)``; see :mod:`~matbench_segvae.defects.directions`. Ascending within a
+            distance.
         counts: How many pairs of each class a structure has, int, shape ``(N, R)``.
         terms: Many-body terms whose descriptors follow.
         descriptors: For each term and each kind of defect the sum of the term's descriptor
@@ -60,6 +76,7 @@ class PairCounts:
     pair_kinds: tuple[PairKind, ...]
     kind: Ints
     distance: Floats
+    direction: Floats
     counts: Ints
     terms: tuple[ManyBodyTerm, ...]
     descriptors: Floats
@@ -74,6 +91,7 @@ class PairCounts:
             pair_kinds=tuple(pair_kinds),
             kind=np.zeros(0, dtype=np.int64),
             distance=np.zeros(0),
+            direction=np.zeros(0),
             counts=np.zeros((0, 0), dtype=np.int64),
             terms=terms,
             descriptors=np.zeros((0, len(terms) * len(kinds))),
@@ -118,21 +136,22 @@ def count_pairs(cells: Sequence[DefectiveCell], like: PairCounts | None = None) 
     columns = {kind: column for column, kind in enumerate(defect_kinds)}
     composition = np.zeros((len(cells), len(columns)), dtype=np.int64)
     descriptors = np.zeros((len(cells), len(terms), len(columns)))
-    found: list[tuple[int, PairKind, float]] = []  # row, kind, distance
+    found: list[_Found] = []
     for row, cell in enumerate(cells):
         of_defect = np.array([columns[defect.kind] for defect in cell.defects], dtype=np.int64)
         np.add.at(composition[row], of_defect, 1)
         for number, term in enumerate(terms):
             np.add.at(descriptors[row, number], of_defect, term.descriptor(_distances(cell)))
-        found.extend((row, *pair) for pair in _pairs(cell, columns))
-    pair_kinds = _pair_kinds((kind for _, kind, _ in found), defect_kinds, like)
-    kind, distance, counts = _classes(found, pair_kinds, len(cells))
+        found.extend(_pairs(row, cell, columns))
+    pair_kinds = _pair_kinds((pair.kind for pair in found), defect_kinds, like)
+    kind, (distance, direction), counts = _classes(found, pair_kinds, len(cells))
     return PairCounts(
         defect_kinds=defect_kinds,
         composition=composition,
         pair_kinds=pair_kinds,
         kind=kind,
         distance=distance,
+        direction=direction,
         counts=counts,
         terms=terms,
         descriptors=descriptors.reshape(len(cells), len(terms) * len(columns)),
@@ -159,33 +178,54 @@ def pairs_of(
 
 
 def _classes(
-    found: Sequence[tuple[int, PairKind, float]], pair_kinds: Sequence[PairKind], n_rows: int
-) -> tuple[Ints, Floats, Ints]:
-    """Count pairs of the same kind and distance.
+    found: Sequence[_Found], pair_kinds: Sequence[PairKind], n_rows: int
+) -> tuple[Ints, tuple[Floats, Floats], Ints]:
+    """Count pairs of the same kind, distance and direction.
 
     Args:
-        found: Row, kind and distance, Å, of every pair.
+        found: All pairs.
         pair_kinds: All kinds in their order.
         n_rows: Number of structures ``N``.
 
     Returns:
-        Kind and distance of every class, ``(R,)``, and how often rows have it, ``(N, R)``.
+        Kind, distance and direction of every class, ``(R,)``, and how often rows have it,
+        ``(N, R)``.
     """
     order = {kind: index for index, kind in enumerate(pair_kinds)}
-    kinds = np.array([order[pair] for _, pair, _ in found], dtype=np.int64)
-    distances = np.array([distance for *_, distance in found], dtype=np.float64)
-    rows = np.array([row for row, *_ in found], dtype=np.int64)
-    ranks = np.lexsort((distances, kinds))
-    # Clusters instead of rounded distances: rounding would part two equal distances where it
-    # turns from down to up.
-    new = np.diff(kinds[ranks], prepend=-1) != 0
-    new |= np.diff(distances[ranks], prepend=-np.inf) > _SAME_DISTANCE
-    of_pair = np.empty(len(found), dtype=np.int64)
-    of_pair[ranks] = np.cumsum(new) - 1
+    kinds = np.array([order[pair.kind] for pair in found], dtype=np.int64)
+    distances = np.array([pair.distance for pair in found], dtype=np.float64)
+    directions = np.array([pair.direction for pair in found], dtype=np.float64)
+    rows = np.array([pair.row for pair in found], dtype=np.int64)
+    # Clusters instead of rounded values: rounding would part two equal distances where it turns
+    # from down to up.
+    shells = _clusters(kinds, distances, _SAME_DISTANCE)
+    of_pair = _clusters(shells, directions, _SAME_DIRECTION)
     _, firsts = np.unique(of_pair, return_index=True)
     counts = np.zeros((n_rows, len(firsts)), dtype=np.int64)
     np.add.at(counts, (rows, of_pair), 1)
-    return kinds[firsts], distances[firsts], counts
+    # Equal to rounding are the distances of one shell: its classes share the first one.
+    _, shell_firsts = np.unique(shells, return_index=True)
+    distance = distances[shell_firsts][shells[firsts]]
+    return kinds[firsts], (distance, directions[firsts]), counts
+
+
+def _clusters(groups: Ints, values: Floats, width: float) -> Ints:
+    """Number the clusters of values within groups, ascending by group and value.
+
+    Args:
+        groups: Group of each value, shape ``(n,)``.
+        values: Shape ``(n,)``.
+        width: Values of a group with no larger gap between them are one cluster.
+
+    Returns:
+        Number of each value's cluster, shape ``(n,)``.
+    """
+    ranks = np.lexsort((values, groups))
+    new = np.diff(groups[ranks], prepend=-1) != 0
+    new |= np.diff(values[ranks], prepend=-np.inf) > width
+    clusters = np.empty(len(values), dtype=np.int64)
+    clusters[ranks] = np.cumsum(new) - 1
+    return clusters
 
 
 def _defect_kinds(cells: Sequence[DefectiveCell], like: PairCounts | None) -> tuple[str, ...]:
@@ -218,16 +258,18 @@ def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> No
         )
 
 
-def _pairs(cell: DefectiveCell, columns: Mapping[str, int]) -> list[tuple[PairKind, float]]:
-    """List kind and distance, Å, of every defect pair of a structure."""
+def _pairs(row: int, cell: DefectiveCell, columns: Mapping[str, int]) -> list[_Found]:
+    """List every defect pair of a structure."""
     host = cell.supercell.host
     distances, heights = site_distances(cell.supercell)
     pairs = []
     for one, two in itertools.combinations(cell.defects, 2):
         planes = planes_of(host, one.removed, two.removed, float(heights[one.site, two.site]))
-        first, second = sorted((one.kind, two.kind), key=columns.__getitem__)
-        distance = float(distances[one.site, two.site])
-        pairs.append((PairKind(first, second, planes), distance))
+        first, second = sorted((one, two), key=lambda defect: columns[defect.kind])
+        directions = site_directions(cell.supercell, first.kind == second.kind)
+        between = first.site, second.site
+        kind = PairKind(first.kind, second.kind, planes)
+        pairs.append(_Found(row, kind, float(distances[between]), float(directions[between])))
     return pairs
 
 

@@ -107,5 +107,6 @@ def _without_absent_classes(pairs: PairCounts) -> PairCounts:
         pairs,
         kind=pairs.kind[there],
         distance=pairs.distance[there],
+        direction=pairs.direction[there],
         counts=pairs.counts[:, there],
     )
