@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -14,17 +15,15 @@ from matbench_segvae.defects import (
     DefectiveCell,
     Host,
     Planes,
-    Supercell,
     ordered_defect_kinds,
     sparse_defects,
 )
+from matbench_segvae.defects.directions import site_directions
 from matbench_segvae.defects.kinds import planes_of
+from matbench_segvae.defects.pairs import SAME_DIRECTION, SAME_DISTANCE, clusters
 from matbench_segvae.defects.supercells import site_distances
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats, Ints
-
-Orbit = tuple[Supercell, int]
-"""A supercell, and the first image of an ordered pair of its sites as one number."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,20 @@ class DirectedKind:
         return f"{self.defect} <- {self.neighbour}{f' {self.planes.value}' if self.planes else ''}"
 
 
+class _Found(NamedTuple):
+    """An ordered pair of defects: its kind, distance (Å) and direction."""
+
+    kind: DirectedKind
+    distance: float
+    direction: float
+
+
 @dataclass(frozen=True, eq=False)
 class LevelData:
     """The ``D`` defects of ``N`` structures and their neighbours in ``C`` classes.
 
-    Pairs are in one class if the symmetry of the supercell moves one onto the other, defect onto
-    defect and neighbour onto neighbour.
+    A class is one directed kind of pair, one distance and one direction, see
+    :mod:`~matbench_segvae.defects.directions`, here from the defect to its neighbour.
 
     Attributes:
         host: Of the first structure in training.
@@ -59,7 +66,8 @@ class LevelData:
         pair_kinds: Directed kinds of pairs.
         kind: Index into ``pair_kinds`` of every class, int, shape ``(C,)``.
         distance: Distance of every class, Å, shape ``(C,)``; ascending within a kind.
-        orbits: What tells the classes of a kind apart, ``C`` of them.
+        direction: Direction of every class, from -1 to 1, shape ``(C,)``; ascending within a
+            distance.
         ends: Position behind the last defect of every structure, int, shape ``(N,)``.
         of_defect: Index into ``defect_kinds`` of every defect, int, shape ``(D,)``.
         neighbours: How many neighbours of each class a defect has, shape ``(D, C)``.
@@ -70,7 +78,7 @@ class LevelData:
     pair_kinds: tuple[DirectedKind, ...]
     kind: Ints
     distance: Floats
-    orbits: tuple[Orbit, ...]
+    direction: Floats
     ends: Ints
     of_defect: Ints
     neighbours: csr_array
@@ -116,24 +124,20 @@ class LevelData:
         numbers = {kind: number for number, kind in enumerate(defect_kinds)}
         ends = np.cumsum([len(cell.defects) for cell in cells], dtype=np.int64)
         found = [pair for cell in cells for pair in _pairs(cell)]
-        pair_kinds = _pair_kinds((kind for kind, *_ in found), numbers, like)
-        ranks = {kind: rank for rank, kind in enumerate(pair_kinds)}
-        at_orbit = {(ranks[kind], orbit): distance for kind, distance, orbit in found}
-        keys = sorted(at_orbit, key=lambda key: (key[0], round(at_orbit[key], 3), _order(key[1])))
-        columns = {key: column for column, key in enumerate(keys)}
+        pair_kinds = _pair_kinds((pair.kind for pair in found), numbers, like)
+        kind, (distance, direction), of_pair = _classes(found, pair_kinds)
         rows = np.repeat(np.arange(len(defects)), _n_neighbours(cells))
-        at = np.array([columns[ranks[kind], orbit] for kind, _, orbit in found], dtype=np.int64)
-        shape = (len(defects), len(columns))
+        shape = (len(defects), len(kind))
         return cls(
             host=like.host if like else cells[0].supercell.host,
             defect_kinds=defect_kinds,
             pair_kinds=pair_kinds,
-            kind=np.array([rank for rank, _ in keys], dtype=np.int64),
-            distance=np.array([at_orbit[key] for key in keys], dtype=np.float64),
-            orbits=tuple(orbit for _, orbit in keys),
+            kind=kind,
+            distance=distance,
+            direction=direction,
             ends=ends,
             of_defect=np.array([numbers[defect.kind] for defect in defects], dtype=np.int64),
-            neighbours=csr_array((np.ones(len(rows)), (rows, at)), shape=shape),
+            neighbours=csr_array((np.ones(len(rows)), (rows, of_pair)), shape=shape),
         )
 
     def __len__(self) -> int:
@@ -164,25 +168,36 @@ class LevelData:
         )
 
 
-def _pairs(cell: DefectiveCell) -> Iterable[tuple[DirectedKind, float, Orbit]]:
-    """Kind, distance, Å, and orbit of all ordered pairs of a structure, by their first defect."""
+def _pairs(cell: DefectiveCell) -> Iterable[_Found]:
+    """All ordered pairs of a structure, by the defect whose level is shifted."""
     distances, heights = site_distances(cell.supercell)
-    images = cell.supercell.permutations
-    n_sites = cell.supercell.n_sites
-    for one in cell.defects:
-        for two in cell.defects:
-            if one.site == two.site:
-                continue
-            height = float(heights[one.site, two.site])
-            planes = planes_of(cell.supercell.host, one.removed, two.removed, height)
-            first = int((images[:, one.site] * n_sites + images[:, two.site]).min())
-            distance = float(distances[divmod(first, n_sites)])
-            yield DirectedKind(one.kind, two.kind, planes), distance, (cell.supercell, first)
+    directions = site_directions(cell.supercell, exchangeable=False)
+    for one, two in itertools.permutations(cell.defects, 2):
+        sites = one.site, two.site
+        planes = planes_of(cell.supercell.host, one.removed, two.removed, float(heights[sites]))
+        kind = DirectedKind(one.kind, two.kind, planes)
+        yield _Found(kind, float(distances[sites]), float(directions[sites]))
 
 
-def _order(orbit: Orbit) -> tuple[str, int]:
-    """What orbits at one distance are sorted by."""
-    return str(orbit[0]), orbit[1]
+def _classes(
+    found: Sequence[_Found], pair_kinds: Sequence[DirectedKind]
+) -> tuple[Ints, tuple[Floats, Floats], Ints]:
+    """Sort pairs into classes.
+
+    Returns:
+        Kind, distance and direction of every class, shape ``(C,)``, and the class of every pair.
+    """
+    ranks = {kind: rank for rank, kind in enumerate(pair_kinds)}
+    kinds = np.array([ranks[pair.kind] for pair in found], dtype=np.int64)
+    distances = np.array([pair.distance for pair in found], dtype=np.float64)
+    directions = np.array([pair.direction for pair in found], dtype=np.float64)
+    shells = clusters(kinds, distances, SAME_DISTANCE)
+    of_pair = clusters(shells, directions, SAME_DIRECTION)
+    _, firsts = np.unique(of_pair, return_index=True)
+    # Equal to rounding are the distances of one shell: its classes share the first one.
+    _, shell_firsts = np.unique(shells, return_index=True)
+    distance = distances[shell_firsts][shells[firsts]]
+    return kinds[firsts], (distance, directions[firsts]), of_pair
 
 
 def _n_neighbours(cells: Sequence[DefectiveCell]) -> list[int]:

@@ -132,6 +132,7 @@ class _Problem:
     def __init__(self, data: LevelData, target: Floats, shifts: Shifts) -> None:
         self._data, self._target, self._shifts = data, target, shifts
         self._composition, self._starts = data.composition, data.starts
+        self._latest: tuple[Floats, csr_array | None] = (np.zeros(0), None)
         self._pull = np.concatenate([np.full(len(data.defect_kinds), 1e-6), shifts.pull])
         self._weak = np.full(len(shifts.start) + 1, 1e-6)  # keeps the equations regular
 
@@ -162,17 +163,25 @@ class _Problem:
         """Evaluate the law; its loss is infinite where a shape is undefined."""
         numbers = np.append(numbers[:-1], max(numbers[-1], _COLDEST))
         coefficients, constants = np.split(numbers[:-1], [len(self._pull)])
-        with np.errstate(all="ignore"):
-            columns = self._shifts.columns(constants)
+        columns = self._columns(constants)
         if not np.isfinite(columns.data).all():
             empty = SoftMaximum(np.zeros(0), np.zeros(0), np.zeros(0))
             return _State(numbers, columns, empty, np.inf)
-        columns = csr_array(hstack([self._composition, self._data.neighbours @ columns]))
         temperature = float(np.exp(numbers[-1]))
         maximum = SoftMaximum.of(columns @ coefficients, self._starts, temperature)
         residuals = self._target - maximum.values
         loss = np.hypot(residuals, stage.softness).sum() + self._pull @ coefficients**2 / 2
         return _State(numbers, columns, maximum, float(loss))
+
+    def _columns(self, constants: Floats) -> csr_array:
+        """Level of every defect by a unit of each level and coefficient, shape ``(D, P + M)``."""
+        at, columns = self._latest
+        if columns is None or not np.array_equal(at, constants):
+            with np.errstate(all="ignore"):
+                shifts = self._data.neighbours @ self._shifts.columns(constants)
+            columns = csr_array(hstack([self._composition, shifts]))
+            self._latest = constants, columns
+        return columns
 
     def _equations(self, state: _State, stage: Stage) -> tuple[Floats, Floats]:
         """Normal matrix and descent of the reweighted squares."""

@@ -23,11 +23,11 @@ class LevelTable:
         algorithm="level_table",
         algorithm_long=(
             "Every kind of defect has a level, shifted by each other defect by a number for "
-            "every directed kind of pair and every class of pairs that symmetry makes equal. The "
-            "HOMO of a structure is the soft maximum T log sum exp(e/T) over its defects, the "
-            "LUMO the soft minimum, the gap their difference, each fitted on its own under "
-            "absolute error by reweighted least squares. Classes that were not in training are "
-            "interpolated by distance."
+            "every directed kind of pair, every distance and every direction that symmetry "
+            "tells apart. The HOMO of a structure is the soft maximum T log sum exp(e/T) over "
+            "its defects, the LUMO the soft minimum, the gap their difference, each fitted on "
+            "its own under absolute error by reweighted least squares. Classes that were not in "
+            "training are interpolated by distance."
         ),
         authors="The matbench_segvae developers",
         notes="A reference, not a readable law.",
@@ -72,7 +72,7 @@ class LevelTable:
         return np.asarray(sum(parts), dtype=np.float64)
 
     def describe(self) -> Mapping[str, Any]:
-        """Levels of defects, and kind, distance (Å) and shift (eV) of every class."""
+        """Levels of defects, and kind, distance (Å), direction and shift (eV) of every class."""
         n_numbers = sum(table.n_numbers for _, table in self._fitted())
         return {
             "edges": {edge.name: _description(edge, table) for edge, table in self._fitted()},
@@ -93,10 +93,16 @@ def _description(edge: BandEdge, table: FittedTable) -> dict[str, Any]:
     return {
         "levels_eV": dict(zip(data.defect_kinds, levels, strict=True)),
         "shifts": [
-            {"kind": str(data.pair_kinds[kind]), "distance_A": distance, "shift_eV": shift}
-            for kind, distance, shift in zip(
+            {
+                "kind": str(data.pair_kinds[kind]),
+                "distance_A": distance,
+                "direction": direction,
+                "shift_eV": shift,
+            }
+            for kind, distance, direction, shift in zip(
                 data.kind.tolist(),
                 data.distance.round(3).tolist(),
+                (data.direction.round(3) + 0.0).tolist(),
                 (edge.sign * table.shifts).tolist(),
                 strict=True,
             )

@@ -11,6 +11,7 @@ from sklearn.model_selection import KFold
 from matbench_segvae.algorithms.level_laws.level_data import LevelData
 from matbench_segvae.algorithms.level_laws.level_fit import LevelFit, fit_levels, refit_levels
 from matbench_segvae.algorithms.level_laws.shifts import TableShifts
+from matbench_segvae.defects.pairs import SAME_DIRECTION, SAME_DISTANCE
 from matbench_segvae.types import Floats
 
 _STIFFNESS = (30.0, 10.0, 3.0, 1.0)  # 1/eV; from the most to the least stiff table
@@ -46,22 +47,21 @@ class FittedTable:
         neighbouring distances of its directed kind; beyond the shortest and the longest one
         it stays constant.
         """
-        known = self.data
-        keys = zip(known.kind.tolist(), known.orbits, strict=True)
-        values = dict(zip(keys, self.shifts.tolist(), strict=True))
-        shifts = np.zeros(len(data.kind))
-        for row, key in enumerate(zip(data.kind.tolist(), data.orbits, strict=True)):
-            shifts[row] = (
-                values[key] if key in values else self._between(key[0], data.distance[row])
-            )
-        return self.fit.predict(data, shifts)
+        classes = zip(
+            data.kind.tolist(), data.distance.tolist(), data.direction.tolist(), strict=True
+        )
+        return self.fit.predict(data, np.array([self._shift(*each) for each in classes]))
 
-    def _between(self, kind: int, distance: float) -> float:
-        """Interpolate, with the mean where several classes have one distance."""
+    def _shift(self, kind: int, distance: float, direction: float) -> float:
+        """The shift of a class, eV; at a distance the mean over directions if its own is new."""
         rows = self.data.kind == kind
-        rounded, places = np.unique(self.data.distance[rows].round(3), return_inverse=True)
-        means = np.bincount(places, self.shifts[rows]) / np.bincount(places)
-        return float(np.interp(distance, rounded, means))
+        near = rows & (np.abs(self.data.distance - distance) < SAME_DISTANCE)
+        same = near & (np.abs(self.data.direction - direction) < SAME_DIRECTION)
+        if near.any():
+            return float(self.shifts[same if same.any() else near].mean())
+        shells, of_class = np.unique(self.data.distance[rows], return_inverse=True)
+        means = np.bincount(of_class, self.shifts[rows]) / np.bincount(of_class)
+        return float(np.interp(distance, shells, means))
 
 
 def fit_level_table(data: LevelData, target: Floats, seed: int) -> FittedTable:

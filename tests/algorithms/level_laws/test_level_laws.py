@@ -13,9 +13,9 @@ from matbench_segvae.algorithms.level_laws.level_data import LevelData
 from matbench_segvae.algorithms.level_laws.level_fit import fit_levels
 from matbench_segvae.algorithms.level_laws.level_law import LevelLaw
 from matbench_segvae.algorithms.level_laws.level_table import LevelTable
+from matbench_segvae.algorithms.level_laws.shift_table import fit_level_table
 from matbench_segvae.algorithms.level_laws.shifts import ShapeShifts, TableShifts
 from matbench_segvae.algorithms.level_laws.soft_extremum import SoftMaximum
-from matbench_segvae.algorithms.level_laws.shift_table import fit_level_table
 from matbench_segvae.defects import (
     HOSTS,
     DefectiveCell,
@@ -196,10 +196,10 @@ def test_one_wrong_value_hardly_changes_the_levels(data):
 
 def test_unseen_classes_are_interpolated_by_distance(table, data):
     kind = next(k for k, label in enumerate(data.pair_kinds) if str(label) == "V_Mo <- V_S")
-    distances = np.unique(data.distance[data.kind == kind].round(3))
-    between = [table._between(kind, distance) for distance in distances]
-    assert table._between(kind, distances[0] - 1) == between[0]
-    assert table._between(kind, distances[1] / 2 + distances[2] / 2) == pytest.approx(
+    shells = np.unique(data.distance[data.kind == kind])
+    between = [table._shift(kind, distance, 9.0) for distance in shells]
+    assert table._shift(kind, shells[0] - 1, 0.5) == between[0]
+    assert table._shift(kind, shells[1] / 2 + shells[2] / 2, 0.5) == pytest.approx(
         (between[1] + between[2]) / 2
     )
 
