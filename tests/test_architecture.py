@@ -81,7 +81,7 @@ def test_no_import_points_upward(module):
     assert not upward, f"{module} must not import {sorted(upward)}"
 
 
-@pytest.mark.parametrize("family", ["pair_laws", "feature_formulas", "megnet"])
+@pytest.mark.parametrize("family", ["pair_laws", "level_laws", "feature_formulas", "megnet"])
 def test_families_of_algorithms_do_not_import_each_other(family):
     inside = f"{NAME}.algorithms.{family}"
     allowed = (f"{inside}.", f"{NAME}.algorithms.protocol", f"{NAME}.algorithms.references")

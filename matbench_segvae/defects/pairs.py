@@ -37,8 +37,8 @@ from matbench_segvae.defects.supercells import site_distances
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats, Ints
 
-_SAME_DISTANCE = 5e-4  # Å; distances that are not farther apart belong to one class
-_SAME_DIRECTION = 1e-3
+SAME_DISTANCE = 5e-4  # Å; distances that are not farther apart belong to one class
+SAME_DIRECTION = 1e-3
 
 
 class _Found(NamedTuple):
@@ -198,8 +198,8 @@ def _classes(
     rows = np.array([pair.row for pair in found], dtype=np.int64)
     # Clusters instead of rounded values: rounding would part two equal distances where it turns
     # from down to up.
-    shells = _clusters(kinds, distances, _SAME_DISTANCE)
-    of_pair = _clusters(shells, directions, _SAME_DIRECTION)
+    shells = clusters(kinds, distances, SAME_DISTANCE)
+    of_pair = clusters(shells, directions, SAME_DIRECTION)
     _, firsts = np.unique(of_pair, return_index=True)
     counts = np.zeros((n_rows, len(firsts)), dtype=np.int64)
     np.add.at(counts, (rows, of_pair), 1)
@@ -209,7 +209,7 @@ def _classes(
     return kinds[firsts], (distance, directions[firsts]), counts
 
 
-def _clusters(groups: Ints, values: Floats, width: float) -> Ints:
+def clusters(groups: Ints, values: Floats, width: float) -> Ints:
     """Number the clusters of values within groups, ascending by group and value.
 
     Args:
