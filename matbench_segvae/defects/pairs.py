@@ -1,9 +1,9 @@
 """Pair classes: which kinds of defect pairs occur at which lattice vectors, and how often.
 
 A class is an orbit of pairs: one kind, one distance, one direction as far as the symmetry of the
-host distinguishes directions. On a lattice the distances between defects are discrete. A law that depends on pairs
-alone therefore needs evaluating once per class, and the energy of a structure is its row
-of counts times the values of the classes. Beside the counts stand the descriptors of
+host distinguishes directions. On a lattice the distances between defects are discrete. A law that
+depends on pairs alone therefore needs evaluating once per class, and the energy of a structure is
+its row of counts times the values of the classes. Beside the counts stand the descriptors of
 many-body terms (see :mod:`~matbench_segvae.defects.many_body`).
 """
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
 from matbench_segvae.defects import (
     MANY_BODY_TERMS,
     ManyBodyTerm,
@@ -37,7 +38,10 @@ UNITS = Units(variable="Å", value="eV")
 
 
 _FACTOR_NODES = 2  # a number and a product: what a factor adds to the complexity of a law
-_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas"}
+_CONSTANT = "energy_per_structure_eV"
+_STRUCTURE = "structure"
+_SHARED = "shared_shapes"
+_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas", _CONSTANT, _SHARED}
 
 
 @dataclass(frozen=True)
@@ -50,12 +54,37 @@ class PairLaw:
         pair_formulas: The formula, with its constants, for each kind of pair.
         many_body: Factor of each many-body term that the law has, by the term and the kind
             of defect it is around, in the unit of the term.
+        constant: Energy that every structure has whatever its defects, eV: an error common to all
+            cells, such as one of the energy of the pristine cell. Without it a law that vanishes
+            at large distances cannot fit structures with different numbers of defects.
+        shared: Where all kinds of pairs have one formula with different coefficients, that
+            formula and its table, which the formulas follow from.
     """
 
     defect_energies: Mapping[str, float]
     pair_scales: Mapping[PairKind, float]
     pair_formulas: Mapping[PairKind, Expression]
     many_body: Mapping[TermColumn, float] = field(default_factory=dict)
+    constant: float | None = None
+    shared: SharedShapes | None = None
+
+    @classmethod
+    def from_shared(
+        cls,
+        shared: SharedShapes,
+        defect_energies: Mapping[str, float],
+        many_body: Mapping[TermColumn, float],
+        constant: float | None,
+    ) -> PairLaw:
+        """A law of one formula with a table of coefficients."""
+        return cls(
+            defect_energies,
+            dict.fromkeys(shared.table, 1.0),
+            {kind: shared.pair_formula(kind) for kind in shared.table},
+            many_body,
+            constant,
+            shared,
+        )
 
     @classmethod
     def from_fit(
@@ -64,6 +93,8 @@ class PairLaw:
         pairs: PairCounts,
         formula_of: Sequence[int] | None = None,
         columns: Sequence[int] = (),
+        *,
+        constant: bool = False,
     ) -> PairLaw:
         """Name the numbers of a fit after the kinds of defects and pairs of its data.
 
@@ -73,18 +104,17 @@ class PairLaw:
             formula_of: Number of the formula of each kind of pair; by default every kind has
                 its own.
             columns: Numbers of the descriptors that have a factor.
+            constant: Whether the last coefficient of the linear part is the energy of every
+                structure.
         """
         numbers = range(len(pairs.pair_kinds)) if formula_of is None else formula_of
         formulas = fit.expressions
         scales = fit.scales.tolist()
         numbered = list(zip(pairs.pair_kinds, numbers, strict=True))
-        energies, factors = np.split(fit.linear, [len(pairs.defect_kinds)])
-        terms = [pairs.term_columns[column] for column in columns]
         return cls(
-            dict(zip(pairs.defect_kinds, energies.tolist(), strict=True)),
-            {kind: scales[number] for kind, number in numbered},
-            {kind: formulas[number] for kind, number in numbered},
-            dict(zip(terms, factors.tolist(), strict=True)),
+            pair_scales={kind: scales[number] for kind, number in numbered},
+            pair_formulas={kind: formulas[number] for kind, number in numbered},
+            **linear_numbers(fit.linear, pairs, columns, constant=constant),
         )
 
     @classmethod
@@ -103,20 +133,29 @@ class PairLaw:
                 f"many-body terms {', '.join(sorted(unknown))} are not known: known are "
                 f"{', '.join(MANY_BODY_TERMS)}"
             )
+        constant = content.get(_CONSTANT, {}).get(_STRUCTURE)
+        energies = dict(content["defect_energies_eV"])
+        factors = {
+            (term, kind): factor
+            for key, term in MANY_BODY_TERMS.items()
+            for kind, factor in content.get(key, {}).items()
+        }
+        if _SHARED in content:
+            shared = SharedShapes.from_json(content[_SHARED])
+            return cls.from_shared(shared, energies, factors, constant)
         scales, formulas = content["pair_scales_eV"], content["pair_formulas"]
         return cls(
-            dict(content["defect_energies_eV"]),
+            energies,
             {PairKind.parse(label): scale for label, scale in scales.items()},
             {PairKind.parse(label): parse(text, VARIABLES) for label, text in formulas.items()},
-            {
-                (term, kind): factor
-                for key, term in MANY_BODY_TERMS.items()
-                for kind, factor in content.get(key, {}).items()
-            },
+            factors,
+            constant,
         )
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """The law in JSON's own types, numbers in full precision."""
+        constant = {} if self.constant is None else {_CONSTANT: {_STRUCTURE: self.constant}}
+        shared = {} if self.shared is None else {_SHARED: self.shared.as_json()}
         return {
             "defect_energies_eV": dict(self.defect_energies),
             "pair_scales_eV": {str(kind): scale for kind, scale in self.pair_scales.items()},
@@ -125,6 +164,8 @@ class PairLaw:
                 key: {kind: factor for (t, kind), factor in self.many_body.items() if t == term}
                 for key, term in MANY_BODY_TERMS.items()
             },
+            **constant,
+            **shared,
         }
 
     def values(self, kind: PairKind, distances: Floats) -> Floats:
@@ -149,13 +190,18 @@ class PairLaw:
         energies = np.array([self.defect_energies[kind] for kind in pairs.defect_kinds])
         factors = np.array([self.many_body.get(column, 0.0) for column in pairs.term_columns])
         total = pairs.composition @ energies + pairs.counts @ values + pairs.descriptors @ factors
+        total = total + (self.constant or 0.0)
         return np.asarray(total / pairs.n_sites, dtype=np.float64)
 
     @property
     def complexity(self) -> int:
         """Nodes of the whole law: formulas with factors, defect energies, many-body terms."""
+        terms = [term for term, _ in self.many_body]
+        beside = len(self.defect_energies) + (self.constant is not None)
+        if self.shared is not None:
+            return self.shared.nodes + nodes_of([], beside, terms)
         formulas = [self.pair_formulas[kinds[0]].tokens for kinds in self.sharing()]
-        return nodes_of(formulas, len(self.defect_energies), [term for term, _ in self.many_body])
+        return nodes_of(formulas, beside, terms)
 
     def sharing(self) -> list[list[PairKind]]:
         """Kinds of pairs, those that have one formula with all its numbers in common together."""
@@ -224,6 +270,27 @@ class PairLaw:
         return _figures(self.many_body[column], [one.many_body[column] for one in refits])
 
 
+def linear_numbers(
+    linear: Floats, pairs: PairCounts, columns: Sequence[int], *, constant: bool
+) -> dict[str, Any]:
+    """Name the coefficients of the linear part of a fit, as arguments of :class:`PairLaw`.
+
+    Args:
+        linear: Energies of the kinds of defects, factors of the descriptors, and the constant.
+        pairs: The data's kinds and terms.
+        columns: Numbers of the descriptors that have a factor.
+        constant: Whether there is a constant.
+    """
+    n_kinds = len(pairs.defect_kinds)
+    energies, factors, rest = np.split(linear, [n_kinds, n_kinds + len(columns)])
+    terms = [pairs.term_columns[column] for column in columns]
+    return {
+        "defect_energies": dict(zip(pairs.defect_kinds, energies.tolist(), strict=True)),
+        "many_body": dict(zip(terms, factors.tolist(), strict=True)),
+        "constant": float(rest[0]) if constant else None,
+    }
+
+
 def joined(kinds: Iterable[PairKind]) -> str:
     """Labels of kinds of pairs in one line."""
     return ", ".join(map(str, kinds))
@@ -239,7 +306,7 @@ def nodes_of(
 
     Args:
         formulas: Tokens of each formula.
-        n_defect_kinds: Number of energies of defects.
+        n_defect_kinds: Number of energies of defects, and 1 for a constant.
         terms: The many-body terms, once for each kind of defect they are around.
     """
     pairs = sum(len(tokens) + _FACTOR_NODES - (tokens[0] == "inv") for tokens in formulas)

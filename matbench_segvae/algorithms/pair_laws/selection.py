@@ -17,9 +17,11 @@ from contextlib import suppress
 
 import numpy as np
 
+from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
-from matbench_segvae.algorithms.pair_laws.search import CandidateLaw, PairSearch
+from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
 from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import numbers_by_defects
@@ -38,9 +40,13 @@ def search_laws(
         report: Takes lines of progress.
     """
     columns = supported_terms(data, settings, seed) if settings.many_body else ()
-    found = []
-    for formula_of in _assignments(data, settings.min_rows_per_distance):
-        found += PairSearch(data, settings, seed, formula_of, columns).run(report)
+    found: list[CandidateLaw] = []
+    n_kinds = len(data.pairs.pair_kinds)
+    if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
+        found += SharedSearch(data, settings, seed, columns).run(report)
+    if n_kinds <= settings.max_kinds_own or not found:
+        for formula_of in _assignments(data, settings.min_rows_per_distance):
+            found += PairSearch(data, settings, seed, formula_of, columns).run(report)
     return sorted(found, key=lambda candidate: candidate.complexity)
 
 
@@ -59,11 +65,11 @@ def best_law(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
         found: Laws to choose from, at least one.
         min_gain: Relative gain in validation error that justifies a longer law.
     """
-    assignments = list(dict.fromkeys(candidate.search.formula_of for candidate in found))
+    assignments = list(dict.fromkeys(candidate.formula_of for candidate in found))
     # The fewest formulas come first, and are replaced only if they are clearly worse.
     assignments.sort(key=lambda formula_of: len(set(formula_of)))
     best, *others = [
-        _best_of([one for one in found if one.search.formula_of == formula_of], min_gain)
+        _best_of([one for one in found if one.formula_of == formula_of], min_gain)
         for formula_of in assignments
     ]
     for other in others:
@@ -85,20 +91,19 @@ def _clearly_better(one: CandidateLaw, other: CandidateLaw) -> bool:
     return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
-def bootstrap(candidate: CandidateLaw, n_samples: int, seed: int) -> list[PairLaw]:
+def bootstrap(candidate: CandidateLaw, n_samples: int, seed: int, n_rows: int) -> list[PairLaw]:
     """Refit a law to resampled structures.
 
     Args:
         candidate: The law.
         n_samples: Number of refits; those without admissible constants are left out.
         seed: Seed of the resampling.
+        n_rows: Number of training structures.
     """
     rng = np.random.default_rng(seed)
-    search = candidate.search
-    n_rows = len(search.data.energies)
-    fits = []
+    laws = []
     for _ in range(n_samples):
         rows = np.sort(rng.integers(n_rows, size=n_rows))
         with suppress(ValueError):
-            fits.append(search.refit(candidate.fit, rows))
-    return [search.named(fit) for fit in fits]
+            laws.append(candidate.refit(rows))
+    return laws

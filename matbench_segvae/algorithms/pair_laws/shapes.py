@@ -1,8 +1,8 @@
 """Shapes of pair laws: functions of the distance that all kinds of pairs have in common.
 
 A set of shapes is written as one formula, their sum; in a law every kind of pair has a coefficient
-of its own for each of them. A shape with a cosine as a factor has an amplitude and a phase in every kind of
-pair: it stands for two, with the cosine and with a sine in its place, since
+of its own for each of them. A shape with a cosine as a factor has an amplitude and a phase in
+every kind of pair: it stands for two, with the cosine and with a sine in its place, since
 ``A cos(x + phi) = a cos(x) + b sin(x)``.
 """
 
