@@ -27,6 +27,9 @@ from one lattice site to the next."""
 SHAPE_VARIABLES = ("r", LATTICE_PHASE)
 """The variables of shapes: the distance in Å and the phase of the lattice."""
 
+_SIMPLE = frozenset({FITTED, "1", "2", "r", LATTICE_PHASE, "add", "mul", "square"})
+"""What the arguments of decays and waves are made of."""
+
 _LATTICE_PHASE_NODES = 3  # a number times the distance, written as one variable
 _COEFFICIENT_NODES = 2  # a symbol and a product, or a phase and a sum
 
@@ -87,11 +90,17 @@ def stands_for_shapes(tokens: Sequence[str]) -> bool:
 
 
 def _is_shape(term: Tokens) -> bool:
+    """Whether a term can be read: a product of powers, decays and at most one wave."""
     return (
         not {"r", LATTICE_PHASE}.isdisjoint(term)
-        and term.count("cos") <= 1
+        and ("cos" not in term or _oscillates(term))
         and no_free_factor(term)
         and no_free_multiple(term)
+        and all(
+            _SIMPLE.issuperset(term[place + 1 : subtree_end(term, place)])
+            for place, token in enumerate(term)
+            if token in ("exp", "cos")
+        )
     )
 
 
