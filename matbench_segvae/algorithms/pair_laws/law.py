@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
+from matbench_segvae.algorithms.pair_laws.shared_table import SharedTable
 from matbench_segvae.defects import (
     MANY_BODY_TERMS,
     ManyBodyTerm,
@@ -238,10 +239,28 @@ class PairLaw:
             f"{kind} {_figures(value, [one.defect_energies[kind] for one in refits])}"
             for kind, value in self.defect_energies.items()
         )
-        return [*self.pair_lines(refits), *self.many_body_lines(refits), f"eps = {energies}"]
+        lines = [*self.pair_lines(refits), *self.many_body_lines(refits), f"eps = {energies}"]
+        if self.constant is not None:
+            of_refits = [one.constant for one in refits if one.constant is not None]
+            lines.append(f"c0 = {_figures(self.constant, of_refits)}")
+        return lines
+
+    def shared_table(self, refits: Sequence[PairLaw] = ()) -> SharedTable | None:
+        """The formula and table of a law with common shapes; ``None`` for any other law.
+
+        Args:
+            refits: The same law fitted to resampled data.
+        """
+        if self.shared is None:
+            return None
+        others = [one.shared for one in refits if one.shared is not None]
+        return SharedTable(self.shared, others, UNITS)
 
     def pair_lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
-        """A line for each formula."""
+        """A line for each formula; of a law with common shapes that formula and its table."""
+        table = self.shared_table(refits)
+        if table is not None:
+            return table.lines()
         forms = zip(self.sharing(), self.normal_forms(refits), strict=True)
         return [f"K[{joined(kinds)}] = {form.text}" for kinds, form in forms]
 
@@ -254,10 +273,15 @@ class PairLaw:
 
     def latex(self, refits: Sequence[PairLaw] = ()) -> str:
         """The law in LaTeX, one line for each formula."""
-        pairs = [
-            rf"K_{{\mathrm{{{_latex_text(joined(kinds))}}}}}(r) = {form.latex}"
-            for kinds, form in zip(self.sharing(), self.normal_forms(refits), strict=True)
-        ]
+        table = self.shared_table(refits)
+        pairs = (
+            [rf"K_{{ab}}(r) = {table.latex}"]
+            if table
+            else [
+                rf"K_{{\mathrm{{{_latex_text(joined(kinds))}}}}}(r) = {form.latex}"
+                for kinds, form in zip(self.sharing(), self.normal_forms(refits), strict=True)
+            ]
+        )
         terms = [
             rf"{term.name}_{{\mathrm{{{_latex_text(kind)}}}}}({term.latex_variables}) = "
             + term.latex.format(self._factor((term, kind), refits))

@@ -106,8 +106,9 @@ class SharedShapes:
         total: Expression | None = None
         for term, own in zip(self.terms, self.coefficients(kind), strict=True):
             if own is not None:
-                written = _written(term, own)
-                total = written if total is None else _joined("add", total, written)
+                amplitude = Expression((FITTED,), (own.amplitude,))
+                part = _joined("mul", amplitude, written(term, own.phase))
+                total = part if total is None else _joined("add", total, part)
         return total or _ZERO
 
 
@@ -147,14 +148,10 @@ def _of_distance(term: Expression, lattice: float) -> Expression:
     return Expression(tuple(tokens), tuple(constants))
 
 
-def _written(term: Expression, own: Coefficient) -> Expression:
-    """A term with its amplitude in front, and its phase inside the cosine."""
-    if own.phase is not None:
-        term = _with_phase(term, own.phase)
-    return _joined("mul", Expression((FITTED,), (own.amplitude,)), term)
-
-
-def _with_phase(term: Expression, phase: float) -> Expression:
+def written(term: Expression, phase: float | None) -> Expression:
+    """A term with a phase added inside its cosine."""
+    if phase is None:
+        return term
     place = term.tokens.index("cos") + 1
     end = subtree_end(term.tokens, place)
     before = term.tokens[:place].count(FITTED)
