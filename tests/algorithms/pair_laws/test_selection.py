@@ -63,7 +63,7 @@ def test_a_law_that_both_kinds_follow_is_found_once_where_data_are_few(search):
     table = count_pairs(sulfur_pairs(16))
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2
     found = search(table, energies)
-    assert {law.search.formula_of for law in found} == {(0, 1), (0, 0)}
+    assert {law.formula_of for law in found} == {(0, 1), (0, 0)}
     chosen = best_law(found, 0.0)
     law = chosen.law
     assert law.predict(table) == pytest.approx(energies, abs=2e-2)
@@ -77,16 +77,16 @@ def test_formulas_of_their_own_have_to_be_clearly_better(search):
     table = count_pairs(sulfur_pairs(16))
     other = np.where(table.kind == 0, 1.0, -1.0)
     energies = (6.0 + table.counts @ (other * 2 * np.exp(-table.distance / 2))) / 2
-    assert best_law(search(table, energies), 0.0).search.formula_of == (0, 1)
+    assert best_law(search(table, energies), 0.0).formula_of == (0, 1)
     noise = np.random.default_rng(0).normal(3.0, 0.01, len(energies))
-    assert best_law(search(table, noise), 0.0).search.formula_of == (0, 0)
+    assert best_law(search(table, noise), 0.0).formula_of == (0, 0)
 
 
 def test_many_structures_keep_a_formula_for_each_kind(search):
     cells = sulfur_pairs(16) * 4
     table = count_pairs(cells)
     energies = 3.0 + np.random.default_rng(0).normal(0, 0.01, len(cells))
-    assert {law.search.formula_of for law in search(table, energies)} == {(0, 1)}
+    assert {law.formula_of for law in search(table, energies)} == {(0, 1)}
 
 
 def test_kinds_that_share_a_formula_but_not_its_numbers_are_distinguished():
