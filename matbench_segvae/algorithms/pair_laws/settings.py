@@ -98,7 +98,7 @@ class PairLawSettings:
     formulas_per_complexity: int = 3
     # The search for shapes that all kinds of pairs have in common
     shape_search: SearchSettings = field(
-        default_factory=lambda: SearchSettings(epochs=20, samples=1000, patience=8)
+        default_factory=lambda: SearchSettings(epochs=25, samples=800, patience=6)
     )
     shape_fit: FitSettings = field(
         default_factory=lambda: FitSettings(
@@ -109,8 +109,8 @@ class PairLawSettings:
             decay=1e-9,
         )
     )
-    shape_sets: int = 10
-    shared_sizes: tuple[float, ...] = (0.5, 0.65, 0.8, 0.9, 1.0)
+    shape_sets: int = 6
+    shared_sizes: tuple[float, ...] = (0.6, 0.75, 0.9, 1.0)
     min_kinds_shared: int = 4
     max_kinds_own: int = 6
     max_shared_nodes: int = 80

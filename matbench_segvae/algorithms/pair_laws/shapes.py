@@ -123,23 +123,31 @@ def formula_nodes(tokens: Tokens) -> int:
     return len(tokens) + lattice + _COEFFICIENT_NODES * len(shapes_of(tokens))
 
 
-def shape_values(tokens: Tokens, constants: Floats, points: Floats) -> Floats:
-    """Values of all shapes of a set at points.
+class ShapeValues:
+    """Values of all shapes of a set at given points, as a function of its constants.
 
     Args:
         tokens: The set.
-        constants: Its fitted constants, shape ``(C,)``.
         points: Columns as in `SHAPE_VARIABLES`, shape ``(U, 2)``.
-
-    Returns:
-        Shape ``(M, U)``, NaN where a shape is undefined.
     """
-    shapes = shapes_of(tokens)
-    program = Program.compile([shape.tokens for shape in shapes], SHAPE_VARIABLES)
-    own = np.zeros((len(shapes), max(program.width, 1)))
-    for row, shape in enumerate(shapes):
-        own[row, : shape.n_constants] = constants[shape.first : shape.first + shape.n_constants]
-    return program.values(points, own)
+
+    def __init__(self, tokens: Tokens, points: Floats) -> None:
+        shapes = shapes_of(tokens)
+        self._program = Program.compile([shape.tokens for shape in shapes], SHAPE_VARIABLES)
+        self._slots = [(shape.first, shape.n_constants) for shape in shapes]
+        self._points, self._place = np.unique(points, axis=0, return_inverse=True)
+
+    def __call__(self, constants: Floats) -> Floats:
+        """Values with constants of shape ``(C,)``, shape ``(M, U)``; NaN where undefined."""
+        own = np.zeros((len(self._slots), max(self._program.width, 1)))
+        for row, (first, used) in enumerate(self._slots):
+            own[row, :used] = constants[first : first + used]
+        return np.asarray(self._program.values(self._points, own)[:, self._place.ravel()])
+
+
+def shape_values(tokens: Tokens, constants: Floats, points: Floats) -> Floats:
+    """Values of all shapes of a set at points; see :class:`ShapeValues`."""
+    return ShapeValues(tokens, points)(constants)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from matbench_segvae.algorithms.pair_laws.law import PairLaw, linear_numbers, no
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR, PairLawSettings
 from matbench_segvae.algorithms.pair_laws.shape_objective import ShapeObjective, ShapeProblem
-from matbench_segvae.algorithms.pair_laws.shapes import formula_nodes, shape_values
+from matbench_segvae.algorithms.pair_laws.shapes import ShapeValues, formula_nodes, shape_values
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.expressions import Expression
@@ -160,10 +160,10 @@ class SharedSearch:
         return None
 
     def _fit(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit:
-        def shapes(constants: Floats) -> Floats:
-            return shape_values(draft.tokens, constants, self._points)
+        return fit_shared_law(problem, self._shapes(draft), draft.constants, draft.kept)
 
-        return fit_shared_law(problem, shapes, draft.constants, draft.kept)
+    def _shapes(self, draft: _Draft) -> ShapeValues:
+        return ShapeValues(draft.tokens, self._points)
 
     def _validated(
         self, draft: _Draft, fit: SharedFit, problem: AdditiveProblem
@@ -199,10 +199,7 @@ class SharedSearch:
         for training, test in KFold(n_folds, shuffle=True, random_state=seed).split(errors):
             fit = self._fit(problem.subset(training), draft)
             held_out = problem.subset(test)
-            predicted = fit.predict(
-                held_out, lambda constants: shape_values(draft.tokens, constants, self._points)
-            )
-            errors[test] = np.abs(predicted - held_out.target)
+            errors[test] = np.abs(fit.predict(held_out, self._shapes(draft)) - held_out.target)
         return errors
 
     def _named(self, draft: _Draft, fit: SharedFit) -> PairLaw:
