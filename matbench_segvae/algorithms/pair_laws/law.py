@@ -235,15 +235,22 @@ class PairLaw:
             refits: The same law fitted to resampled data: numbers are written with as many
                 digits as those leave certain.
         """
+        return [
+            *self.pair_lines(refits),
+            *self.many_body_lines(refits),
+            *self.energy_lines(refits),
+        ]
+
+    def energy_lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
+        """A line for the energies of defects, and one for the constant if there is one."""
         energies = ", ".join(
             f"{kind} {_figures(value, [one.defect_energies[kind] for one in refits])}"
             for kind, value in self.defect_energies.items()
         )
-        lines = [*self.pair_lines(refits), *self.many_body_lines(refits), f"eps = {energies}"]
-        if self.constant is not None:
-            of_refits = [one.constant for one in refits if one.constant is not None]
-            lines.append(f"c0 = {_figures(self.constant, of_refits)}")
-        return lines
+        if self.constant is None:
+            return [f"eps = {energies}"]
+        of_refits = [one.constant for one in refits if one.constant is not None]
+        return [f"eps = {energies}", f"c0 = {_figures(self.constant, of_refits)}"]
 
     def shared_table(self, refits: Sequence[PairLaw] = ()) -> SharedTable | None:
         """The formula and table of a law with common shapes; ``None`` for any other law.

@@ -19,6 +19,7 @@ from matbench_segvae.defects import (
     Host,
     PairCounts,
     PairKind,
+    columns_around,
     count_pairs,
     ordered_defect_kinds,
     ordered_pair_kinds,
@@ -257,11 +258,11 @@ def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
         ValueError: If factors or terms are of other kinds than formulas and defects are.
     """
     others = law.pair_scales.keys() ^ law.pair_formulas.keys()
-    strange = {kind for _, kind in law.many_body} - law.defect_energies.keys()
+    defects = ordered_defect_kinds(law.defect_energies, hosts)
+    strange = {column for _, column in law.many_body} - set(columns_around(defects))
     if others or strange:
         names = sorted(map(str, others | strange))
         raise ValueError(f"it has a number without its kind, or the reverse: {', '.join(names)}")
-    defects = ordered_defect_kinds(law.defect_energies, hosts)
     pairs = ordered_pair_kinds(law.pair_formulas, defects)
     columns = term_columns(MANY_BODY_TERMS.values(), defects)
     return replace(

@@ -98,7 +98,7 @@ class PairLawSettings:
     formulas_per_complexity: int = 3
     # The search for shapes that all kinds of pairs have in common
     shape_search: SearchSettings = field(
-        default_factory=lambda: SearchSettings(epochs=25, samples=800, patience=6)
+        default_factory=lambda: SearchSettings(epochs=60, samples=800, patience=12)
     )
     shape_fit: FitSettings = field(
         default_factory=lambda: FitSettings(
