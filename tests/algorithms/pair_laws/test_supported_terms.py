@@ -113,7 +113,7 @@ def test_structures_without_three_defects_have_no_say(supported):
 
 
 def test_the_law_that_is_found_has_the_term_and_survives_json(triples, quick_pair_laws):
-    energies = energies_of(triples, (FACTOR, 0.0))
+    energies = energies_of(triples, (FACTOR, 0.0), noise=0.002)
     data = TrainingPairs(triples, energies, (MOS2,))
 
     quick = replace(quick_pair_laws, search=replace(quick_pair_laws.search, samples=400))
@@ -171,8 +171,8 @@ def further(monkeypatch):
 def law():
     """A law with both terms, the second one around two kinds of defects."""
     factors = {(THREE_BODY, "V_Mo"): 1.5, (FURTHER, "V_Mo"): 0.25, (FURTHER, "V_S"): 0.5}
-    formula = parse("exp(-1.5*r)", ["r"])
-    return PairLaw({"V_Mo": 7.0, "V_S": 2.5}, {MO_S: 2.0}, {MO_S: formula}, factors)
+    kinds = {MO_S: parse("exp(-1.5*r)", ["r"])}
+    return PairLaw({"V_Mo": 7.0, "V_S": 2.5}, {MO_S: 2.0}, kinds, factors)
 
 
 def test_a_further_term_is_counted_and_fitted(further):
@@ -204,6 +204,12 @@ def test_a_further_term_is_in_predictions_texts_and_files(further, law):
     assert law.as_json()["further_eV"] == {"V_Mo": 0.25, "V_S": 0.5}
     assert PairLaw.from_json(json.loads(json.dumps(law.as_json()))) == law
     table = count_pairs([cell([0, 40, 75], 6)])
+    formula = law.pair_formulas[MO_S]
+    law = replace(
+        law,
+        pair_scales=dict.fromkeys(table.pair_kinds, 2.0),
+        pair_formulas=dict.fromkeys(table.pair_kinds, formula),
+    )
     known = replace(law, many_body={(THREE_BODY, "V_Mo"): 1.5})
     extra = (10 * 0.25 + 2 * 10 * 0.5) / 3
     assert law.predict(table)[0] == pytest.approx(known.predict(table)[0] + extra)
