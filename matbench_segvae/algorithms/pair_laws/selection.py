@@ -5,8 +5,8 @@ many structures each has its own formula. With hardly more structures than dista
 formula for each follows the scatter of a few points, and one that both have in common is
 fitted to twice as many: both options are then searched. A formula for each kind is chosen
 only where cross-validation inside the training part supports it by more than a standard
-error, as in the rule of Breiman et al., Classification and Regression Trees (1984),
-section 3.4.3.
+error, and so is a longer law, as in the rule of Breiman et al., Classification and
+Regression Trees (1984), section 3.4.3.
 """
 
 from __future__ import annotations
@@ -24,8 +24,11 @@ from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
 from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.defects import numbers_by_defects
+from matbench_segvae.defects import PairKind, numbers_by_defects
 from matbench_segvae.types import Report
+
+_BEYOND = 3.0  # times the longest distance in the data: as far as a formula is looked at
+_N_POINTS = 1000
 
 
 def search_laws(
@@ -75,7 +78,8 @@ def best_law(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
     for other in others:
         if _clearly_better(other, best):
             best = other
-    return best
+    alike = [one for one in found if one.search.formula_of == best.search.formula_of]
+    return _simplest(alike, best)
 
 
 def _best_of(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
@@ -83,6 +87,49 @@ def _best_of(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
     best = min(candidate.validation_mae for candidate in found)
     limit = best * (1 + min_gain) if math.isfinite(best) else math.inf
     return next(candidate for candidate in found if candidate.validation_mae <= limit)
+
+
+def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw:
+    """The law with the fewest nodes among those that the best one is not clearly better than.
+
+    Of laws with as many nodes the one whose formulas change sign least beyond the data.
+    """
+    near = [
+        candidate
+        for candidate in found
+        if math.isfinite(candidate.validation_mae) and not _clearly_better(best, candidate)
+    ]
+    return min(
+        near,
+        key=lambda candidate: (candidate.complexity, _sign_changes_beyond(candidate)),
+        default=best,
+    )
+
+
+def _sign_changes_beyond(candidate: CandidateLaw) -> int:
+    """How often the formulas change sign from the longest distance in the data on."""
+    pairs, law = candidate.search.data.pairs, candidate.law
+    longest = {
+        kind: float(pairs.distance[pairs.kind == number].max())
+        for number, kind in enumerate(pairs.pair_kinds)
+    }
+    return sum(
+        sign_changes(law, kinds[0], max(longest[kind] for kind in kinds)) for kinds in law.sharing()
+    )
+
+
+def sign_changes(law: PairLaw, kind: PairKind, start: float) -> int:
+    """How often the formula of a kind of pair changes sign between a distance and three times it.
+
+    Args:
+        law: The law.
+        kind: The kind of pair.
+        start: The distance, Å.
+    """
+    values = law.values(kind, np.linspace(start, _BEYOND * start, _N_POINTS))
+    signs = np.sign(values[np.isfinite(values)])
+    signs = signs[signs != 0]
+    return int((signs[1:] != signs[:-1]).sum())
 
 
 def _clearly_better(one: CandidateLaw, other: CandidateLaw) -> bool:
