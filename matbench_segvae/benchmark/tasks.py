@@ -114,7 +114,8 @@ class DefectTask(ReadBack, MatbenchTask):
         self._check_is_loaded()
         if self._properties is None or self._properties.empty:
             return None
-        return self._properties.loc[self.validation[self.folds_map[fold_number]].train]
+        ids = list(self.validation[self.folds_map[fold_number]].train)
+        return self._properties.loc[ids, :]
 
     def _samples(self) -> pd.DataFrame:
         """Structures and targets by sample id."""
