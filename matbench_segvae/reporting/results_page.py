@@ -21,7 +21,7 @@ from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.benchmark.published import published_scores
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
-from matbench_segvae.reporting.console import display_unit
+from matbench_segvae.reporting.board_table import display_unit
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, rank, read_results, units_of
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, spread_of
 
