@@ -47,26 +47,43 @@ def mirror():
 
 
 @pytest.fixture(scope="session")
-def dft_data():
-    """Make the DFT data available, from a mirror, the cache or the network."""
-    from matbench_segvae.benchmark.datasets import CATALOGUE, fetch, mirror_folder
-    from matbench_segvae.benchmark.low_density import STAND_IN
-    from matbench_segvae.errors import UserError
-
+def data_source():
+    """Where data files are looked for: a mirror if there is one, else the cache or the network."""
     patch = pytest.MonkeyPatch()
     if not os.environ.get("MATBENCH_SEGVAE_DATA") and SIBLING_MIRROR.is_dir():
         patch.setenv("MATBENCH_SEGVAE_DATA", str(SIBLING_MIRROR))
-    folder = mirror_folder()
-    stand_in = folder is not None and (folder / STAND_IN).is_file()
+    yield
+    patch.undo()
+
+
+def fetch_or_skip(names):
+    from matbench_segvae.benchmark.datasets import fetch
+    from matbench_segvae.errors import UserError
+
     try:
-        for name in CATALOGUE.keys() - (LOW_DENSITY_ARCHIVES if stand_in else set()):
+        for name in names:
             fetch(name)
     except UserError as error:
         if not str(error).startswith("cannot download"):
             raise
         pytest.skip(f"no mirror of the data and no network: {error}")
-    yield
-    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def published_predictions(data_source):
+    """Make the table of published predictions available, or skip the test."""
+    fetch_or_skip(["dft-table"])
+
+
+@pytest.fixture(scope="session")
+def dft_data(data_source):
+    """Make the DFT data available, or skip the test."""
+    from matbench_segvae.benchmark.datasets import CATALOGUE, mirror_folder
+    from matbench_segvae.benchmark.low_density import STAND_IN
+
+    folder = mirror_folder()
+    stand_in = folder is not None and (folder / STAND_IN).is_file()
+    fetch_or_skip(CATALOGUE.keys() - (LOW_DENSITY_ARCHIVES if stand_in else set()))
 
 
 @pytest.fixture(scope="session")
