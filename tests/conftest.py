@@ -20,6 +20,9 @@ from matbench_segvae.benchmark import OwnTask, folds_of, load_task, make_task
 from matbench_segvae.defects import HOSTS
 from matbench_segvae.segvae import NetworkSettings, SearchSettings
 
+LOW_DENSITY_ARCHIVES = {"mos2-low-public", "mos2-low-private"}
+"""Files for which a mirror may have one table of the same defects instead."""
+
 SIBLING_MIRROR = Path(__file__).parents[2] / "shared" / "data"
 
 
@@ -44,23 +47,43 @@ def mirror():
 
 
 @pytest.fixture(scope="session")
-def dft_data():
-    """Make the DFT data available, from a mirror, the cache or the network."""
-    from matbench_segvae.benchmark.datasets import CATALOGUE, fetch
-    from matbench_segvae.errors import UserError
-
+def data_source():
+    """Where data files are looked for: a mirror if there is one, else the cache or the network."""
     patch = pytest.MonkeyPatch()
     if not os.environ.get("MATBENCH_SEGVAE_DATA") and SIBLING_MIRROR.is_dir():
         patch.setenv("MATBENCH_SEGVAE_DATA", str(SIBLING_MIRROR))
+    yield
+    patch.undo()
+
+
+def fetch_or_skip(names):
+    from matbench_segvae.benchmark.datasets import fetch
+    from matbench_segvae.errors import UserError
+
     try:
-        for name in CATALOGUE:
+        for name in names:
             fetch(name)
     except UserError as error:
         if not str(error).startswith("cannot download"):
             raise
         pytest.skip(f"no mirror of the data and no network: {error}")
-    yield
-    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def published_predictions(data_source):
+    """Make the table of published predictions available, or skip the test."""
+    fetch_or_skip(["dft-table"])
+
+
+@pytest.fixture(scope="session")
+def dft_data(data_source):
+    """Make the DFT data available, or skip the test."""
+    from matbench_segvae.benchmark.datasets import CATALOGUE, mirror_folder
+    from matbench_segvae.benchmark.low_density import STAND_IN
+
+    folder = mirror_folder()
+    stand_in = folder is not None and (folder / STAND_IN).is_file()
+    fetch_or_skip(CATALOGUE.keys() - (LOW_DENSITY_ARCHIVES if stand_in else set()))
 
 
 @pytest.fixture(scope="session")

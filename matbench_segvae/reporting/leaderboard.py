@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from matbench_segvae.benchmark import task_summary
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import read_json
+from matbench_segvae.reporting.cost import Cost, Params, cost_of
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.running import FoldResult, FoldStore
-from matbench_segvae.running.store import BrokenFoldFile
-
-Params = Mapping[str, Any]
-"""What an algorithm recorded beside the predictions of a fold."""
+from matbench_segvae.running.store import MEDIAN_ERROR, WITHIN_20_MEV, BrokenFoldFile
 
 
 @dataclass(frozen=True)
@@ -57,23 +54,6 @@ class FoldScore:
 
 
 @dataclass(frozen=True)
-class Cost:
-    """Cost of an algorithm on a task; ``None`` is for what was not recorded.
-
-    Attributes:
-        parameters: Numbers fitted in a fold, mean over the folds, rounded.
-        fit_seconds: Mean time to fit a fold, in s.
-        predict_seconds: Mean time to predict 1,000 structures, in s.
-        device: ``"cpu"`` or ``"cuda"``; both, if folds differ.
-    """
-
-    parameters: int | None = None
-    fit_seconds: float | None = None
-    predict_seconds: float | None = None
-    device: str | None = None
-
-
-@dataclass(frozen=True)
 class Row:
     """One algorithm on one task.
 
@@ -83,6 +63,10 @@ class Row:
         metric: ``"mae"`` (smaller is better) or ``"rocauc"`` (larger is better).
         mean: Mean of the metric over the folds, in the unit of the target.
         std: Its standard deviation over the folds, the population's, as Matbench takes it.
+        median_error: Mean over the folds of their median absolute errors, in the unit of the
+            target; None unless every fold recorded it, which older ones did not.
+        within_20_mev: Mean over the folds of the share of errors below 20 meV; None likewise,
+            and for targets that are not in eV.
         max_error: Largest error of all folds, in the unit of the target; regression only.
         cost: Parameters, seconds and device, as far as they were recorded.
         formula: The formula of `formula_fold`, if the algorithm has formulas.
@@ -97,6 +81,8 @@ class Row:
     metric: str
     mean: float
     std: float
+    median_error: float | None
+    within_20_mev: float | None
     max_error: float | None
     cost: Cost
     formula: str | None
@@ -218,6 +204,8 @@ def _row(folds: list[FoldScore]) -> Row:
         metric=metric,
         mean=mean,
         std=statistics.pstdev(values),
+        median_error=_mean_if_all(folds, MEDIAN_ERROR),
+        within_20_mev=_mean_if_all(folds, WITHIN_20_MEV),
         max_error=max(errors, default=None),
         cost=cost_of([fold.params for fold in folds]),
         formula=str(formula) if formula else None,
@@ -227,45 +215,11 @@ def _row(folds: list[FoldScore]) -> Row:
     )
 
 
-def cost_of(folds: Sequence[Params]) -> Cost:
-    """Mean cost of an algorithm over its folds."""
-    parameters = _mean(folds, lambda params: params.get("parameters"))
-    devices = sorted({name for params in folds if (name := _device(params))})
-    return Cost(
-        parameters=None if parameters is None else round(parameters),
-        fit_seconds=_mean(folds, lambda params: params.get("seconds_fit")),
-        predict_seconds=_mean(folds, _predict_seconds),
-        device="+".join(devices) or None,
-    )
-
-
-def _mean(folds: Sequence[Params], read: Callable[[Params], object]) -> float | None:
-    """Mean over the folds that recorded a number."""
-    numbers = [
-        float(value)
-        for value in map(read, folds)
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
-    return statistics.fmean(numbers) if numbers else None
-
-
-def _predict_seconds(params: Params) -> float | None:
-    seconds, count = params.get("seconds_predict"), params.get("n_test")
-    if not isinstance(seconds, int | float) or not isinstance(count, int) or count < 1:
-        return None
-    return 1000.0 * seconds / count
-
-
-def _device(params: Params) -> str | None:
-    """The device the algorithm reports; without a report, the only one there was."""
-    device = params.get("device")
-    if isinstance(device, str):
-        return device
-    hardware = params.get("hardware")
-    if isinstance(hardware, Mapping) and "cpu" in hardware:
-        # Whether an accelerator was used, only the algorithm can report.
-        return None if hardware.get("accelerator") else "cpu"
-    return None
+def _mean_if_all(folds: Sequence[FoldScore], key: str) -> float | None:
+    """Mean of what the folds recorded; None if one did not, since others would not stand for it."""
+    recorded = [fold.params.get(key) for fold in folds]
+    numbers = [float(value) for value in recorded if isinstance(value, int | float)]
+    return statistics.fmean(numbers) if len(numbers) == len(folds) else None
 
 
 def best_formula(rows: Sequence[Row]) -> Row | None:

@@ -18,11 +18,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
+from matbench_segvae.benchmark.folds import committed_metadata
 from matbench_segvae.benchmark.published import published_scores
+from matbench_segvae.benchmark.samples import TARGET
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
-from matbench_segvae.reporting.console import display_unit
+from matbench_segvae.reporting.board_table import display_unit
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, rank, read_results, units_of
+from matbench_segvae.reporting.low_density_table import LOW_DENSITY_TASKS, low_density_table
+from matbench_segvae.reporting.markdown import NONE, markdown_table
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, spread_of
 
 LEADERBOARD = Path("leaderboard")
@@ -40,7 +44,10 @@ _DEFECT_TASKS = {
     "defects2d_mos2_transfer": "DFT, pairs → triples, one fold",
     "defects2d_mos2_x2": "DFT, 19 structures",
     "defects2d_mos2_v2": "DFT, 15 structures",
+    **LOW_DENSITY_TASKS,
 }
+
+_PER_SITE = {task for task in _DEFECT_TASKS if committed_metadata()[task]["target"] == TARGET}
 
 _MATBENCH_TASKS = ("matbench_jdft2d", "matbench_steels")
 
@@ -61,8 +68,6 @@ _IN_SAMPLE = {"paper_formula"}
 
 _COST_TASK, _COST_FOLD = "defects2d_mos2_v3", 0
 
-_NONE = "–"
-
 
 def tables(leaderboard: Path) -> dict[str, str]:
     """Every generated table.
@@ -74,7 +79,8 @@ def tables(leaderboard: Path) -> dict[str, str]:
         Markdown by name, each with a line break at its end.
 
     Raises:
-        UserError: If the folder holds no submission or one that is damaged.
+        UserError: If the folder holds no submission or one that is damaged, or the table of
+            published predictions cannot be had.
     """
     scores = read_results(leaderboard)
     board = rank(scores)
@@ -86,7 +92,8 @@ def tables(leaderboard: Path) -> dict[str, str]:
     }
     return {
         "errors": _errors(board),
-        "seeds": _seeds(seeds),
+        "low-density": low_density_table(board),
+        "seeds": _seeds(seeds, board),
         "cost": _cost(fold),
         "pair-law": _code(_law_lines(fold["segvae"].params)),
         **{task.replace("_", "-"): _published(board[task][0]) for task in _MATBENCH_TASKS},
@@ -138,13 +145,15 @@ def main(root: Path = Path()) -> int:
 
 
 def _errors(board: Mapping[str, Sequence[Row]]) -> str:
-    """Mean absolute errors of the defect tasks, meV per site."""
+    """Mean absolute errors of the defect tasks with results, meV per site; of levels, meV."""
     rows = []
     for task, note in _DEFECT_TASKS.items():
-        found = {row.algorithm: row for row in board[task]}
-        cells = [_error(found[name]) if name in found else _NONE for name in _ALGORITHMS]
+        found = {row.algorithm: row for row in board.get(task, ())}
+        if not found:
+            continue
+        cells = [_error(found[name]) if name in found else NONE for name in _ALGORITHMS]
         rows.append([f"`{task}` ({note})", *cells])
-    return _markdown(["task", *map(_heading, _ALGORITHMS)], rows)
+    return markdown_table(["task", *map(_heading, _ALGORITHMS)], rows)
 
 
 def _error(row: Row) -> str:
@@ -153,26 +162,26 @@ def _error(row: Row) -> str:
     return f"{mean:.1f} ± {std:.1f}" if len(row.folds) > 1 else f"{mean:.1f}"
 
 
-def _seeds(seeds: Mapping[str, Sequence[SeedScore]]) -> str:
+def _seeds(seeds: Mapping[str, Sequence[SeedScore]], board: Mapping[str, Sequence[Row]]) -> str:
     """Means over several seeds, in the unit that the task is shown in."""
-    tasks = [*_DEFECT_TASKS, *_MATBENCH_TASKS]
+    tasks = [task for task in (*_DEFECT_TASKS, *_MATBENCH_TASKS) if task in board]
     units = units_of(tasks)
     rows = []
     for task in tasks:
         factor, unit = display_unit(units[task])
-        unit = f"{unit} per site" if task in _DEFECT_TASKS else unit
+        unit = f"{unit} per site" if task in _PER_SITE else unit
         cells = [_over_seeds(scores, task, factor) for scores in seeds.values()]
         rows.append([f"`{task}`", unit, *cells])
-    return _markdown(["task", "unit", *map(_heading, seeds)], rows)
+    return markdown_table(["task", "unit", *map(_heading, seeds)], rows)
 
 
 def _over_seeds(scores: Sequence[SeedScore], task: str, factor: float) -> str:
     spread = spread_of(scores, task)
     if spread is None:
-        return _NONE
+        return NONE
     mean, std = factor * spread.mean, factor * spread.std
     # Two digits of the spread say how many of the mean are worth printing.
-    decimals = min(2, max(0, 1 - math.floor(math.log10(std))))
+    decimals = min(2, max(0, 1 - math.floor(math.log10(std)))) if std else 2
     return f"{mean:.{decimals}f} ± {std:.{decimals}f} ({len(spread.seeds)} seeds)"
 
 
@@ -194,7 +203,7 @@ def _cost(fold: Mapping[str, FoldScore]) -> str:
         ["seconds to fit", *(_seconds(p["seconds_fit"]) for p in found)],
         ["seconds to predict 1,000 structures", *map(_seconds, predict)],
     ]
-    return _markdown(["", *map(_heading, names)], rows)
+    return markdown_table(["", *map(_heading, names)], rows)
 
 
 def _law_lines(params: Mapping[str, object]) -> list[str]:
@@ -205,7 +214,7 @@ def _law_lines(params: Mapping[str, object]) -> list[str]:
 
 def _nodes(params: Mapping[str, object]) -> str:
     """Complexity of what has a formula; a table of numbers has none."""
-    return str(params["complexity"]) if "formula" in params else _NONE
+    return str(params["complexity"]) if "formula" in params else NONE
 
 
 def _seconds(value: float) -> str:
@@ -218,7 +227,7 @@ def _published(ours: Row) -> str:
     mean, std = factor * ours.mean, factor * ours.std
     rows = [(mean, f"**`{ours.algorithm}`, one formula**", f"**{mean:.1f} ± {std:.1f}**")]
     rows += [(s.mae, s.model, f"{s.mae:.1f}") for s in published_scores(ours.task)]
-    return _markdown([f"`{ours.task}`", unit], [cells for _, *cells in sorted(rows)])
+    return markdown_table([f"`{ours.task}`", unit], [cells for _, *cells in sorted(rows)])
 
 
 def _feature_formula(row: Row) -> str:
@@ -232,12 +241,6 @@ def _heading(algorithm: str) -> str:
 
 def _code(lines: Iterable[str]) -> str:
     return "\n".join(["```", *lines, "```", ""])
-
-
-def _markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown, its first column on the left."""
-    align = [":--", *["--:"] * (len(header) - 1)]
-    return "".join(f"| {' | '.join(cells)} |\n" for cells in [header, align, *rows])
 
 
 if __name__ == "__main__":

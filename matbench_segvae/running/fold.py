@@ -13,10 +13,13 @@ import pandas as pd
 
 from matbench_segvae.algorithms import Algorithm, FoldContext, create_algorithm
 from matbench_segvae.algorithms.protocol import PredictsStd
+from matbench_segvae.benchmark.error_figures import ErrorFigures
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.provenance import hardware, versions
 from matbench_segvae.running.store import (
     DATA_CHECKSUM,
+    MEDIAN_ERROR,
+    WITHIN_20_MEV,
     FoldResult,
     data_checksum,
     to_json_types,
@@ -82,6 +85,7 @@ def run_fold(
         "n_train": len(inputs),
         "n_test": len(test_inputs),
         **_data_facts(task, context),
+        **_further_scores(truth, predictions, context),
     }
     ids = list(map(str, test_inputs.index))
     values = predictions.tolist()
@@ -128,6 +132,19 @@ def _data_facts(task: Any, context: FoldContext) -> dict[str, str]:  # noqa: ANN
     """What a result of a task of a user's own is to be read with where the task is not."""
     checksum = data_checksum(task)
     return {} if checksum is None else {DATA_CHECKSUM: checksum, "unit": context.unit}
+
+
+def _further_scores(
+    truth: pd.Series, predictions: Floats, context: FoldContext
+) -> dict[str, float]:
+    """Scores of a regression that Matbench does not take."""
+    if context.task_type != "regression":
+        return {}
+    figures = ErrorFigures.of(truth, predictions, context.unit)
+    scores = {MEDIAN_ERROR: figures.median}
+    if figures.within_20_mev is not None:
+        scores[WITHIN_20_MEV] = figures.within_20_mev
+    return scores
 
 
 def _stds(algorithm: Algorithm, test_inputs: pd.Series, context: FoldContext) -> Floats | None:

@@ -19,6 +19,12 @@ FORMAT = 1
 DATA_CHECKSUM = "data_sha256"
 """Key of a result's parameters for the checksum of the task's data, if it has one."""
 
+MEDIAN_ERROR = "median_error"
+"""Key of a result's parameters for the median absolute error, in the unit of the target."""
+
+WITHIN_20_MEV = "within_20_meV"
+"""Key of a result's parameters for the share of absolute errors below 20 meV."""
+
 
 @dataclass(frozen=True)
 class FoldResult:

@@ -1,5 +1,7 @@
 """Cost beside accuracy, and published predictions below the ranks."""
 
+from dataclasses import replace
+
 import pytest
 from rich.console import Console
 
@@ -53,6 +55,58 @@ def test_costs_give_way_on_a_narrow_terminal(width, capsys):
     text = printed([full], capsys, width=width)
     assert "10.0 ± 0.0" in text
     assert max(map(len, text.splitlines())) <= width
+
+
+def test_medians_and_shares_of_small_errors_are_shown_where_they_were_recorded(capsys):
+    folds = [
+        replace(score("law", 0.01, median_error=0.002, within_20_meV=0.9), fold=0),
+        replace(score("law", 0.01, median_error=0.004, within_20_meV=0.8), fold=1),
+        replace(score("half", 0.02, median_error=0.002, within_20_meV=0.9), fold=0),
+        replace(score("half", 0.02), fold=1),
+        *(replace(score("older", 0.03), fold=fold) for fold in (0, 1)),
+    ]
+    lines = {line.split()[1]: line for line in printed(folds, capsys).splitlines() if "│" in line}
+    assert " 3.00 │" in lines["law"] and " 85.0 % │" in lines["law"]
+    assert lines["half"].count("–") == lines["older"].count("–") == 2
+    text = printed(folds[-2:], capsys)
+    assert "median" not in text and "EwT" not in text and "–" not in text
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "mean", "median", "within"),
+    [
+        ("defects2d_mos2_low", "CatBoost + matminer", 7.7, 1.7, 0.946),
+        ("defects2d_mos2_low_gap", "MEGNet-sparse", 6.9, 3.5, 0.929),
+        ("defects2d_mos2_low_homo", "MEGNet-sparse", 4.7, 1.8, 0.952),
+    ],
+)
+def test_six_published_models_stand_beside_ours_on_the_whole_set(
+    task, model, mean, median, within, dft_data
+):
+    scores = [s for s in published_scores(task) if s.structures]
+    assert len(scores) == 6 and {s.structures for s in scores} == {5933}
+    assert scores[0].model == model and scores == sorted(scores, key=lambda s: s.mae)
+    found = (round(1000 * scores[0].mae, 1), round(1000 * scores[0].median, 1))
+    assert found == (mean, median) and scores[0].within_20_mev == pytest.approx(within, abs=5e-4)
+
+
+def test_triples_alone_are_scored_where_triples_alone_are_tested(dft_data):
+    for task in ("defects2d_mos2_low_transfer", "defects2d_mos2_low_families"):
+        assert {s.structures for s in published_scores(task)} == {5802}
+
+
+def test_figures_that_cannot_be_scored_again_say_so(dft_data, capsys):
+    task = "defects2d_mos2_low"
+    stated = {s.model: s for s in published_scores(task) if s.structures is None}
+    assert {round(1000 * s.mae, 1): round(1000 * s.spread, 1) for s in stated.values()} == {
+        3.9: 1.1,
+        2.6: 0.5,
+    }
+    print_leaderboard(
+        Console(width=160), rank([score("ours", 0.01, task)]), {task: "eV"}, {task: stated.values()}
+    )
+    text = " ".join(capsys.readouterr().out.split())
+    assert "3.90 ± 1.10" in text and "their own test part" in text
 
 
 def test_published_predictions_are_scored_as_the_data_files_have_them(dft_data):

@@ -5,14 +5,44 @@ from pathlib import Path
 import pytest
 
 from matbench_segvae.errors import UserError
+from matbench_segvae.reporting import FoldScore, rank, read_results
+from matbench_segvae.reporting.low_density_table import LOW_DENSITY_TASKS, low_density_table
 from matbench_segvae.reporting.results_page import LEADERBOARD, PAGES, fill, main, tables
 
 ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def generated():
+def generated(published_predictions):
     return tables(ROOT / LEADERBOARD)
+
+
+def row_of(task, algorithm, mean, **figures):
+    params = {"median_error": mean / 2, "within_20_meV": 0.876, **figures}
+    folds = [FoldScore(task, algorithm, fold, {"mae": mean}, params, {}) for fold in (0, 1)]
+    return rank(folds)[task][0]
+
+
+def test_published_models_stand_below_ours_on_every_low_density_task(published_predictions):
+    task = "defects2d_mos2_low_gap"
+    board = {task: [row_of(task, "ours", 0.00612), row_of(task, "old", 0.1, median_error=None)]}
+    lines = low_density_table(board).splitlines()
+    assert sum(line.startswith("| `") for line in lines) == len(LOW_DENSITY_TASKS) == 5
+    start = next(i for i, line in enumerate(lines) if task in line)
+    assert lines[start].endswith("| `ours` | 6.12 ± 0.00 | 3.06 | 87.6 % |")
+    assert lines[start + 1] == "|  | `old` | 100.00 ± 0.00 | – | 87.6 % |"
+    assert lines[start + 2] == "|  | MEGNet-sparse, published | 6.95 | 3.49 | 92.9 % |"
+    assert "|  | MEGNet-sparse, paper, published | 3.90 ± 1.10 | – | – |" in lines
+    assert sum("published" in line for line in lines) == 5 * 6 + 2
+
+
+def test_tasks_without_results_have_no_row_of_errors(generated):
+    committed = {
+        row.task for rows in rank(read_results(ROOT / LEADERBOARD)).values() for row in rows
+    }
+    for task in LOW_DENSITY_TASKS:
+        assert (f"`{task}`" in generated["errors"]) == (task in committed)
+        assert (f"`{task}`" in generated["seeds"]) == (task in committed)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
@@ -42,7 +72,7 @@ def test_unknown_tables_are_refused():
         fill("<!-- generated: other -->\n<!-- end -->", {"one": ""})
 
 
-def test_stale_pages_are_written_anew(tmp_path):
+def test_stale_pages_are_written_anew(tmp_path, published_predictions):
     (tmp_path / "leaderboard").symlink_to(ROOT / "leaderboard")
     page = (ROOT / "README.md").read_text(encoding="utf-8")
     (tmp_path / "README.md").write_text(page.replace("8.6 ± 4.3", "0.0 ± 0.0"), encoding="utf-8")

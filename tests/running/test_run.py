@@ -114,6 +114,8 @@ def test_what_is_kept_of_a_fold(third_party, tmp_path):
     assert result.scores["max_error"] == pytest.approx(errors.max())
     assert result.unit == "eV"
     params = result.params
+    assert params["median_error"] == pytest.approx(np.median(errors))
+    assert params["within_20_meV"] == pytest.approx((errors < 0.02).mean())
     assert params["formula"] == "c_0"
     assert params["complexity"] == 1
     assert isinstance(params["constants"], list)

@@ -61,6 +61,11 @@ class FittedLevels:
         table[self.shifts.used] = self.fit.coefficients
         return table
 
+    @property
+    def typical_error(self) -> float:
+        """Mean absolute error, eV: in validation, or of the fit where there was none."""
+        return dict(self.validation).get(len(self.fit.coefficients), self.fit.mae)
+
     def predict(self, data: LevelData) -> Floats:
         """Soft maxima of structures with the same kinds of defects and pairs, eV."""
         shifts = replace(self.shifts, data=data).columns(self.fit.constants)

@@ -25,6 +25,7 @@ from matbench_segvae.algorithms.level_laws.level_data import LevelData
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.defects import Host
 from matbench_segvae.expressions import Expression
+from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.types import Floats
 
 
@@ -101,6 +102,18 @@ class LevelLaw:
         data = LevelData.of(inputs, self._hosts, like=self._fitted()[0][1].shifts.data)
         parts = [edge.contribution(law.predict(data)) for edge, law in self._fitted()]
         return np.asarray(sum(parts), dtype=np.float64)
+
+    def predict_std(self, inputs: pd.Series) -> Floats:
+        """Standard deviations of the predictions, eV, the same for all structures.
+
+        `STD_PER_MAE` times the validation error, that of the gap from both edges in quadrature,
+        as if their errors were independent.
+
+        Args:
+            inputs: Structures, indexed by sample id.
+        """
+        errors = [law.typical_error for _, law in self._fitted()]
+        return np.full(len(inputs), STD_PER_MAE * float(np.linalg.norm(errors)))
 
     def describe(self) -> Mapping[str, Any]:
         """The law of each band edge: lines to read, levels, shapes and coefficients."""

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError
-from matbench_segvae.reporting.console import display_unit
+from matbench_segvae.reporting.board_table import display_unit
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, best_formula, rank
 from matbench_segvae.reporting.plots.style import check_format, save_figure
 

@@ -38,7 +38,7 @@ def cells(*site_lists, n=8):
 
 def test_is_found_by_its_name():
     algorithm = create_algorithm("pair_table")
-    assert isinstance(algorithm, Algorithm) and isinstance(algorithm, PairTable)
+    assert isinstance(algorithm, Algorithm)
 
 
 def test_energies_that_are_sums_over_pairs_are_described_without_error(xtb_task, fitted):
