@@ -45,7 +45,6 @@ class SEGVAEPairLaw:
         self._found: list[CandidateLaw] = []
         self._chosen: CandidateLaw | None = None
         self._saved: SavedLaw | None = None
-        self._compositions: list[list[int]] = []
 
     def fit(self, inputs: pd.Series, targets: pd.Series, context: FoldContext) -> None:
         """Search a pair law on the training part of a fold.
@@ -61,7 +60,6 @@ class SEGVAEPairLaw:
                 f"segvae on {context.task}, fold {context.fold}: no training structure holds "
                 "two defects, so there is no pair law to find"
             )
-        self._compositions = np.unique(data.pairs.composition, axis=0).tolist()
         found = find_law(data, self.settings, context.seed, context.report)
         self._found, self._chosen, self._saved = found.candidates, found.chosen, found.saved
 
@@ -90,7 +88,7 @@ class SEGVAEPairLaw:
         return {
             **saved.description(),
             "parameters": chosen.parameters,
-            "compositions": self._compositions,
+            "compositions": np.unique(chosen.pairs.composition, axis=0).tolist(),
             "training_mae": chosen.training_mae,
             "candidates": [_summary(candidate) for candidate in self._found],
             "settings": asdict(self.settings),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.defects import PairCounts
 from matbench_segvae.types import Floats, Ints
 
 
@@ -21,6 +22,7 @@ class CandidateLaw:
             cross-validation inside the training part, eV per site, shape ``(N,)``; means over
             repeats where there were several.
         formula_of: Number of the formula of each kind of pair.
+        pairs: Pairs of the training structures.
         refit: The same law fitted to some of the structures, given by their numbers; raises
             ``ValueError`` if no admissible constants are found.
     """
@@ -30,6 +32,7 @@ class CandidateLaw:
     training_mae: float
     validation_errors: Floats
     formula_of: tuple[int, ...]
+    pairs: PairCounts = field(repr=False)
     refit: Callable[[Ints], PairLaw] = field(repr=False)
 
     @property

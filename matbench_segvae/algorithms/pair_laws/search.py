@@ -148,6 +148,7 @@ class PairSearch:
                 training_mae=final.mae,
                 validation_errors=np.mean(errors, axis=0),
                 formula_of=self.formula_of,
+                pairs=self.data.pairs,
                 refit=lambda rows: self.named(self.refit(final, rows)),
             )
         return None

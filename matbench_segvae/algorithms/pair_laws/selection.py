@@ -78,7 +78,7 @@ def best_law(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
     for other in others:
         if _clearly_better(other, best):
             best = other
-    alike = [one for one in found if one.search.formula_of == best.search.formula_of]
+    alike = [one for one in found if one.formula_of == best.formula_of]
     return _simplest(alike, best)
 
 
@@ -108,7 +108,7 @@ def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw
 
 def _sign_changes_beyond(candidate: CandidateLaw) -> int:
     """How often the formulas change sign from the longest distance in the data on."""
-    pairs, law = candidate.search.data.pairs, candidate.law
+    pairs, law = candidate.pairs, candidate.law
     longest = {
         kind: float(pairs.distance[pairs.kind == number].max())
         for number, kind in enumerate(pairs.pair_kinds)

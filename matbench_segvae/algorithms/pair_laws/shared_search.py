@@ -187,6 +187,7 @@ class SharedSearch:
                 training_mae=final.mae,
                 validation_errors=np.mean(errors, axis=0),
                 formula_of=(0,) * len(draft.kept),
+                pairs=self._data.pairs,
                 refit=refit,
             )
         return None
