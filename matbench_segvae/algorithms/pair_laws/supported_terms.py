@@ -74,8 +74,9 @@ def supports_constant(data: TrainingPairs, settings: PairLawSettings, seed: int)
     """Whether there may be an energy that all structures have in common.
 
     Data of one number of defects cannot tell it from the energies of defects. Else it stays
-    unless fitted pair energies have larger cross-validated errors with it: without it a law that
-    vanishes at large distances has no way to be right for single defects, pairs and triples.
+    unless fitted pair energies are significantly worse with it in cross-validation: without it a
+    law that vanishes at large distances has no way to be right for single defects, pairs and
+    triples at once, and no single defect of a kind is left once it is held out.
 
     Args:
         data: Training structures.
@@ -86,10 +87,10 @@ def supports_constant(data: TrainingPairs, settings: PairLawSettings, seed: int)
         return False
     pairs, energies, splits = _compared(data, settings, seed)
     with_it, without = (
-        np.mean([_cross_validated(pairs, energies, (), s, constant=c).mean() for s in splits])
+        np.mean([_cross_validated(pairs, energies, (), s, constant=c) for s in splits], axis=0)
         for c in (True, False)
     )
-    return bool(with_it <= without)
+    return not _significantly_smaller(np.asarray(without), np.asarray(with_it))
 
 
 def _compared(
@@ -99,7 +100,7 @@ def _compared(
     rows = drawn_rows(len(data.energies), settings.max_rows_compared, seed)
     n_folds = min(settings.validation_folds, len(rows))
     seeds = [derived_short_seed(seed, "three-body", n) for n in range(settings.many_body_repeats)]
-    splits = [KFold(n_folds, shuffle=True, random_state=one) for one in seeds]
+    splits = [KFold(n_folds, shuffle=True, random_state=one) for one in seeds if n_folds > 1]
     return _subset(data.pairs, rows), data.energies[rows], splits
 
 
