@@ -32,7 +32,7 @@ def digest_of(kind, content):
     if kind == "sha256":
         return f"sha256:{hashlib.sha256(content).hexdigest()}"
     blob = b"blob " + str(len(content)).encode() + b"\0" + content
-    return f"git-blob:{hashlib.sha1(blob).hexdigest()}"  # noqa: S324 - that is what git takes
+    return f"git-blob:{hashlib.sha1(blob).hexdigest()}"
 
 
 @pytest.fixture
@@ -101,7 +101,9 @@ def test_catalogue_agrees_with_the_mirror(mirror, monkeypatch):
 def test_the_id_of_a_blob_is_that_of_git(tmp_path):
     (tmp_path / "file").write_bytes(b"what is up, doc?")
     # The example of https://git-scm.com/book, chapter Git Internals, Git Objects.
-    file = replace(datasets.lookup(BLOB), digest="git-blob:bd9dbf5aae1a3862dd1526723246b20206e5fc37")
+    file = replace(
+        datasets.lookup(BLOB), digest="git-blob:bd9dbf5aae1a3862dd1526723246b20206e5fc37"
+    )
     assert datasets._has_digest(file, b"what is up, doc?")
     assert not datasets._has_digest(file, b"what is up, doc!")
 
@@ -127,7 +129,7 @@ def test_spoilt_cache_is_downloaded_again(name, server, no_data):
     found = datasets.fetch(name)
     found.write_bytes(b"spoilt")
     assert datasets.status([name])[0].intact is False
-    with pytest.raises(UserError, match="does not have the catalogue's (sha256|git blob) "):
+    with pytest.raises(UserError, match=r"does not have the catalogue's (sha256|git blob) "):
         datasets.verify(name)
     assert datasets.fetch(name).read_bytes() == CONTENTS[name]
 

@@ -106,7 +106,11 @@ def test_committed_folds_have_not_changed():
     assert folds.committed_splits()[XTB]["fold_4"]["test"][-1] == LAST_XTB_ID
     assert folds.committed_splits()[HBN]["fold_4"]["test"][-1] == LAST_HBN_ID
     low = folds.committed_splits()[LOW]["fold_0"]["test"]
-    assert (len(low), low[0], low[-1]) == (1187, "defects2d-mos2-low-0003", "defects2d-mos2-low-5924")
+    assert (len(low), low[0], low[-1]) == (
+        1187,
+        "defects2d-mos2-low-0003",
+        "defects2d-mos2-low-5924",
+    )
     families = folds.committed_splits()[LOW_FAMILIES].values()
     assert [len(fold["test"]) for fold in families] == [743, 743, 1415, 1415, 743, 743]
 
