@@ -193,6 +193,8 @@ def quick_pair_laws(quick_search):
     """A search for pair laws that takes a second or two."""
     return PairLawSettings(
         replace(quick_search, samples=250),
+        shape_search=replace(quick_search, samples=100),
+        shape_sets=2,
         extra_searches=0,
         combinations_tried=300,
         combinations_fitted=5,

@@ -79,7 +79,7 @@ def _measured(n_structures: int, seed: int, settings: PairLawSettings) -> Scalin
         found = search_laws(data, settings, seed, lambda _: None)
     chosen = best_law(found, settings.min_gain)
     seconds = time.perf_counter() - start
-    return Scaling(n_structures, len(pairs.distance), seconds, chosen.fit.mae)
+    return Scaling(n_structures, len(pairs.distance), seconds, chosen.training_mae)
 
 
 def _random_cell(rng: np.random.Generator) -> DefectiveCell:

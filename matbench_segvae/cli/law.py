@@ -152,16 +152,26 @@ def print_law(found: LawResult) -> None:
 
 def _law_lines(saved: SavedLaw) -> Iterator[str]:
     """The law in words, a line for each formula, each many-body term and for the defects."""
-    law = saved.law
-    *lines, energies = law.lines(saved.resampled)
+    from matbench_segvae.defects import meaning
+
+    law, refits = saved.law, saved.resampled
+    lines = law.pair_lines(refits)
     groups = law.sharing()
-    for line, kinds in zip(lines, groups, strict=False):
+    if law.shared is not None:
+        # The formula stands above its table, which has a line for each kind of pair.
+        yield f"{lines.pop(0)} eV"
+        groups = [[kind] for kind in law.shared.table]
+    for line, kinds in zip(lines, groups, strict=True):
         low = min(saved.ranges[kind][0] for kind in kinds)
         high = max(saved.ranges[kind][1] for kind in kinds)
-        yield f"{line} eV, fitted for r from {low:.3f} to {high:.3f} Å"
-    for line, (term, kind) in zip(lines[len(groups) :], law.many_body, strict=True):
-        yield f"{line} eV, {term.meaning.format(kind)}"
+        unit = "" if law.shared is not None else " eV"
+        yield f"{line}{unit}, fitted for r from {low:.3f} to {high:.3f} Å"
+    for line, (_, column) in zip(law.many_body_lines(refits), law.many_body, strict=True):
+        yield f"{line} eV, {meaning(column)}"
+    energies, *constant = law.energy_lines(refits)
     yield f"{energies.replace(',', ' eV,')} eV"
+    for line in constant:
+        yield f"{line} eV, in every structure"
 
 
 def _numbers(saved: SavedLaw) -> Table:

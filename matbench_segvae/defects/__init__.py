@@ -16,6 +16,8 @@ from matbench_segvae.defects.many_body import (
     THREE_BODY,
     ManyBodyTerm,
     TermColumn,
+    columns_around,
+    meaning,
     term_columns,
 )
 from matbench_segvae.defects.orbits import Orbits, defect_orbits
@@ -46,11 +48,13 @@ __all__ = [
     "Supercell",
     "TermColumn",
     "are_defective",
+    "columns_around",
     "count_pairs",
     "defect_orbits",
     "defective_structure",
     "defects_on",
     "known_hosts",
+    "meaning",
     "numbers_by_defects",
     "ordered_defect_kinds",
     "ordered_pair_kinds",

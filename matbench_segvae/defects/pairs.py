@@ -1,9 +1,9 @@
 """Pair classes: which kinds of defect pairs occur at which lattice vectors, and how often.
 
 A class is an orbit of pairs: one kind, one distance, one direction as far as the symmetry of the
-host distinguishes directions. On a lattice the distances between defects are discrete. A law that depends on pairs
-alone therefore needs evaluating once per class, and the energy of a structure is its row
-of counts times the values of the classes. Beside the counts stand the descriptors of
+host distinguishes directions. On a lattice the distances between defects are discrete. A law that
+depends on pairs alone therefore needs evaluating once per class, and the energy of a structure is
+its row of counts times the values of the classes. Beside the counts stand the descriptors of
 many-body terms (see :mod:`~matbench_segvae.defects.many_body`).
 """
 
@@ -39,6 +39,7 @@ from matbench_segvae.types import Floats, Ints
 
 SAME_DISTANCE = 5e-4  # Å; distances that are not farther apart belong to one class
 SAME_DIRECTION = 1e-3
+_THREE = 3  # defects; fewer have no many-body terms
 
 
 class _Found(NamedTuple):
@@ -66,9 +67,8 @@ class PairCounts:
             distance.
         counts: How many pairs of each class a structure has, int, shape ``(N, R)``.
         terms: Many-body terms whose descriptors follow.
-        descriptors: For each term and each kind of defect the sum of the term's descriptor
-            over a structure's defects of that kind, shape
-            ``(N, len(terms) * len(defect_kinds))``, the kinds of the first term first.
+        descriptors: For each column of each term the sum of the term's weights over a
+            structure, shape ``(N, len(term_columns))``, the columns of the first term first.
     """
 
     defect_kinds: tuple[str, ...]
@@ -94,7 +94,7 @@ class PairCounts:
             direction=np.zeros(0),
             counts=np.zeros((0, 0), dtype=np.int64),
             terms=terms,
-            descriptors=np.zeros((0, len(terms) * len(kinds))),
+            descriptors=np.zeros((0, len(term_columns(terms, kinds)))),
         )
 
     @property
@@ -110,7 +110,7 @@ class PairCounts:
 
     @property
     def term_columns(self) -> tuple[TermColumn, ...]:
-        """Term and kind of defect of every column of the descriptors."""
+        """Term, and which defects it is for, of every column of the descriptors."""
         return term_columns(self.terms, self.defect_kinds)
 
 
@@ -135,13 +135,15 @@ def count_pairs(cells: Sequence[DefectiveCell], like: PairCounts | None = None) 
     terms = tuple(MANY_BODY_TERMS.values()) if like is None else like.terms
     columns = {kind: column for column, kind in enumerate(defect_kinds)}
     composition = np.zeros((len(cells), len(columns)), dtype=np.int64)
-    descriptors = np.zeros((len(cells), len(terms), len(columns)))
+    descriptors = np.zeros((len(cells), len(term_columns(terms, defect_kinds))))
     found: list[_Found] = []
     for row, cell in enumerate(cells):
         of_defect = np.array([columns[defect.kind] for defect in cell.defects], dtype=np.int64)
         np.add.at(composition[row], of_defect, 1)
-        for number, term in enumerate(terms):
-            np.add.at(descriptors[row, number], of_defect, term.descriptor(_distances(cell)))
+        if len(of_defect) >= _THREE:
+            distances = _distances(cell)
+            each = [term.descriptors(distances, of_defect, len(columns)) for term in terms]
+            descriptors[row] = np.concatenate(each)
         found.extend(_pairs(row, cell, columns))
     pair_kinds = _pair_kinds((pair.kind for pair in found), defect_kinds, like)
     kind, (distance, direction), counts = _classes(found, pair_kinds, len(cells))
@@ -154,7 +156,7 @@ def count_pairs(cells: Sequence[DefectiveCell], like: PairCounts | None = None) 
         direction=direction,
         counts=counts,
         terms=terms,
-        descriptors=descriptors.reshape(len(cells), len(terms) * len(columns)),
+        descriptors=descriptors,
     )
 
 

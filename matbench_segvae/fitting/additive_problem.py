@@ -98,6 +98,11 @@ class AdditiveProblem:
         return matrix, rotation.T @ target
 
     @property
+    def reduced_matrix(self) -> Floats:
+        """Incidence without what the linear part can do, rotated, shape ``(r, R)``."""
+        return self._reduced[0]
+
+    @property
     def reduced_target(self) -> Floats:
         """Reduced target, shape ``(r,)``: what a formula is fitted to."""
         return self._reduced[1]

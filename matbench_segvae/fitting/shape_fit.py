@@ -89,7 +89,7 @@ def _project(columns: Floats, target: Floats, gram: Floats, right: Floats, sizes
         for m in range(n):
             rest -= right[0, m] * columns[m, i]
         total += rest * rest
-    return total
+    return float(total)
 
 
 @njit(error_model="numpy")
@@ -102,7 +102,7 @@ def _error(matrices: Floats, gathers: Ints, targets: Floats, values: Floats) -> 
     for k in range(len(targets)):
         _columns(matrices[k], gathers[k], values, columns)
         total += _project(columns, targets[k], gram, right, sizes)
-    return total
+    return float(total)
 
 
 @njit(error_model="numpy")
@@ -199,7 +199,7 @@ def _descend(
             damping *= 3
             if damping > _LARGEST_DAMPING:
                 break
-    return error
+    return float(error)
 
 
 @njit(error_model="numpy")
@@ -228,10 +228,9 @@ def _best_subsets(
                 if bits >> m & 1:
                     part[count] = columns[m]
                     count += 1
+            left = np.dot(targets[k], targets[k])
             if count:
                 left = _project(part[:count], targets[k], gram[:count, :count], right, sizes)
-            else:
-                left = np.dot(targets[k], targets[k])
             if left < best[k, count]:
                 best[k, count] = left
                 chosen[k, count] = bits

@@ -109,8 +109,10 @@ class _Reduced:
         root = np.sqrt(weights)[:, None]
         self._n_linear = problem.linear.shape[1]
         self._group = problem.group
-        full = np.concatenate([problem.linear, problem.incidence, problem.target[:, None]], axis=1)  # type: ignore[arg-type]
-        triangle = np.linalg.qr(root * full, mode="r")
+        assert problem.incidence is not None
+        target = problem.target[:, None]
+        full = np.concatenate([problem.linear, problem.incidence, target], axis=1)
+        triangle = np.asarray(np.linalg.qr(root * full, mode="r"))
         self._matrix, self._target = triangle[:, :-1], triangle[:, -1]
         self._size = float(np.linalg.norm(self._target))
 

@@ -22,7 +22,9 @@ How ``segvae`` finds a law on the training part of a fold:
    condition off).
 4. *Joint fit.* The best combinations of formulas, of up to 40 nodes in all, are fitted together to
    the structures, under absolute error.
-5. *Selection* by cross-validation inside the training part. With fewer than 50 structures the
+5. *Selection* by cross-validation inside the training part. Of the laws whose errors are within a
+   standard error of the smallest, the one with the fewest nodes is taken, then the one that changes
+   sign least often beyond the data. With fewer than 50 structures the
    cross-validation is repeated with further splits, because a single split of a dozen structures is
    too noisy. Constants have 90 % intervals from refits to resampled structures.
 

@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
+from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.fit_law import find_law
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
-from matbench_segvae.algorithms.pair_laws.search import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.algorithms.references import LAZAREV, POPOV
 from matbench_segvae.errors import UserError
-from matbench_segvae.expressions import Expression
 from matbench_segvae.types import Floats
 
 
@@ -89,8 +88,8 @@ class SEGVAEPairLaw:
         return {
             **saved.description(),
             "parameters": chosen.parameters,
-            "compositions": np.unique(chosen.search.data.pairs.composition, axis=0).tolist(),
-            "training_mae": chosen.fit.mae,
+            "compositions": np.unique(chosen.pairs.composition, axis=0).tolist(),
+            "training_mae": chosen.training_mae,
             "candidates": [_summary(candidate) for candidate in self._found],
             "settings": asdict(self.settings),
         }
@@ -103,11 +102,12 @@ class SEGVAEPairLaw:
 
 def _summary(candidate: CandidateLaw) -> dict[str, Any]:
     """A law that could have been chosen, in JSON's own types."""
+    law = candidate.law
     return {
-        "formulas": [str(Expression(tokens)) for tokens in candidate.fit.formulas],
-        "formula_of_kind": list(candidate.search.formula_of),
+        "formulas": law.pair_lines(),
+        "formula_of_kind": list(candidate.formula_of),
         "complexity": candidate.complexity,
-        "training_mae": candidate.fit.mae,
+        "training_mae": candidate.training_mae,
         "validation_mae": candidate.validation_mae,
     }
 

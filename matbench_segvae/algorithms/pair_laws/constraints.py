@@ -11,11 +11,21 @@ sign.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
-from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.types import Booleans, Floats
+
+
+class Formulas(Protocol):
+    """Formulas of the distance, such as a :class:`~matbench_segvae.fitting.compiled.Program`."""
+
+    def __len__(self) -> int:
+        """Number of formulas."""
+
+    def values(self, points: Floats, constants: Floats) -> Floats:
+        """Values at points ``(R, 1)`` with constants ``(B, C)``, shape ``(B, R)``."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +78,7 @@ class PairConstraints:
         start, end = min(shortest, distances.min()), self.beyond * distances.max()
         self._grid = np.linspace(start, end, self.n_points)[:, None]
 
-    def __call__(self, program: Program, constants: Floats, group: int = 0) -> Booleans:
+    def __call__(self, program: Formulas, constants: Floats, group: int = 0) -> Booleans:
         """Decide which of ``B`` formulas may stand for the kind of pair.
 
         Args:
@@ -88,7 +98,7 @@ class PairConstraints:
             kept &= far <= self.largest_far_value * np.abs(at_data).max(axis=1)
         return np.asarray(kept)
 
-    def _is_smooth(self, program: Program, constants: Floats, at_data: Floats) -> Booleans:
+    def _is_smooth(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
         """Compare variation and steps with the spread at the data."""
         variation = np.abs(np.diff(program.values(self._grid, constants), axis=1))
         # The spread includes 0, so that a nearly constant law may vary a little.

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 from pymatgen.core.structure import Structure
 
+from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
-from matbench_segvae.algorithms.pair_laws.search import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.selection import best_law, bootstrap, search_laws
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
@@ -98,7 +98,7 @@ def find_law(data: TrainingPairs, settings: PairLawSettings, seed: int, report: 
     chosen = best_law(found, settings.min_gain)
     saved = SavedLaw(
         law=chosen.law,
-        resampled=tuple(bootstrap(chosen, settings.bootstrap_samples, seed)),
+        resampled=tuple(bootstrap(chosen, settings.bootstrap_samples, seed, len(data.energies))),
         ranges=_ranges(data.pairs),
         hosts=data.hosts,
         validation_mae=chosen.validation_mae,

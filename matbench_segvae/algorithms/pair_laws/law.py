@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
+from matbench_segvae.algorithms.pair_laws.shared_table import SharedTable
 from matbench_segvae.defects import (
     MANY_BODY_TERMS,
     ManyBodyTerm,
@@ -37,7 +39,10 @@ UNITS = Units(variable="Å", value="eV")
 
 
 _FACTOR_NODES = 2  # a number and a product: what a factor adds to the complexity of a law
-_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas"}
+_CONSTANT = "energy_per_structure_eV"
+_STRUCTURE = "structure"
+_SHARED = "shared_shapes"
+_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas", _CONSTANT, _SHARED}
 
 
 @dataclass(frozen=True)
@@ -50,12 +55,37 @@ class PairLaw:
         pair_formulas: The formula, with its constants, for each kind of pair.
         many_body: Factor of each many-body term that the law has, by the term and the kind
             of defect it is around, in the unit of the term.
+        constant: Energy that every structure has whatever its defects, eV: an error common to all
+            cells, such as one of the energy of the pristine cell. Without it a law that vanishes
+            at large distances cannot fit structures with different numbers of defects.
+        shared: Where all kinds of pairs have one formula with different coefficients, that
+            formula and its table, which the formulas follow from.
     """
 
     defect_energies: Mapping[str, float]
     pair_scales: Mapping[PairKind, float]
     pair_formulas: Mapping[PairKind, Expression]
     many_body: Mapping[TermColumn, float] = field(default_factory=dict)
+    constant: float | None = None
+    shared: SharedShapes | None = None
+
+    @classmethod
+    def from_shared(
+        cls,
+        shared: SharedShapes,
+        defect_energies: Mapping[str, float],
+        many_body: Mapping[TermColumn, float],
+        constant: float | None,
+    ) -> PairLaw:
+        """A law of one formula with a table of coefficients."""
+        return cls(
+            defect_energies,
+            dict.fromkeys(shared.table, 1.0),
+            {kind: shared.pair_formula(kind) for kind in shared.table},
+            many_body,
+            constant,
+            shared,
+        )
 
     @classmethod
     def from_fit(
@@ -64,6 +94,8 @@ class PairLaw:
         pairs: PairCounts,
         formula_of: Sequence[int] | None = None,
         columns: Sequence[int] = (),
+        *,
+        constant: bool = False,
     ) -> PairLaw:
         """Name the numbers of a fit after the kinds of defects and pairs of its data.
 
@@ -73,18 +105,17 @@ class PairLaw:
             formula_of: Number of the formula of each kind of pair; by default every kind has
                 its own.
             columns: Numbers of the descriptors that have a factor.
+            constant: Whether the last coefficient of the linear part is the energy of every
+                structure.
         """
         numbers = range(len(pairs.pair_kinds)) if formula_of is None else formula_of
         formulas = fit.expressions
         scales = fit.scales.tolist()
         numbered = list(zip(pairs.pair_kinds, numbers, strict=True))
-        energies, factors = np.split(fit.linear, [len(pairs.defect_kinds)])
-        terms = [pairs.term_columns[column] for column in columns]
         return cls(
-            dict(zip(pairs.defect_kinds, energies.tolist(), strict=True)),
-            {kind: scales[number] for kind, number in numbered},
-            {kind: formulas[number] for kind, number in numbered},
-            dict(zip(terms, factors.tolist(), strict=True)),
+            pair_scales={kind: scales[number] for kind, number in numbered},
+            pair_formulas={kind: formulas[number] for kind, number in numbered},
+            **linear_numbers(fit.linear, pairs, columns, constant=constant),
         )
 
     @classmethod
@@ -103,20 +134,29 @@ class PairLaw:
                 f"many-body terms {', '.join(sorted(unknown))} are not known: known are "
                 f"{', '.join(MANY_BODY_TERMS)}"
             )
+        constant = content.get(_CONSTANT, {}).get(_STRUCTURE)
+        energies = dict(content["defect_energies_eV"])
+        factors = {
+            (term, kind): factor
+            for key, term in MANY_BODY_TERMS.items()
+            for kind, factor in content.get(key, {}).items()
+        }
+        if _SHARED in content:
+            shared = SharedShapes.from_json(content[_SHARED])
+            return cls.from_shared(shared, energies, factors, constant)
         scales, formulas = content["pair_scales_eV"], content["pair_formulas"]
         return cls(
-            dict(content["defect_energies_eV"]),
+            energies,
             {PairKind.parse(label): scale for label, scale in scales.items()},
             {PairKind.parse(label): parse(text, VARIABLES) for label, text in formulas.items()},
-            {
-                (term, kind): factor
-                for key, term in MANY_BODY_TERMS.items()
-                for kind, factor in content.get(key, {}).items()
-            },
+            factors,
+            constant,
         )
 
     def as_json(self) -> dict[str, dict[str, Any]]:
         """The law in JSON's own types, numbers in full precision."""
+        constant = {} if self.constant is None else {_CONSTANT: {_STRUCTURE: self.constant}}
+        shared = {} if self.shared is None else {_SHARED: self.shared.as_json()}
         return {
             "defect_energies_eV": dict(self.defect_energies),
             "pair_scales_eV": {str(kind): scale for kind, scale in self.pair_scales.items()},
@@ -125,6 +165,8 @@ class PairLaw:
                 key: {kind: factor for (t, kind), factor in self.many_body.items() if t == term}
                 for key, term in MANY_BODY_TERMS.items()
             },
+            **constant,
+            **shared,
         }
 
     def values(self, kind: PairKind, distances: Floats) -> Floats:
@@ -149,13 +191,18 @@ class PairLaw:
         energies = np.array([self.defect_energies[kind] for kind in pairs.defect_kinds])
         factors = np.array([self.many_body.get(column, 0.0) for column in pairs.term_columns])
         total = pairs.composition @ energies + pairs.counts @ values + pairs.descriptors @ factors
+        total = total + (self.constant or 0.0)
         return np.asarray(total / pairs.n_sites, dtype=np.float64)
 
     @property
     def complexity(self) -> int:
         """Nodes of the whole law: formulas with factors, defect energies, many-body terms."""
+        terms = [term for term, _ in self.many_body]
+        beside = len(self.defect_energies) + (self.constant is not None)
+        if self.shared is not None:
+            return self.shared.nodes + nodes_of([], beside, terms)
         formulas = [self.pair_formulas[kinds[0]].tokens for kinds in self.sharing()]
-        return nodes_of(formulas, len(self.defect_energies), [term for term, _ in self.many_body])
+        return nodes_of(formulas, beside, terms)
 
     def sharing(self) -> list[list[PairKind]]:
         """Kinds of pairs, those that have one formula with all its numbers in common together."""
@@ -188,14 +235,39 @@ class PairLaw:
             refits: The same law fitted to resampled data: numbers are written with as many
                 digits as those leave certain.
         """
+        return [
+            *self.pair_lines(refits),
+            *self.many_body_lines(refits),
+            *self.energy_lines(refits),
+        ]
+
+    def energy_lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
+        """A line for the energies of defects, and one for the constant if there is one."""
         energies = ", ".join(
             f"{kind} {_figures(value, [one.defect_energies[kind] for one in refits])}"
             for kind, value in self.defect_energies.items()
         )
-        return [*self.pair_lines(refits), *self.many_body_lines(refits), f"eps = {energies}"]
+        if self.constant is None:
+            return [f"eps = {energies}"]
+        of_refits = [one.constant for one in refits if one.constant is not None]
+        return [f"eps = {energies}", f"c0 = {_figures(self.constant, of_refits)}"]
+
+    def shared_table(self, refits: Sequence[PairLaw] = ()) -> SharedTable | None:
+        """The formula and table of a law with common shapes; ``None`` for any other law.
+
+        Args:
+            refits: The same law fitted to resampled data.
+        """
+        if self.shared is None:
+            return None
+        others = [one.shared for one in refits if one.shared is not None]
+        return SharedTable(self.shared, others, UNITS)
 
     def pair_lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
-        """A line for each formula."""
+        """A line for each formula; of a law with common shapes that formula and its table."""
+        table = self.shared_table(refits)
+        if table is not None:
+            return table.lines()
         forms = zip(self.sharing(), self.normal_forms(refits), strict=True)
         return [f"K[{joined(kinds)}] = {form.text}" for kinds, form in forms]
 
@@ -208,10 +280,15 @@ class PairLaw:
 
     def latex(self, refits: Sequence[PairLaw] = ()) -> str:
         """The law in LaTeX, one line for each formula."""
-        pairs = [
-            rf"K_{{\mathrm{{{_latex_text(joined(kinds))}}}}}(r) = {form.latex}"
-            for kinds, form in zip(self.sharing(), self.normal_forms(refits), strict=True)
-        ]
+        table = self.shared_table(refits)
+        pairs = (
+            [rf"K_{{ab}}(r) = {table.latex}"]
+            if table
+            else [
+                rf"K_{{\mathrm{{{_latex_text(joined(kinds))}}}}}(r) = {form.latex}"
+                for kinds, form in zip(self.sharing(), self.normal_forms(refits), strict=True)
+            ]
+        )
         terms = [
             rf"{term.name}_{{\mathrm{{{_latex_text(kind)}}}}}({term.latex_variables}) = "
             + term.latex.format(self._factor((term, kind), refits))
@@ -222,6 +299,27 @@ class PairLaw:
     def _factor(self, column: TermColumn, refits: Sequence[PairLaw]) -> str:
         """The figures of a many-body term's factor."""
         return _figures(self.many_body[column], [one.many_body[column] for one in refits])
+
+
+def linear_numbers(
+    linear: Floats, pairs: PairCounts, columns: Sequence[int], *, constant: bool
+) -> dict[str, Any]:
+    """Name the coefficients of the linear part of a fit, as arguments of :class:`PairLaw`.
+
+    Args:
+        linear: Energies of the kinds of defects, factors of the descriptors, and the constant.
+        pairs: The data's kinds and terms.
+        columns: Numbers of the descriptors that have a factor.
+        constant: Whether there is a constant.
+    """
+    n_kinds = len(pairs.defect_kinds)
+    energies, factors, rest = np.split(linear, [n_kinds, n_kinds + len(columns)])
+    terms = [pairs.term_columns[column] for column in columns]
+    return {
+        "defect_energies": dict(zip(pairs.defect_kinds, energies.tolist(), strict=True)),
+        "many_body": dict(zip(terms, factors.tolist(), strict=True)),
+        "constant": float(rest[0]) if constant else None,
+    }
 
 
 def joined(kinds: Iterable[PairKind]) -> str:
@@ -239,7 +337,7 @@ def nodes_of(
 
     Args:
         formulas: Tokens of each formula.
-        n_defect_kinds: Number of energies of defects.
+        n_defect_kinds: Number of energies of defects, and 1 for a constant.
         terms: The many-body terms, once for each kind of defect they are around.
     """
     pairs = sum(len(tokens) + _FACTOR_NODES - (tokens[0] == "inv") for tokens in formulas)

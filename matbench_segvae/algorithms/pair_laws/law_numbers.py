@@ -8,6 +8,7 @@ from typing import Any
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw, joined
 from matbench_segvae.expressions.figures import figures, interval
+from matbench_segvae.expressions.normal_form import NormalConstant
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,27 @@ def numbers_of(law: PairLaw, refits: Sequence[PairLaw] = ()) -> Iterator[LawNumb
     for (term, kind), factor in law.many_body.items():
         ends = _interval([one.many_body[term, kind] for one in refits])
         yield LawNumber(f"{term.name}[{kind}]", "coefficient", factor, ends, term.unit)
-    for kinds, form in zip(law.sharing(), law.normal_forms(refits), strict=True):
-        for one in form.constants:
-            name = f"K[{joined(kinds)}], {one.name}"
-            unit = one.unit or ""
-            yield LawNumber(name, one.meaning, one.value, one.interval, unit, one.fixed)
+    if law.constant is not None:
+        ends = _interval([one.constant for one in refits if one.constant is not None])
+        yield LawNumber("c0", "energy of every structure", law.constant, ends, "eV")
+    for name, one in _of_formulas(law, refits):
+        unit = one.unit or ""
+        yield LawNumber(name, one.meaning, one.value, one.interval, unit, one.fixed)
+
+
+def _of_formulas(law: PairLaw, refits: Sequence[PairLaw]) -> Iterator[tuple[str, NormalConstant]]:
+    """The constants of a law's formulas with names, those of a table kind by kind."""
+    table = law.shared_table(refits)
+    if table is None or law.shared is None:
+        for kinds, form in zip(law.sharing(), law.normal_forms(refits), strict=True):
+            for one in form.constants:
+                yield f"K[{joined(kinds)}], {one.name}", one
+        return
+    for name, one in table.common:
+        yield f"K, {name}", one
+    for kind in law.shared.table:
+        for entry in table.entries(kind):
+            yield f"K[{kind}], {entry.name}", entry.constant
 
 
 def normal_forms_as_json(law: PairLaw, refits: Sequence[PairLaw] = ()) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from matbench_segvae.defects import (
     Host,
     PairCounts,
     PairKind,
+    columns_around,
     count_pairs,
     ordered_defect_kinds,
     ordered_pair_kinds,
@@ -132,7 +133,7 @@ class SavedLaw:
         numbers = {
             key: {kind: interval([refit[key][kind] for refit in refits]) for kind in kinds}
             for key, kinds in self.law.as_json().items()
-            if key != "pair_formulas"
+            if key not in ("pair_formulas", "shared_shapes")
         }
         constants = {
             str(kind): [
@@ -257,18 +258,21 @@ def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
         ValueError: If factors or terms are of other kinds than formulas and defects are.
     """
     others = law.pair_scales.keys() ^ law.pair_formulas.keys()
-    strange = {kind for _, kind in law.many_body} - law.defect_energies.keys()
+    defects = ordered_defect_kinds(law.defect_energies, hosts)
+    strange = {column for _, column in law.many_body} - set(columns_around(defects))
     if others or strange:
         names = sorted(map(str, others | strange))
         raise ValueError(f"it has a number without its kind, or the reverse: {', '.join(names)}")
-    defects = ordered_defect_kinds(law.defect_energies, hosts)
     pairs = ordered_pair_kinds(law.pair_formulas, defects)
     columns = term_columns(MANY_BODY_TERMS.values(), defects)
-    return PairLaw(
-        {kind: float(law.defect_energies[kind]) for kind in defects},
-        {kind: float(law.pair_scales[kind]) for kind in pairs},
-        {kind: law.pair_formulas[kind] for kind in pairs},
-        {column: float(law.many_body[column]) for column in columns if column in law.many_body},
+    return replace(
+        law,
+        defect_energies={kind: float(law.defect_energies[kind]) for kind in defects},
+        pair_scales={kind: float(law.pair_scales[kind]) for kind in pairs},
+        pair_formulas={kind: law.pair_formulas[kind] for kind in pairs},
+        many_body={
+            column: float(law.many_body[column]) for column in columns if column in law.many_body
+        },
     )
 
 

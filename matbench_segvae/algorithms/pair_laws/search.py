@@ -11,12 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
 from sklearn.model_selection import KFold
 
+from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.combinations import promising_combinations
 from matbench_segvae.algorithms.pair_laws.constraints import PairConstraints
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES, PairLaw, nodes_of
@@ -30,41 +31,6 @@ from matbench_segvae.fitting.robust import robust_weights
 from matbench_segvae.seeding import derived_seed, drawn_rows
 from matbench_segvae.segvae import AdditiveObjective, Criteria, Scored, Search, pretrained
 from matbench_segvae.types import Floats, Ints, Report, Tokens
-
-
-@dataclass(frozen=True, eq=False)
-class CandidateLaw:
-    """A law with its errors inside the training part.
-
-    Attributes:
-        fit: The law fitted to the whole training part.
-        complexity: Its nodes.
-        validation_errors: Absolute errors of structures that were left out of the fit, in
-            cross-validation inside the training part, eV per site, shape ``(N,)``; means over
-            repeats where there were several.
-        search: The search that found it.
-    """
-
-    fit: LawFit
-    complexity: int
-    validation_errors: Floats
-    search: PairSearch = field(repr=False)
-
-    @property
-    def law(self) -> PairLaw:
-        """The law, its numbers named after kinds of defects and pairs."""
-        return self.search.named(self.fit)
-
-    @property
-    def validation_mae(self) -> float:
-        """Mean of the validation errors, eV per site."""
-        return float(self.validation_errors.mean())
-
-    @property
-    def parameters(self) -> int:
-        """Number of fitted numbers: energies of defects, factors, constants of formulas."""
-        constants = sum(values.size for values in self.fit.constants)
-        return self.fit.linear.size + self.fit.scales.size + constants
 
 
 class PairSearch:
@@ -94,7 +60,8 @@ class PairSearch:
         self.formula_of = tuple(kinds if formula_of is None else formula_of)
         self._columns = tuple(columns)
         self._seed = seed
-        problem = data.problem(self.formula_of, columns)
+        self._constant = data.sizes_differ
+        problem = data.problem(self.formula_of, columns, constant=self._constant)
         shortest = data.shortest(self.formula_of)
         self._constraints = [
             PairConstraints(problem.points[rows], settings.constraints, low)
@@ -104,7 +71,8 @@ class PairSearch:
         self._compared = self._drawn(settings.max_rows_compared)
         self._by_formula = self._problem.one_by_one()
         terms = [data.pairs.term_columns[column][0] for column in columns]
-        self._nodes_beside = nodes_of([], len(data.pairs.defect_kinds), terms)
+        n_beside = len(data.pairs.defect_kinds) + self._constant
+        self._nodes_beside = nodes_of([], n_beside, terms)
 
     def _drawn(self, most: int) -> AdditiveProblem:
         """Structures to compare laws on."""
@@ -130,7 +98,7 @@ class PairSearch:
         fits = [fit for law in combinations if (fit := self._joint_fit(law))]
         front = pareto_front(fits, self._complexity, lambda fit: fit.mae)
         found = [self.validated(fit) for fit in front[-self.settings.candidates :]]
-        return [self._fitted_to_all(candidate) for candidate in found if candidate]
+        return [candidate for candidate in found if candidate]
 
     def formulas(self, number: int, seed: int, report: Report) -> list[Scored]:
         """Formulas for one kind of pair: the front, and the next best of every complexity.
@@ -172,7 +140,17 @@ class PairSearch:
         n_repeats = -(-self.settings.min_validation_rows // n_rows)
         with suppress(ValueError):
             errors = [self._held_out(fit, self._seed + repeat) for repeat in range(n_repeats)]
-            return CandidateLaw(fit, self._complexity(fit), np.mean(errors, axis=0), self)
+            final = self._fitted_to_all(fit)
+            constants = sum(values.size for values in final.constants)
+            return CandidateLaw(
+                law=self.named(final),
+                parameters=final.linear.size + final.scales.size + constants,
+                training_mae=final.mae,
+                validation_errors=np.mean(errors, axis=0),
+                formula_of=self.formula_of,
+                pairs=self.data.pairs,
+                refit=lambda rows: self.named(self.refit(final, rows)),
+            )
         return None
 
     def _held_out(self, fit: LawFit, seed: int) -> Floats:
@@ -192,14 +170,12 @@ class PairSearch:
             errors[held_out] = np.abs(refit.predict(test, VARIABLES) - test.target)
         return errors
 
-    def _fitted_to_all(self, candidate: CandidateLaw) -> CandidateLaw:
+    def _fitted_to_all(self, fit: LawFit) -> LawFit:
         """The same law fitted to all structures, as it is if that has no admissible constants."""
-        if self._compared is self._problem:
-            return candidate
-        fit = candidate.fit
-        with suppress(ValueError):
-            return replace(candidate, fit=self._fitted(self._problem, fit.expressions))
-        return candidate
+        if self._compared is not self._problem:
+            with suppress(ValueError):
+                return self._fitted(self._problem, fit.expressions)
+        return fit
 
     def refit(self, fit: LawFit, rows: Ints) -> LawFit:
         """The same formulas fitted to some of the structures, given by their numbers.
@@ -211,7 +187,9 @@ class PairSearch:
 
     def named(self, fit: LawFit) -> PairLaw:
         """A fit with its numbers named after kinds of defects and pairs."""
-        return PairLaw.from_fit(fit, self.data.pairs, self.formula_of, self._columns)
+        return PairLaw.from_fit(
+            fit, self.data.pairs, self.formula_of, self._columns, constant=self._constant
+        )
 
     def _complexity(self, fit: LawFit) -> int:
         return nodes_of(fit.formulas, 0) + self._nodes_beside

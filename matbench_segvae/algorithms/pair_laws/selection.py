@@ -5,8 +5,8 @@ many structures each has its own formula. With hardly more structures than dista
 formula for each follows the scatter of a few points, and one that both have in common is
 fitted to twice as many: both options are then searched. A formula for each kind is chosen
 only where cross-validation inside the training part supports it by more than a standard
-error, as in the rule of Breiman et al., Classification and Regression Trees (1984),
-section 3.4.3.
+error, and so is a longer law, as in the rule of Breiman et al., Classification and
+Regression Trees (1984), section 3.4.3.
 """
 
 from __future__ import annotations
@@ -17,13 +17,18 @@ from contextlib import suppress
 
 import numpy as np
 
+from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
-from matbench_segvae.algorithms.pair_laws.search import CandidateLaw, PairSearch
+from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
 from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.defects import numbers_by_defects
+from matbench_segvae.defects import PairKind, numbers_by_defects
 from matbench_segvae.types import Report
+
+_BEYOND = 3.0  # times the longest distance in the data: as far as a formula is looked at
+_N_POINTS = 1000
 
 
 def search_laws(
@@ -38,9 +43,13 @@ def search_laws(
         report: Takes lines of progress.
     """
     columns = supported_terms(data, settings, seed) if settings.many_body else ()
-    found = []
-    for formula_of in _assignments(data, settings.min_rows_per_distance):
-        found += PairSearch(data, settings, seed, formula_of, columns).run(report)
+    found: list[CandidateLaw] = []
+    n_kinds = len(data.pairs.pair_kinds)
+    if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
+        found += SharedSearch(data, settings, seed, columns).run(report)
+    if n_kinds <= settings.max_kinds_own or not found:
+        for formula_of in _assignments(data, settings.min_rows_per_distance):
+            found += PairSearch(data, settings, seed, formula_of, columns).run(report)
     return sorted(found, key=lambda candidate: candidate.complexity)
 
 
@@ -59,17 +68,18 @@ def best_law(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
         found: Laws to choose from, at least one.
         min_gain: Relative gain in validation error that justifies a longer law.
     """
-    assignments = list(dict.fromkeys(candidate.search.formula_of for candidate in found))
+    assignments = list(dict.fromkeys(candidate.formula_of for candidate in found))
     # The fewest formulas come first, and are replaced only if they are clearly worse.
     assignments.sort(key=lambda formula_of: len(set(formula_of)))
     best, *others = [
-        _best_of([one for one in found if one.search.formula_of == formula_of], min_gain)
+        _best_of([one for one in found if one.formula_of == formula_of], min_gain)
         for formula_of in assignments
     ]
     for other in others:
         if _clearly_better(other, best):
             best = other
-    return best
+    alike = [one for one in found if one.formula_of == best.formula_of]
+    return _simplest(alike, best)
 
 
 def _best_of(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
@@ -79,26 +89,68 @@ def _best_of(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
     return next(candidate for candidate in found if candidate.validation_mae <= limit)
 
 
+def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw:
+    """The law with the fewest nodes among those that the best one is not clearly better than.
+
+    Of laws with as many nodes the one whose formulas change sign least beyond the data.
+    """
+    near = [
+        candidate
+        for candidate in found
+        if math.isfinite(candidate.validation_mae) and not _clearly_better(best, candidate)
+    ]
+    return min(
+        near,
+        key=lambda candidate: (candidate.complexity, _sign_changes_beyond(candidate)),
+        default=best,
+    )
+
+
+def _sign_changes_beyond(candidate: CandidateLaw) -> int:
+    """How often the formulas change sign from the longest distance in the data on."""
+    pairs, law = candidate.pairs, candidate.law
+    longest = {
+        kind: float(pairs.distance[pairs.kind == number].max())
+        for number, kind in enumerate(pairs.pair_kinds)
+    }
+    return sum(
+        sign_changes(law, kinds[0], max(longest[kind] for kind in kinds)) for kinds in law.sharing()
+    )
+
+
+def sign_changes(law: PairLaw, kind: PairKind, start: float) -> int:
+    """How often the formula of a kind of pair changes sign between a distance and three times it.
+
+    Args:
+        law: The law.
+        kind: The kind of pair.
+        start: The distance, Å.
+    """
+    values = law.values(kind, np.linspace(start, _BEYOND * start, _N_POINTS))
+    signs = np.sign(values[np.isfinite(values)])
+    signs = signs[signs != 0]
+    return int((signs[1:] != signs[:-1]).sum())
+
+
 def _clearly_better(one: CandidateLaw, other: CandidateLaw) -> bool:
     """Whether validation errors are smaller by more than a standard error of the difference."""
     gain = other.validation_errors - one.validation_errors
     return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
 
 
-def bootstrap(candidate: CandidateLaw, n_samples: int, seed: int) -> list[PairLaw]:
+def bootstrap(candidate: CandidateLaw, n_samples: int, seed: int, n_rows: int) -> list[PairLaw]:
     """Refit a law to resampled structures.
 
     Args:
         candidate: The law.
         n_samples: Number of refits; those without admissible constants are left out.
         seed: Seed of the resampling.
+        n_rows: Number of training structures.
     """
     rng = np.random.default_rng(seed)
-    search = candidate.search
-    n_rows = len(search.data.energies)
-    fits = []
+    laws = []
     for _ in range(n_samples):
         rows = np.sort(rng.integers(n_rows, size=n_rows))
         with suppress(ValueError):
-            fits.append(search.refit(candidate.fit, rows))
-    return [search.named(fit) for fit in fits]
+            laws.append(candidate.refit(rows))
+    return laws

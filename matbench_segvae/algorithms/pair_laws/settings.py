@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES
+from matbench_segvae.algorithms.pair_laws.shapes import SHAPE_VARIABLES, stands_for_shapes
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar, no_free_factor
 from matbench_segvae.segvae import FitSettings, SearchSettings
 
@@ -18,6 +19,17 @@ PAIR_GRAMMAR = Grammar(
     predicates=(*DEFAULT_PREDICATES, no_free_factor),
 )
 """The language of pair laws: what decays, oscillates and combines."""
+
+SHAPE_GRAMMAR = Grammar(
+    variables=SHAPE_VARIABLES,
+    operators=("add", "mul", "div", "square", "cube", "inv", "exp", "cos"),
+    constants=("1", "2"),
+    max_length=24,
+    max_fitted=6,
+    predicates=(*DEFAULT_PREDICATES, stands_for_shapes),
+)
+"""The language of shapes that all kinds of pairs have in common: sums, with whole powers and the
+lattice phase on offer."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +47,14 @@ class PairLawSettings:
             the best.
         formulas_per_complexity: Formulas of every complexity that are kept for each kind of
             pair, beside the front.
+        shape_search: The network and the length of the search for shapes that all kinds of
+            pairs have in common.
+        shape_fit: How hard constants of shapes are fitted.
+        shape_sets: Sets of shapes of which laws are made.
+        shared_sizes: Sizes of those laws, as shares of the largest.
+        min_kinds_shared: With fewer kinds of pairs there is no search for common shapes.
+        max_kinds_own: With more kinds of pairs there are no formulas of their own.
+        max_shared_nodes: Largest complexity of a law with common shapes, its table included.
         constraints: What a law has to satisfy.
         max_nodes: Largest complexity of the whole law.
         min_rows_per_node: Least number of training structures for each node of a law:
@@ -76,6 +96,24 @@ class PairLawSettings:
     interpolation_loss: float = 1e-4
     extra_searches: int = 1
     formulas_per_complexity: int = 3
+    # The search for shapes that all kinds of pairs have in common
+    shape_search: SearchSettings = field(
+        default_factory=lambda: SearchSettings(epochs=60, samples=800, patience=12)
+    )
+    shape_fit: FitSettings = field(
+        default_factory=lambda: FitSettings(
+            screening_starts=4,
+            screening_steps=8,
+            polishing_starts=12,
+            polishing_steps=20,
+            decay=1e-9,
+        )
+    )
+    shape_sets: int = 6
+    shared_sizes: tuple[float, ...] = (0.6, 0.75, 0.9, 1.0)
+    min_kinds_shared: int = 4
+    max_kinds_own: int = 6
+    max_shared_nodes: int = 80
     # What a law may be
     constraints: ConstraintSettings = field(default_factory=ConstraintSettings)
     max_nodes: int = 40

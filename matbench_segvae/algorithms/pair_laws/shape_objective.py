@@ -11,8 +11,6 @@ import numpy as np
 
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings, PairConstraints
 from matbench_segvae.algorithms.pair_laws.shapes import (
-    LATTICE_PHASE,
-    SHAPE_VARIABLES,
     ShapeBatch,
     formula_nodes,
 )
@@ -216,6 +214,9 @@ class _OfDistance:
 
     def __init__(self, batch: ShapeBatch, phase: float) -> None:
         self._program, self._phase = batch.program, phase
+
+    def __len__(self) -> int:
+        return len(self._program)
 
     def values(self, points: Floats, constants: Floats) -> Floats:
         """Values at distances, Å, shape ``(R, 1)``."""

@@ -1,8 +1,8 @@
 """Shapes of pair laws: functions of the distance that all kinds of pairs have in common.
 
 A set of shapes is written as one formula, their sum; in a law every kind of pair has a coefficient
-of its own for each of them. A shape with a cosine as a factor has an amplitude and a phase in every kind of
-pair: it stands for two, with the cosine and with a sine in its place, since
+of its own for each of them. A shape with a cosine as a factor has an amplitude and a phase in
+every kind of pair: it stands for two, with the cosine and with a sine in its place, since
 ``A cos(x + phi) = a cos(x) + b sin(x)``.
 """
 
@@ -26,6 +26,9 @@ from one lattice site to the next."""
 
 SHAPE_VARIABLES = ("r", LATTICE_PHASE)
 """The variables of shapes: the distance in Å and the phase of the lattice."""
+
+_SIMPLE = frozenset({FITTED, "1", "2", "r", LATTICE_PHASE, "add", "mul", "square"})
+"""What the arguments of decays and waves are made of."""
 
 _LATTICE_PHASE_NODES = 3  # a number times the distance, written as one variable
 _COEFFICIENT_NODES = 2  # a symbol and a product, or a phase and a sum
@@ -87,11 +90,17 @@ def stands_for_shapes(tokens: Sequence[str]) -> bool:
 
 
 def _is_shape(term: Tokens) -> bool:
+    """Whether a term can be read: a product of powers, decays and at most one wave."""
     return (
         not {"r", LATTICE_PHASE}.isdisjoint(term)
-        and term.count("cos") <= 1
+        and ("cos" not in term or _oscillates(term))
         and no_free_factor(term)
         and no_free_multiple(term)
+        and all(
+            _SIMPLE.issuperset(term[place + 1 : subtree_end(term, place)])
+            for place, token in enumerate(term)
+            if token in ("exp", "cos")
+        )
     )
 
 
@@ -114,23 +123,31 @@ def formula_nodes(tokens: Tokens) -> int:
     return len(tokens) + lattice + _COEFFICIENT_NODES * len(shapes_of(tokens))
 
 
-def shape_values(tokens: Tokens, constants: Floats, points: Floats) -> Floats:
-    """Values of all shapes of a set at points.
+class ShapeValues:
+    """Values of all shapes of a set at given points, as a function of its constants.
 
     Args:
         tokens: The set.
-        constants: Its fitted constants, shape ``(C,)``.
         points: Columns as in `SHAPE_VARIABLES`, shape ``(U, 2)``.
-
-    Returns:
-        Shape ``(M, U)``, NaN where a shape is undefined.
     """
-    shapes = shapes_of(tokens)
-    program = Program.compile([shape.tokens for shape in shapes], SHAPE_VARIABLES)
-    own = np.zeros((len(shapes), max(program.width, 1)))
-    for row, shape in enumerate(shapes):
-        own[row, : shape.n_constants] = constants[shape.first : shape.first + shape.n_constants]
-    return program.values(points, own)
+
+    def __init__(self, tokens: Tokens, points: Floats) -> None:
+        shapes = shapes_of(tokens)
+        self._program = Program.compile([shape.tokens for shape in shapes], SHAPE_VARIABLES)
+        self._slots = [(shape.first, shape.n_constants) for shape in shapes]
+        self._points, self._place = np.unique(points, axis=0, return_inverse=True)
+
+    def __call__(self, constants: Floats) -> Floats:
+        """Values with constants of shape ``(C,)``, shape ``(M, U)``; NaN where undefined."""
+        own = np.zeros((len(self._slots), max(self._program.width, 1)))
+        for row, (first, used) in enumerate(self._slots):
+            own[row, :used] = constants[first : first + used]
+        return np.asarray(self._program.values(self._points, own)[:, self._place.ravel()])
+
+
+def shape_values(tokens: Tokens, constants: Floats, points: Floats) -> Floats:
+    """Values of all shapes of a set at points; see :class:`ShapeValues`."""
+    return ShapeValues(tokens, points)(constants)
 
 
 @dataclass(frozen=True, eq=False)

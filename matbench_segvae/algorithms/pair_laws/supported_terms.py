@@ -20,9 +20,14 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairCounts
+from matbench_segvae.fitting.robust import absolute_weights
 from matbench_segvae.seeding import derived_short_seed, drawn_rows
 from matbench_segvae.types import Floats, Ints
 
+_MANY = 1000  # structures; with more of them fits need not be exact
+_TRIED = 4  # descriptors that are cross-validated before one of them is added
+_RANK = 1e-9
+_COARSE = 1.0  # share of the median residual below which weights grow no further
 _SIGNIFICANCE = 0.01  # probability that a term without effect passes
 
 
@@ -61,13 +66,40 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
 
     best = errors(chosen)
     while left:
-        tried = {column: errors((*chosen, column)) for column in left}
+        promising = _most_promising(pairs, energies, chosen, left)
+        tried = {column: errors((*chosen, column)) for column in promising}
         column = min(tried, key=lambda c: float(tried[c].mean()))
         if not _significantly_smaller(tried[column], best):
             break
         chosen, best = (*chosen, column), tried[column]
         left.remove(column)
     return tuple(sorted(chosen))
+
+
+def _most_promising(
+    pairs: PairCounts, energies: Floats, chosen: tuple[int, ...], left: list[int]
+) -> list[int]:
+    """The descriptors worth a cross-validation: those that would lower squared errors most.
+
+    Errors are those of fitted pair energies, weighted so that squares count as absolute errors;
+    a descriptor lowers them by the square of its correlation with what is left.
+    """
+    fitted = fit_pair_energies(pairs, energies, chosen, exact=len(energies) <= _MANY)
+    residuals = energies - fitted.predict(pairs)
+    root = np.sqrt(absolute_weights(residuals, _COARSE) / pairs.n_sites**2)[:, None]
+    blocks = [pairs.composition, pairs.counts, pairs.descriptors[:, list(chosen)]]
+    design = root * np.concatenate([*blocks, np.ones((len(energies), 1))], axis=1)
+    vectors, sizes, _ = np.linalg.svd(design, full_matrices=False)
+    basis = vectors[:, sizes > _RANK * sizes.max()]
+    rest = root[:, 0] * residuals * pairs.n_sites
+    rest = rest - basis @ (basis.T @ rest)
+    columns = root * pairs.descriptors[:, left]
+    columns = columns - basis @ (basis.T @ columns)
+    norms = np.square(columns).sum(axis=0)
+    there = norms > _RANK * np.square(root * pairs.descriptors[:, left]).sum(axis=0)
+    gains = np.where(there, (columns.T @ rest) ** 2 / np.where(there, norms, 1.0), 0.0)
+    order = np.argsort(-gains, kind="stable")[:_TRIED]
+    return [left[place] for place in order]
 
 
 def _significantly_smaller(errors: Floats, others: Floats) -> bool:
@@ -85,7 +117,8 @@ def _cross_validated(
     errors = np.empty(len(energies))
     for training, test in split.split(errors):
         known = _without_absent_classes(_subset(pairs, training))
-        fitted = fit_pair_energies(known, energies[training], columns)
+        exact = len(training) <= _MANY
+        fitted = fit_pair_energies(known, energies[training], columns, exact=exact)
         errors[test] = np.abs(fitted.predict(_subset(pairs, test)) - energies[test])
     return errors
 

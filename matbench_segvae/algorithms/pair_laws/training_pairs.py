@@ -57,8 +57,17 @@ class TrainingPairs:
         found = sorted({cell.supercell.host for cell in cells}, key=lambda host: host.name)
         return cls(count_pairs(cells), energies.to_numpy(dtype=np.float64), tuple(found))
 
+    @property
+    def sizes_differ(self) -> bool:
+        """Whether structures differ in their number of defects: only then is there a constant."""
+        return len(set(self.pairs.n_sites.tolist())) > 1
+
     def problem(
-        self, formula_of: Sequence[int] | None = None, columns: Sequence[int] = ()
+        self,
+        formula_of: Sequence[int] | None = None,
+        columns: Sequence[int] = (),
+        *,
+        constant: bool = False,
     ) -> AdditiveProblem:
         """Pose the fit of a pair law.
 
@@ -67,10 +76,13 @@ class TrainingPairs:
                 its own.
             columns: Numbers of the descriptors that have a factor, as columns of
                 ``pairs.descriptors``.
+            constant: Whether every structure has an energy in common with all others.
         """
         pairs = self.pairs
         per_site = 1 / pairs.n_sites[:, None]
-        linear = np.concatenate([pairs.composition, pairs.descriptors[:, list(columns)]], axis=1)
+        ones = np.ones((len(self.energies), int(constant)))
+        factors = pairs.descriptors[:, list(columns)]
+        linear = np.concatenate([pairs.composition, factors, ones], axis=1)
         numbers = np.asarray(self._numbers(formula_of), dtype=np.int64)
         return AdditiveProblem(
             points=pairs.distance[:, None],

@@ -1,13 +1,14 @@
 """Kinds of pairs with a formula each, or one in common where the data are few."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.search import PairSearch
-from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
+from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws, sign_changes
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.bench.scaling import measure_scaling
@@ -63,30 +64,30 @@ def test_a_law_that_both_kinds_follow_is_found_once_where_data_are_few(search):
     table = count_pairs(sulfur_pairs(16))
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2
     found = search(table, energies)
-    assert {law.search.formula_of for law in found} == {(0, 1), (0, 0)}
+    assert {law.formula_of for law in found} == {(0, 1), (0, 0)}
     chosen = best_law(found, 0.0)
     law = chosen.law
     assert law.predict(table) == pytest.approx(energies, abs=2e-2)
     assert len(law.lines()) == 2  # one formula, and the defect's energy
     assert law.lines()[0].startswith("K[V_S-V_S same plane, V_S-V_S across] = ")
     assert law.complexity == chosen.complexity
-    assert chosen.parameters == 2 + chosen.fit.constants[0].size
+    assert chosen.parameters == 2 + law.pair_formulas[KINDS[0]].n_constants
 
 
 def test_formulas_of_their_own_have_to_be_clearly_better(search):
     table = count_pairs(sulfur_pairs(16))
     other = np.where(table.kind == 0, 1.0, -1.0)
     energies = (6.0 + table.counts @ (other * 2 * np.exp(-table.distance / 2))) / 2
-    assert best_law(search(table, energies), 0.0).search.formula_of == (0, 1)
+    assert best_law(search(table, energies), 0.0).formula_of == (0, 1)
     noise = np.random.default_rng(0).normal(3.0, 0.01, len(energies))
-    assert best_law(search(table, noise), 0.0).search.formula_of == (0, 0)
+    assert best_law(search(table, noise), 0.0).formula_of == (0, 0)
 
 
 def test_many_structures_keep_a_formula_for_each_kind(search):
     cells = sulfur_pairs(16) * 4
     table = count_pairs(cells)
     energies = 3.0 + np.random.default_rng(0).normal(0, 0.01, len(cells))
-    assert {law.search.formula_of for law in search(table, energies)} == {(0, 1)}
+    assert {law.formula_of for law in search(table, energies)} == {(0, 1)}
 
 
 def test_kinds_that_share_a_formula_but_not_its_numbers_are_distinguished():
@@ -101,7 +102,7 @@ def test_a_second_search_of_the_worst_kind_leaves_no_more_to_explain(xtb_task, q
     reports: dict[int, list[str]] = {0: [], 1: []}
     errors = [
         min(
-            law.fit.mae
+            law.training_mae
             for law in PairSearch(data, replace(quick_pair_laws, extra_searches=n), 0).run(
                 reports[n].append
             )
@@ -118,15 +119,14 @@ def test_laws_compared_on_some_structures_are_fitted_to_all_in_the_end(quick_pai
     noise = np.random.default_rng(0).normal(0, 0.01, len(cells))
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise
     data = TrainingPairs(table, energies, (MOS2,))
-    problem = data.problem()
     few = PairLawSettings(
         quick_pair_laws.search, candidates=3, combinations_fitted=5, max_rows_compared=30
     )
     found = PairSearch(data, few, 0).run(lambda _: None)
     for candidate in found:
-        residuals = problem.target - candidate.fit.predict(problem, ("r",))
+        residuals = energies - candidate.law.predict(table)
         assert len(residuals) == len(cells)
-        assert candidate.fit.mae == pytest.approx(np.abs(residuals).mean())
+        assert candidate.training_mae == pytest.approx(np.abs(residuals).mean())
 
 
 def test_scaling_times_the_same_search_on_more_structures(quick_pair_laws):
@@ -161,3 +161,56 @@ def test_a_few_structures_are_split_repeatedly_to_validate_a_law(quick_pair_laws
 
     spread = {rows: np.std([validated(rows, seed) for seed in range(6)]) for rows in (1, 48)}
     assert spread[48] < 0.8 * spread[1]
+
+
+@dataclass
+class Compared:
+    """What the choice of a law looks at, of a law with one formula."""
+
+    formula: str
+    complexity: int
+    validation_errors: np.ndarray
+    table = count_pairs(sulfur_pairs(16))
+    search = SimpleNamespace(formula_of=(0, 0), data=SimpleNamespace(pairs=table))
+
+    @property
+    def validation_mae(self):
+        return self.validation_errors.mean()
+
+    @property
+    def law(self):
+        formula = parse(self.formula, ["r"])
+        return PairLaw({}, dict.fromkeys(KINDS, 1.0), dict.fromkeys(KINDS, formula))
+
+
+def test_of_laws_within_a_standard_error_the_one_with_the_fewest_nodes_is_taken():
+    rng = np.random.default_rng(0)
+    errors = rng.exponential(0.01, 400)
+    noise = rng.normal(0, 1e-3, 400)
+    noise -= noise.mean()
+    error = noise.std(ddof=1) / 20
+    longest = Compared("exp(-r)", 30, errors)
+    within = Compared("exp(-r)", 20, errors + noise + 0.9 * error)
+    beyond = Compared("exp(-r)", 10, errors + noise + 1.1 * error)
+    assert best_law([beyond, within, longest], 0.0) is within
+    assert best_law([beyond, longest], 0.0) is longest
+    broken = Compared("exp(-r)", 5, np.full(400, np.inf))
+    assert best_law([broken, within, longest], 0.0) is within
+
+
+def test_of_equally_long_laws_the_one_that_changes_sign_least_beyond_the_data_is_taken():
+    errors = np.random.default_rng(0).exponential(0.01, 400)
+    quiet = Compared("exp(-0.1*r)", 20, errors + 1e-6)
+    restless = Compared("cos(2.0*r)/r", 20, errors)
+    noise = np.random.default_rng(1).normal(0, 1e-3, 400)
+    quiet.validation_errors = quiet.validation_errors + noise - noise.mean()
+    assert best_law([restless, quiet], 0.0) is quiet
+    assert best_law([quiet, restless], 0.0) is quiet
+
+
+def test_sign_changes_are_those_up_to_three_times_the_longest_distance():
+    laws = {n: Compared(f"cos({n}*r)*exp(-r)", 9, np.zeros(1)).law for n in (1.0, 2.5)}
+    for n, law in laws.items():
+        zeros = (np.arange(200) + 0.5) * np.pi / n
+        expected = ((zeros > 10) & (zeros < 30)).sum()
+        assert sign_changes(law, KINDS[0], 10.0) == expected > 0

@@ -1,0 +1,223 @@
+"""Searching one formula for all kinds of pairs, with a table of coefficients.
+
+SEGVAE searches sets of shapes. Each is scored at once on all kinds of pairs by what the best law
+of limited size leaves of the fitted pair energies. For the best sets, coefficients are left out to
+make laws of several sizes, and the laws are fitted to the structures under absolute error and
+compared by cross-validation inside the training part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
+from matbench_segvae.algorithms.pair_laws.law import PairLaw, linear_numbers, nodes_of
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR, PairLawSettings
+from matbench_segvae.algorithms.pair_laws.shape_objective import ShapeObjective, ShapeProblem
+from matbench_segvae.algorithms.pair_laws.shapes import ShapeValues, formula_nodes, shape_values
+from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
+from matbench_segvae.expressions import Expression
+from matbench_segvae.fitting.additive_problem import AdditiveProblem
+from matbench_segvae.fitting.robust import absolute_weights
+from matbench_segvae.fitting.shared_fit import SharedFit, fit_shared_law
+from matbench_segvae.seeding import drawn_rows
+from matbench_segvae.segvae import Scored, Search, pretrained
+from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
+
+_COARSE = 1.0  # share of the median residual below which weights grow no further
+
+
+@dataclass(frozen=True, eq=False)
+class _Draft:
+    """A law to be fitted: shapes, constants to start from, and which coefficients it has."""
+
+    tokens: Tokens
+    constants: Floats
+    kept: Booleans
+
+
+class SharedSearch:
+    """The search for a law with one formula for all kinds of pairs.
+
+    Args:
+        data: Structures of one host and their energies.
+        settings: How to search.
+        seed: Source of all randomness.
+        columns: Numbers of the descriptors that have a factor in the law, as columns of
+            ``data.pairs.descriptors``.
+    """
+
+    def __init__(
+        self,
+        data: TrainingPairs,
+        settings: PairLawSettings,
+        seed: int,
+        columns: Sequence[int] = (),
+    ) -> None:
+        self._data, self._settings, self._seed = data, settings, seed
+        self._columns = tuple(columns)
+        self._lattice = data.hosts[0].a
+        self._constant = data.sizes_differ
+        terms = [data.pairs.term_columns[column][0] for column in columns]
+        n_beside = len(data.pairs.defect_kinds) + self._constant
+        self._nodes_beside = nodes_of([], n_beside, terms)
+        self._energies, problem = self._table()
+        self._problem = problem
+        self._points = self._phased(data.pairs.distance)
+
+    def run(self, report: Report) -> list[CandidateLaw]:
+        """Search laws, simplest first; none if no set of shapes satisfies the constraints."""
+        settings = self._settings
+        shapes = self._shape_problem()
+        objective = ShapeObjective(
+            shapes,
+            len(self._problem.target),
+            self._max_nodes - self._nodes_beside,
+            settings.shape_fit,
+            settings.constraints,
+            min(self._data.shortest()),
+            self._seed,
+        )
+        module = pretrained(SHAPE_GRAMMAR, settings.shape_search)
+        search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, self._seed)
+        found = search.run(report)
+        every = {s.tokens: s for s in [*found.front(), *found.best_per_complexity(2)]}
+        ranked = sorted(every.values(), key=lambda s: s.loss)[: settings.shape_sets]
+        drafts = [draft for scored in ranked for draft in self._drafts(scored, shapes)]
+        return self._candidates(drafts)
+
+    @property
+    def _max_nodes(self) -> int:
+        n_rows = len(self._problem.target)
+        most = self._settings.max_shared_nodes
+        return min(most, int(n_rows / self._settings.min_rows_per_node))
+
+    @property
+    def _max_coefficients(self) -> int:
+        n_numbers = int(len(self._problem.target) / self._settings.min_rows_per_parameter)
+        return n_numbers - int(self._problem.linear.shape[1])
+
+    def _table(self) -> tuple[Floats, AdditiveProblem]:
+        """Pair energies, and the problem weighted so that squares count as absolute errors."""
+        data = self._data
+        table = fit_pair_energies(data.pairs, data.energies, self._columns)
+        residuals = data.energies - table.predict(data.pairs)
+        problem = data.problem(columns=self._columns, constant=self._constant)
+        if table.training_mae > 1e-9 * np.abs(data.energies).max():
+            problem = problem.reweighted(absolute_weights(residuals, _COARSE))
+        return table.pair_energies, problem
+
+    def _shape_problem(self) -> ShapeProblem:
+        """Pair energies in the metric in which the structures determine them."""
+        pairs = self._data.pairs
+        matrix = self._problem.reduced_matrix
+        return ShapeProblem.of(
+            pairs.distance, pairs.kind, matrix.T @ matrix, self._energies, self._lattice
+        )
+
+    def _drafts(self, scored: Scored, shapes: ShapeProblem) -> list[_Draft]:
+        """Laws of several sizes with one set of shapes."""
+        constants = scored.constants[0]
+        values = shape_values(scored.tokens, constants, shapes.points)
+        beside = self._nodes_beside + formula_nodes(scored.tokens)
+        drafts: dict[bytes, _Draft] = {}
+        for share in self._settings.shared_sizes:
+            room = min(
+                round(share * self._max_nodes) - beside, self._max_coefficients - len(constants)
+            )
+            if room > 0:
+                kept, _ = shapes.allocated(values, room)
+                drafts[kept.tobytes()] = _Draft(scored.tokens, constants, kept)
+        return list(drafts.values())
+
+    def _candidates(self, drafts: Sequence[_Draft]) -> list[CandidateLaw]:
+        """Fit laws, cross-validate the best of them, and fit those to all structures."""
+        compared = self._drawn()
+        fits = [(draft, fit) for draft in drafts if (fit := self._fitted(compared, draft))]
+        fits.sort(key=lambda pair: pair[1].mae)
+        best = fits[: self._settings.candidates]
+        found = [self._validated(draft, fit, compared) for draft, fit in best]
+        return sorted((one for one in found if one), key=lambda one: one.complexity)
+
+    def _drawn(self) -> AdditiveProblem:
+        """Structures to compare laws on."""
+        n_rows, most = len(self._problem.target), self._settings.max_rows_compared
+        if n_rows <= most:
+            return self._problem
+        return self._problem.subset(drawn_rows(n_rows, most, self._seed))
+
+    def _fitted(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit | None:
+        """Fit a law; none if its shapes are undefined."""
+        with suppress(ValueError):
+            return self._fit(problem, draft)
+        return None
+
+    def _fit(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit:
+        return fit_shared_law(problem, self._shapes(draft), draft.constants, draft.kept)
+
+    def _shapes(self, draft: _Draft) -> ShapeValues:
+        return ShapeValues(draft.tokens, self._points)
+
+    def _validated(
+        self, draft: _Draft, fit: SharedFit, problem: AdditiveProblem
+    ) -> CandidateLaw | None:
+        """Cross-validate a law; none if it has no fit to some of the training folds."""
+        better = replace(draft, constants=fit.constants)
+        n_rows = len(problem.target)
+        n_repeats = -(-self._settings.min_validation_rows // n_rows)
+        with suppress(ValueError):
+            errors = [self._held_out(better, problem, self._seed + n) for n in range(n_repeats)]
+            final = self._fit(self._problem, better)
+            settled = replace(draft, constants=final.constants)
+
+            def refit(rows: Ints) -> PairLaw:
+                return self._named(settled, self._fit(self._problem.subset(rows), settled))
+
+            law = self._named(settled, final)
+            return CandidateLaw(
+                law=law,
+                parameters=final.linear.size + int(draft.kept.sum()) + final.constants.size,
+                training_mae=final.mae,
+                validation_errors=np.mean(errors, axis=0),
+                formula_of=(0,) * len(draft.kept),
+                pairs=self._data.pairs,
+                refit=refit,
+            )
+        return None
+
+    def _held_out(self, draft: _Draft, problem: AdditiveProblem, seed: int) -> Floats:
+        """Absolute errors of all structures, each left out of its fit."""
+        n_rows = len(problem.target)
+        errors = np.empty(n_rows)
+        n_folds = min(self._settings.validation_folds, n_rows)
+        for training, test in KFold(n_folds, shuffle=True, random_state=seed).split(errors):
+            fit = self._fit(problem.subset(training), draft)
+            held_out = problem.subset(test)
+            errors[test] = np.abs(fit.predict(held_out, self._shapes(draft)) - held_out.target)
+        return errors
+
+    def _named(self, draft: _Draft, fit: SharedFit) -> PairLaw:
+        """A fit with its numbers named after kinds of defects and pairs."""
+        pairs = self._data.pairs
+        rows = zip(fit.coefficients.tolist(), draft.kept.tolist(), strict=True)
+        table = [
+            tuple(value if kept else None for value, kept in zip(*row, strict=True)) for row in rows
+        ]
+        shared = SharedShapes(
+            Expression(draft.tokens, tuple(fit.constants.tolist())),
+            self._lattice,
+            dict(zip(pairs.pair_kinds, table, strict=True)),
+        )
+        numbers = linear_numbers(fit.linear, pairs, self._columns, constant=self._constant)
+        return PairLaw.from_shared(shared, **numbers)
+
+    def _phased(self, distances: Floats) -> Floats:
+        """Distances, Å, with the phase of the lattice, shape ``(R, 2)``."""
+        return np.column_stack([distances, 2 * np.pi * distances / self._lattice])
