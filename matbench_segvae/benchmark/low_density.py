@@ -41,6 +41,7 @@ _ARCHIVES = ("mos2-low-public", "mos2-low-private")
 _REPEATS = 8
 _SAME_SITE = 1e-3  # fractional coordinates; those of the table have four decimals
 _LARGEST_JSON = 2**22  # bytes of one structure
+_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)  # JSON that is no structure
 _PROPERTIES = ("formation_energy_per_site", "homo", "lumo", "band_gap")
 
 
@@ -131,5 +132,5 @@ def _archived(path: Path) -> Iterator[tuple[str, Structure]]:
                 file = tar.extractfile(member) if member.isreg() else None
                 if file is not None and name.suffix == ".json" and name.parent.name == "structures":
                     yield name.stem, Structure.from_dict(json.loads(file.read(_LARGEST_JSON)))
-    except (OSError, EOFError, zlib.error, tarfile.TarError, ValueError, KeyError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, *_MALFORMED) as error:
         raise UserError(f"'{path}' cannot be read: {error}") from error

@@ -16,15 +16,27 @@ from pymatgen.core import Structure
 from sklearn.model_selection import KFold
 
 from matbench_segvae.benchmark import BENCHMARK_NAME, DefectBenchmark, DefectTask, folds
+from matbench_segvae.defects import HOSTS, sparse_defects
 from matbench_segvae.errors import UserError
 
 XTB = "defects2d_xtb_mos2"
 HBN = "defects2d_xtb_hbn"
+LOW = "defects2d_mos2_low"
+LOW_TRANSFER = "defects2d_mos2_low_transfer"
+LOW_FAMILIES = "defects2d_mos2_low_families"
+GAP = "defects2d_mos2_low_gap"
+HOMO = "defects2d_mos2_low_homo"
+TESTED = {"defects2d_mos2_transfer": 743, LOW_TRANSFER: 5802}  # all samples of other tasks
 SIZES = {
     "defects2d_mos2_v3": 743,
     "defects2d_mos2_v2": 15,
     "defects2d_mos2_x2": 19,
     "defects2d_mos2_transfer": 779,
+    LOW: 5933,
+    LOW_TRANSFER: 5933,
+    LOW_FAMILIES: 5802,
+    GAP: 5933,
+    HOMO: 5933,
     XTB: 71,
     HBN: 682,
 }
@@ -37,6 +49,10 @@ LAST_HBN_ID = "defects2d-xtb-hbn-675"
 @pytest.fixture
 def task():
     return DefectTask(XTB)
+
+
+def defects_in(structure):
+    return sparse_defects(structure, [HOSTS["MoS2"]]).defects
 
 
 def record_all(task, **kwargs):
@@ -72,7 +88,7 @@ def refused(maker, path, match):
 def test_committed_folds_are_matbenchs_kfold():
     assert set(folds.committed_splits()) == set(SIZES)
     for name, n in SIZES.items():
-        if name.endswith("transfer"):
+        if name in TESTED or name == LOW_FAMILIES:
             continue
         prefix = name.replace("_", "-")
         ids = np.array([f"{prefix}-{i + 1:0{len(str(n))}d}" for i in range(n)])
@@ -89,6 +105,14 @@ def test_committed_folds_have_not_changed():
     assert first[:3] == FIRST_TEST_IDS
     assert folds.committed_splits()[XTB]["fold_4"]["test"][-1] == LAST_XTB_ID
     assert folds.committed_splits()[HBN]["fold_4"]["test"][-1] == LAST_HBN_ID
+    low = folds.committed_splits()[LOW]["fold_0"]["test"]
+    assert (len(low), low[0], low[-1]) == (
+        1187,
+        "defects2d-mos2-low-0003",
+        "defects2d-mos2-low-5924",
+    )
+    families = folds.committed_splits()[LOW_FAMILIES].values()
+    assert [len(fold["test"]) for fold in families] == [743, 743, 1415, 1415, 743, 743]
 
 
 def test_every_id_is_tested_once():
@@ -99,7 +123,7 @@ def test_every_id_is_tested_once():
         assert len(tested) == len(set(tested))
         assert len(everything) == n
         assert all(not set(fold["train"]) & set(fold["test"]) for fold in splits)
-        assert len(tested) == (743 if name.endswith("transfer") else n)
+        assert len(tested) == TESTED.get(name, n)
 
 
 def test_committed_files_can_be_made_again(dft_data, tmp_path):
@@ -119,6 +143,53 @@ def test_transfer_trains_on_singles_and_pairs(dft_data):
     tested = task.get_test_data(0)
     assert len(tested) == 743
     assert {len(structure) for structure in tested} == {189}
+
+
+def test_the_whole_set_trains_on_singles_and_pairs_to_predict_triples(dft_data):
+    task = DefectTask(LOW_TRANSFER)
+    inputs, _ = task.get_train_and_val_data(0)
+    tested = task.get_test_data(0)
+    assert task.folds == [0] and (len(inputs), len(tested)) == (131, 5802)
+    assert {len(defects_in(structure)) for structure in inputs} == {1, 2}
+    assert {len(defects_in(structure)) for structure in tested.iloc[::97]} == {3}
+
+
+def test_every_fold_of_families_leaves_out_one_family_of_triples(dft_data):
+    task = DefectTask(LOW_FAMILIES)
+    formulas = task.df["structure"].map(lambda structure: structure.composition.formula)
+    left_out = []
+    for fold in task.folds:
+        inputs, tested = task.get_train_and_val_data(fold)[0], task.get_test_data(fold)
+        (family,) = set(formulas[tested.index])
+        assert family not in set(formulas[inputs.index])
+        assert len(inputs) + len(tested) == 5802
+        left_out.append(family)
+    assert len(set(left_out)) == 6
+
+
+def test_levels_of_training_structures_come_with_the_gap_and_those_of_test_parts_never(dft_data):
+    task = DefectTask(GAP)
+    inputs, gaps = task.get_train_and_val_data(3)
+    levels = task.training_properties(3)
+    assert set(levels.columns) == {"homo", "lumo"} and levels.index.equals(inputs.index)
+    np.testing.assert_allclose(levels["lumo"] - levels["homo"], gaps, atol=1e-6)
+    assert not set(levels.index) & set(task.get_test_data(3).index)
+    assert list(task.get_test_data(3, as_type="df")) == ["structure"]
+    assert list(task.get_test_data(3, as_type="df", include_target=True)) == [
+        "structure",
+        "band_gap",
+    ]
+    assert list(task.df) == ["structure", "band_gap"]
+    with pytest.raises(UserError, match="fold 5"):
+        task.training_properties(5)
+
+
+def test_other_tasks_have_no_further_properties(task, dft_data):
+    assert task.training_properties(0) is None
+    assert DefectTask(HOMO).training_properties(0) is None
+    assert DefectTask(LOW_FAMILIES).training_properties(0) is None
+    with pytest.raises(ValueError, match="not loaded"):
+        DefectTask(GAP, autoload=False).training_properties(0)
 
 
 # The Matbench API.
@@ -244,12 +315,12 @@ def test_copies_are_independent(task):
 
 
 @pytest.mark.parametrize(
-    ("preset", "n"), [("all", 6), ("structure", 6), ("regression", 6), ("dft", 4), ("xtb", 2)]
+    ("preset", "n"), [("all", 11), ("structure", 11), ("regression", 11), ("dft", 9), ("xtb", 2)]
 )
 def test_presets(preset, n):
     bench = DefectBenchmark.from_preset(BENCHMARK_NAME, preset)
     assert len(bench.tasks_map) == n
-    assert bench.is_complete == (n == 6)
+    assert bench.is_complete == (n == 11)
     assert not bench.is_recorded
 
 

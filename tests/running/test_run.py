@@ -14,6 +14,7 @@ from matbench_segvae.running import FoldResult, FoldStore, Problem, RunOptions, 
 from matbench_segvae.running.store import to_json_types
 
 TASK = "defects2d_xtb_mos2"
+GAP = "defects2d_mos2_low_gap"
 BENCHMARK = "defects2d_v0.1"
 
 
@@ -23,12 +24,14 @@ class Counting:
     card = AlgorithmCard("counting", "Counts.", "A third party", packages=("numpy", "nowhere"))
     fitted: ClassVar[list] = []
     scratches: ClassVar[list] = []
+    related: ClassVar = None
 
     def fit(self, inputs, targets, context):
         assert list(context.scratch.iterdir()) == []
         (context.scratch / "note").write_text("x")
         Counting.scratches.append(context.scratch)
         Counting.fitted.append((context.task, context.fold, context.seed))
+        Counting.related = context.related
         context.report("half way")
         self.value = float(np.median(targets)) + 0.001 * context.seed
 
@@ -102,6 +105,17 @@ def test_a_third_party_algorithm_is_found_and_run(third_party, tmp_path):
     assert [(r.fold, r.seed) for r in report.results] == [(0, 7), (3, 7)]
     assert Counting.fitted == [(TASK, 0, 7), (TASK, 3, 7)]
     assert not any(path.exists() for path in Counting.scratches)
+
+
+def test_further_properties_of_the_training_part_reach_the_algorithm(
+    third_party, dft_data, tmp_path
+):
+    report = run([TASK], ["counting"], RunOptions([0]), out=tmp_path)
+    assert report.problems == () and Counting.related is None
+    task = run([GAP], ["counting"], RunOptions([2]), out=tmp_path).tasks[GAP]
+    inputs, _ = task.get_train_and_val_data(2)
+    assert set(Counting.related.columns) == {"homo", "lumo"}
+    assert Counting.related.index.equals(inputs.index)
 
 
 def test_what_is_kept_of_a_fold(third_party, tmp_path):
