@@ -36,10 +36,14 @@ class Mutations:
     Args:
         grammar: The language of the formulas.
         known: Formulas not to make again; it may grow between calls.
+        term_share: Share of the random mutations that add, drop or exchange a whole term.
     """
 
-    def __init__(self, grammar: Grammar, known: Collection[Tokens]) -> None:
+    def __init__(
+        self, grammar: Grammar, known: Collection[Tokens], term_share: float = 0.0
+    ) -> None:
         self._grammar = grammar
+        self._term_share = term_share
         self._known = known
         self._refused: set[Tokens] = set()  # by the grammar; the same are drawn often
 
@@ -71,7 +75,7 @@ class Mutations:
         Returns:
             As :meth:`simplify` does; fewer than ``n_formulas`` where little is new.
         """
-        random = _RandomMutations(self._grammar, rng)
+        random = _RandomMutations(self._grammar, rng, self._term_share)
         parents = [[_nodes(scored) for scored in pool] for pool in pools if pool]
         n_groups = len(pools[0][0].constants)
         found: dict[Tokens, Floats] = {}
@@ -108,8 +112,9 @@ class Mutations:
 class _RandomMutations:
     """Draws mutations, whether the grammar allows them or not."""
 
-    def __init__(self, grammar: Grammar, rng: np.random.Generator) -> None:
+    def __init__(self, grammar: Grammar, rng: np.random.Generator, term_share: float) -> None:
         self._rng = rng
+        self._term_share = term_share
         self._unary = [name for name in grammar.operators if arity(name) == 1]
         self._binary = [name for name in grammar.operators if arity(name) == 2]
         fitted = (FITTED,) if grammar.fitted_constants else ()
@@ -117,6 +122,8 @@ class _RandomMutations:
 
     def mutation(self, pools: Sequence[Sequence[_Nodes]]) -> _Nodes:
         """One of the formulas with one mutation."""
+        if self._term_share and self._rng.random() < self._term_share:
+            return self._with_other_terms(pools)
         nodes = self._pick(pools)
         start = self._below(len(nodes))
         end = _end(nodes, start)
@@ -137,6 +144,22 @@ class _RandomMutations:
             case _:  # another variable or constant
                 subtree = (self._one(self._leaves),)
         return (*nodes[:start], *subtree, *nodes[end:])
+
+    def _with_other_terms(self, pools: Sequence[Sequence[_Nodes]]) -> _Nodes:
+        """A sum with a term of another formula in it, instead of one of its own or beside them."""
+        terms, others = _terms(self._pick(pools)), _terms(self._pick(pools))
+        new = others[self._below(len(others))]
+        match self._below(3):
+            case 0 if len(terms) > 1:  # one term less
+                terms.pop(self._below(len(terms)))
+            case 1:  # another one in its place
+                terms[self._below(len(terms))] = new
+            case _:  # one term more
+                terms.append(new)
+        total = terms[0]
+        for term in terms[1:]:
+            total = (("add", None), *total, *term)
+        return total
 
     def _small(self) -> _Nodes:
         """A formula of one to four tokens."""
@@ -171,6 +194,14 @@ def _nodes(scored: Scored) -> _Nodes:
     """A formula's tokens, with the values of its constants beside them."""
     columns = iter(scored.constants.T)
     return tuple((t, next(columns) if t == FITTED else None) for t in scored.tokens)
+
+
+def _terms(nodes: _Nodes) -> list[_Nodes]:
+    """The terms of a sum; a formula that is none is one term."""
+    if nodes[0][0] != "add":
+        return [nodes]
+    middle = _end(nodes, 1)
+    return [*_terms(nodes[1:middle]), *_terms(nodes[middle:])]
 
 
 def _end(nodes: _Nodes, start: int) -> int:

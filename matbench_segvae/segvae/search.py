@@ -81,7 +81,7 @@ class Search:
         self._settings = settings
         self._seed = seed
         self._mask = FormulaMask(grammar) if settings.grammar_mask else None
-        self._mutations = Mutations(grammar, self.population.best)
+        self._mutations = Mutations(grammar, self.population.best, settings.term_share)
         self._duplicates = Duplicates(grammar.variables)
         # State of the objective before the present round, while there is one.
         self._objective_before: Any = None
@@ -283,7 +283,7 @@ class Search:
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Restore what :meth:`state_dict` gave."""
         self.population.load_state_dict(state["population"])
-        self._mutations = Mutations(self._grammar, self.population.best)
+        self._mutations = Mutations(self._grammar, self.population.best, self._settings.term_share)
         self._duplicates = Duplicates(self._grammar.variables)
         self._duplicates.discard_from(list(self.population.best))
         self.n_sampled = int(state["n_sampled"])

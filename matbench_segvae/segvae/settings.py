@@ -99,6 +99,8 @@ class SearchSettings:
         local_noise: Standard deviation of the noise around them.
         mutation_share: Share of a round's formulas that are mutations of the best ones
             instead of samples of the network; none in the first round.
+        term_share: Share of the random mutations that add, drop or exchange a whole term of a
+            sum, for sums whose terms are fitted with coefficients of their own.
         discard_duplicates: Whether formulas numerically equivalent to earlier ones, up to a
             factor, are discarded; only with linear scaling. A formula with the same tokens
             is never scored twice.
@@ -133,6 +135,7 @@ class SearchSettings:
     local_share: float = 0.0
     local_noise: float = 0.5
     mutation_share: float = 0.8
+    term_share: float = 0.0
     discard_duplicates: bool = True
     linear_scaling: bool = True
 
@@ -158,6 +161,7 @@ class SearchSettings:
         _require(
             0 <= self.mutation_share < 1, "mutation_share", self.mutation_share, "from 0 to below 1"
         )
+        _require(0 <= self.term_share <= 1, "term_share", self.term_share, "from 0 to 1")
         _require(self.local_noise >= 0, "local_noise", self.local_noise, "at least 0")
         if self.patience is not None:
             _require(self.patience >= 1, "patience", self.patience, "at least 1, or None")

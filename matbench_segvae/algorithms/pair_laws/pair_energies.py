@@ -81,7 +81,12 @@ class PairEnergies:
 
 
 def fit_pair_energies(
-    pairs: PairCounts, energies: Floats, columns: Sequence[int] = (), *, exact: bool = True
+    pairs: PairCounts,
+    energies: Floats,
+    columns: Sequence[int] = (),
+    *,
+    constant: bool = True,
+    exact: bool = True,
 ) -> PairEnergies:
     """Fit pair energies under absolute error per defect site.
 
@@ -97,6 +102,7 @@ def fit_pair_energies(
         energies: Energy per defect site, eV, shape ``(N,)``.
         columns: Numbers of the descriptors to which a factor is fitted too, as columns of
             ``pairs.descriptors``.
+        constant: Whether there is a constant where structures differ in their number of defects.
         exact: Whether the absolute error is minimised as a linear program; else by reweighted
             least squares, in a fraction of the time and to about a thousandth of the error.
 
@@ -106,7 +112,7 @@ def fit_pair_energies(
     n_kinds = len(pairs.defect_kinds)
     per_site = 1 / pairs.n_sites[:, None]
     n_energies = n_kinds + len(pairs.distance)
-    sizes_differ = len(set(pairs.n_sites.tolist())) > 1
+    sizes_differ = constant and len(set(pairs.n_sites.tolist())) > 1
     ones = np.ones((len(energies), int(sizes_differ)))
     blocks = [pairs.composition, pairs.counts, pairs.descriptors[:, list(columns)], ones]
     design = np.concatenate(blocks, axis=1) * per_site
@@ -124,11 +130,9 @@ def fit_pair_energies(
     of_pairs, factors, rest = np.split(
         values[n_kinds:], [len(pairs.distance), len(pairs.distance) + len(columns)]
     )
-    constant = float(rest[0]) if sizes_differ else 0.0
+    common = float(rest[0]) if sizes_differ else 0.0
     energies_of_defects = np.asarray(level + offsets)
-    return PairEnergies(
-        pairs, energies_of_defects, of_pairs, mae, tuple(columns), factors, constant
-    )
+    return PairEnergies(pairs, energies_of_defects, of_pairs, mae, tuple(columns), factors, common)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 
 from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms, supports_constant
+from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.defects import Host, pairs_of
 from matbench_segvae.errors import UserError
@@ -72,8 +74,13 @@ class PairTable:
                 f"defects and a regression target, this task has a {context.input_type} and is "
                 f"a {context.task_type}"
             )
+        data = TrainingPairs.of(inputs, targets, context.hosts)
+        settings = PairLawSettings()
         self._energies = fit_pair_energies(
-            pairs_of(inputs, hosts=context.hosts), targets.to_numpy(dtype=np.float64)
+            data.pairs,
+            data.energies,
+            supported_terms(data, settings, context.seed),
+            constant=supports_constant(data, settings, context.seed),
         )
         self._hosts = context.hosts
 
@@ -94,16 +101,26 @@ class PairTable:
         """The energies of defects, and kind, distance (Å) and energy (eV) of every pair."""
         fitted = self._fitted()
         pairs = fitted.pairs
-        n_numbers = len(fitted.defect_energies) + len(fitted.pair_energies)
+        n_numbers = len(fitted.defect_energies) + len(fitted.pair_energies) + len(fitted.columns)
+        terms = [pairs.term_columns[column] for column in fitted.columns]
+        factors = zip(terms, fitted.factors.tolist(), strict=True)
         return {
+            "energy_per_structure_eV": fitted.constant,
+            "many_body": {f"{term.key} {column}": value for (term, column), value in factors},
             "defect_energies_eV": dict(
                 zip(pairs.defect_kinds, fitted.defect_energies.tolist(), strict=True)
             ),
             "pair_values": [
-                {"kind": str(pairs.pair_kinds[kind]), "distance_A": distance, "value_eV": value}
-                for kind, distance, value in zip(
+                {
+                    "kind": str(pairs.pair_kinds[kind]),
+                    "distance_A": distance,
+                    "direction": direction,
+                    "value_eV": value,
+                }
+                for kind, distance, direction, value in zip(
                     pairs.kind.tolist(),
                     pairs.distance.round(3).tolist(),
+                    pairs.direction.round(3).tolist(),
                     fitted.pair_energies.tolist(),
                     strict=True,
                 )

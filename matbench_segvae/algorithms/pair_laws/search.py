@@ -44,6 +44,7 @@ class PairSearch:
             own.
         columns: Numbers of the descriptors that have a factor in the law, as columns of
             ``data.pairs.descriptors``.
+        constant: Whether every structure has an energy in common with all others.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class PairSearch:
         seed: int,
         formula_of: Sequence[int] | None = None,
         columns: Sequence[int] = (),
+        *,
+        constant: bool = False,
     ) -> None:
         self.data = data
         self.settings = settings
@@ -60,7 +63,7 @@ class PairSearch:
         self.formula_of = tuple(kinds if formula_of is None else formula_of)
         self._columns = tuple(columns)
         self._seed = seed
-        self._constant = data.sizes_differ
+        self._constant = constant
         problem = data.problem(self.formula_of, columns, constant=self._constant)
         shortest = data.shortest(self.formula_of)
         self._constraints = [

@@ -22,7 +22,7 @@ from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
-from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
+from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms, supports_constant
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairKind, numbers_by_defects
 from matbench_segvae.types import Report
@@ -43,13 +43,15 @@ def search_laws(
         report: Takes lines of progress.
     """
     columns = supported_terms(data, settings, seed) if settings.many_body else ()
+    constant = supports_constant(data, settings, seed)
     found: list[CandidateLaw] = []
     n_kinds = len(data.pairs.pair_kinds)
     if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
-        found += SharedSearch(data, settings, seed, columns).run(report)
+        found += SharedSearch(data, settings, seed, columns, constant=constant).run(report)
     if n_kinds <= settings.max_kinds_own or not found:
         for formula_of in _assignments(data, settings.min_rows_per_distance):
-            found += PairSearch(data, settings, seed, formula_of, columns).run(report)
+            search = PairSearch(data, settings, seed, formula_of, columns, constant=constant)
+            found += search.run(report)
     return sorted(found, key=lambda candidate: candidate.complexity)
 
 

@@ -98,7 +98,9 @@ class PairLawSettings:
     formulas_per_complexity: int = 3
     # The search for shapes that all kinds of pairs have in common
     shape_search: SearchSettings = field(
-        default_factory=lambda: SearchSettings(epochs=60, samples=800, patience=12)
+        default_factory=lambda: SearchSettings(
+            epochs=50, samples=800, patience=12, mutation_share=0.7, term_share=0.4
+        )
     )
     shape_fit: FitSettings = field(
         default_factory=lambda: FitSettings(

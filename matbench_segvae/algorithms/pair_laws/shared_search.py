@@ -52,6 +52,7 @@ class SharedSearch:
         seed: Source of all randomness.
         columns: Numbers of the descriptors that have a factor in the law, as columns of
             ``data.pairs.descriptors``.
+        constant: Whether every structure has an energy in common with all others.
     """
 
     def __init__(
@@ -60,11 +61,13 @@ class SharedSearch:
         settings: PairLawSettings,
         seed: int,
         columns: Sequence[int] = (),
+        *,
+        constant: bool = False,
     ) -> None:
         self._data, self._settings, self._seed = data, settings, seed
         self._columns = tuple(columns)
         self._lattice = data.hosts[0].a
-        self._constant = data.sizes_differ
+        self._constant = constant
         terms = [data.pairs.term_columns[column][0] for column in columns]
         n_beside = len(data.pairs.defect_kinds) + self._constant
         self._nodes_beside = nodes_of([], n_beside, terms)
@@ -107,7 +110,7 @@ class SharedSearch:
     def _table(self) -> tuple[Floats, AdditiveProblem]:
         """Pair energies, and the problem weighted so that squares count as absolute errors."""
         data = self._data
-        table = fit_pair_energies(data.pairs, data.energies, self._columns)
+        table = fit_pair_energies(data.pairs, data.energies, self._columns, constant=self._constant)
         residuals = data.energies - table.predict(data.pairs)
         problem = data.problem(columns=self._columns, constant=self._constant)
         if table.training_mae > 1e-9 * np.abs(data.energies).max():

@@ -1,4 +1,4 @@
-"""Whether more than two defects have an energy that their pairs do not explain.
+"""What a law has beside pairs: energies of more than two defects, and one of every structure.
 
 Many-body terms such as the three-body ``T / (r1 r2)`` (see
 :mod:`~matbench_segvae.defects.many_body`) are linear in their factors. Fitted pair energies
@@ -45,8 +45,7 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
     Returns:
         Numbers of the descriptors, as columns of ``data.pairs.descriptors``, ascending.
     """
-    rows = drawn_rows(len(data.energies), settings.max_rows_compared, seed)
-    pairs, energies = _subset(data.pairs, rows), data.energies[rows]
+    pairs, energies, splits = _compared(data, settings, seed)
     n_folds = settings.validation_folds
     # A descriptor that is hardly ever different from 0 cannot be validated.
     n_nonzero = (pairs.descriptors != 0).sum(axis=0).tolist()
@@ -54,11 +53,6 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
     chosen: tuple[int, ...] = ()
     if not left:
         return chosen
-    repeats = range(settings.many_body_repeats)
-    splits = [
-        KFold(min(n_folds, len(energies)), shuffle=True, random_state=short_seed)
-        for short_seed in [derived_short_seed(seed, "three-body", n) for n in repeats]
-    ]
 
     def errors(columns: tuple[int, ...]) -> Floats:
         each = [_cross_validated(pairs, energies, columns, split) for split in splits]
@@ -74,6 +68,40 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
         chosen, best = (*chosen, column), tried[column]
         left.remove(column)
     return tuple(sorted(chosen))
+
+
+def supports_constant(data: TrainingPairs, settings: PairLawSettings, seed: int) -> bool:
+    """Whether there may be an energy that all structures have in common.
+
+    Data of one number of defects cannot tell it from the energies of defects. Else it stays
+    unless fitted pair energies are significantly worse with it in cross-validation: without it a
+    law that vanishes at large distances has no way to be right for single defects, pairs and
+    triples at once, and no single defect of a kind is left once it is held out.
+
+    Args:
+        data: Training structures.
+        settings: Number of structures, folds and repeats of the cross-validation.
+        seed: Source of all randomness.
+    """
+    if not data.sizes_differ:
+        return False
+    pairs, energies, splits = _compared(data, settings, seed)
+    with_it, without = (
+        np.mean([_cross_validated(pairs, energies, (), s, constant=c) for s in splits], axis=0)
+        for c in (True, False)
+    )
+    return not _significantly_smaller(np.asarray(without), np.asarray(with_it))
+
+
+def _compared(
+    data: TrainingPairs, settings: PairLawSettings, seed: int
+) -> tuple[PairCounts, Floats, list[KFold]]:
+    """Structures to compare fits on, their energies, and the splits of the repeats."""
+    rows = drawn_rows(len(data.energies), settings.max_rows_compared, seed)
+    n_folds = min(settings.validation_folds, len(rows))
+    seeds = [derived_short_seed(seed, "three-body", n) for n in range(settings.many_body_repeats)]
+    splits = [KFold(n_folds, shuffle=True, random_state=one) for one in seeds if n_folds > 1]
+    return _subset(data.pairs, rows), data.energies[rows], splits
 
 
 def _most_promising(
@@ -111,14 +139,21 @@ def _significantly_smaller(errors: Floats, others: Floats) -> bool:
 
 
 def _cross_validated(
-    pairs: PairCounts, energies: Floats, columns: tuple[int, ...], split: KFold
+    pairs: PairCounts,
+    energies: Floats,
+    columns: tuple[int, ...],
+    split: KFold,
+    *,
+    constant: bool = True,
 ) -> Floats:
     """Absolute errors of fitted pair energies, each structure left out of its fit."""
     errors = np.empty(len(energies))
     for training, test in split.split(errors):
         known = _without_absent_classes(_subset(pairs, training))
         exact = len(training) <= _MANY
-        fitted = fit_pair_energies(known, energies[training], columns, exact=exact)
+        fitted = fit_pair_energies(
+            known, energies[training], columns, constant=constant, exact=exact
+        )
         errors[test] = np.abs(fitted.predict(_subset(pairs, test)) - energies[test])
     return errors
 
