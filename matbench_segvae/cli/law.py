@@ -152,8 +152,6 @@ def print_law(found: LawResult) -> None:
 
 def _law_lines(saved: SavedLaw) -> Iterator[str]:
     """The law in words, a line for each formula, each many-body term and for the defects."""
-    from matbench_segvae.defects import meaning
-
     law, refits = saved.law, saved.resampled
     lines = law.pair_lines(refits)
     groups = law.sharing()
@@ -166,8 +164,8 @@ def _law_lines(saved: SavedLaw) -> Iterator[str]:
         high = max(saved.ranges[kind][1] for kind in kinds)
         unit = "" if law.shared is not None else " eV"
         yield f"{line}{unit}, fitted for r from {low:.3f} to {high:.3f} Å"
-    for line, (_, column) in zip(law.many_body_lines(refits), law.many_body, strict=True):
-        yield f"{line} eV, {meaning(column)}"
+    for line, meaning in zip(law.many_body_lines(refits), law.many_body_meanings, strict=True):
+        yield f"{line} eV, {meaning}"
     energies, *constant = law.energy_lines(refits)
     yield f"{energies.replace(',', ' eV,')} eV"
     for line in constant:

@@ -22,6 +22,7 @@ from matbench_segvae.defects import (
     PairCounts,
     PairKind,
     TermColumn,
+    meaning,
 )
 from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.expressions.figures import figures, interval
@@ -277,6 +278,11 @@ class PairLaw:
             f"{term.name}[{kind}] = {term.text.format(self._factor((term, kind), refits))}"
             for term, kind in self.many_body
         ]
+
+    @property
+    def many_body_meanings(self) -> list[str]:
+        """Which defects each many-body term is for, in words."""
+        return [meaning(column) for _, column in self.many_body]
 
     def latex(self, refits: Sequence[PairLaw] = ()) -> str:
         """The law in LaTeX, one line for each formula."""
