@@ -28,6 +28,7 @@ from matbench_segvae.reporting.leaderboard import FoldScore, Row, rank, read_res
 from matbench_segvae.reporting.low_density_table import LOW_DENSITY_TASKS, low_density_table
 from matbench_segvae.reporting.markdown import NONE, markdown_table
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, spread_of
+from matbench_segvae.reporting.shared_law_table import shared_law_table
 
 LEADERBOARD = Path("leaderboard")
 """Where the submission folders are, seen from the root of a clone."""
@@ -66,6 +67,9 @@ _SEEDED = ("segvae", "megnet")
 _IN_SAMPLE = {"paper_formula"}
 """Algorithms whose constants were fitted to all structures, those of the test parts included."""
 
+_LAW_TASK = "defects2d_mos2_low"
+"""The task whose law stands on the pages."""
+
 _COST_TASK, _COST_FOLD = "defects2d_mos2_v3", 0
 
 
@@ -95,10 +99,16 @@ def tables(leaderboard: Path) -> dict[str, str]:
         "low-density": low_density_table(board),
         "seeds": _seeds(seeds, board),
         "cost": _cost(fold),
+        "low-density-law": shared_law_table(scores, _row(board, _LAW_TASK, "segvae")),
         "pair-law": _code(_law_lines(fold["segvae"].params)),
         **{task.replace("_", "-"): _published(board[task][0]) for task in _MATBENCH_TASKS},
         "feature-formula": _feature_formula(board[_MATBENCH_TASKS[0]][0]),
     }
+
+
+def _row(board: Mapping[str, Sequence[Row]], task: str, algorithm: str) -> Row | None:
+    """The row of an algorithm on a task, if it was run."""
+    return next((row for row in board.get(task, ()) if row.algorithm == algorithm), None)
 
 
 def fill(page: str, generated: Mapping[str, str]) -> str:
