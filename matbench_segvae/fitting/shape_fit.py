@@ -24,6 +24,7 @@ from matbench_segvae.types import Floats, Ints
 MAX_SHAPES = 6
 """Most shapes of a law: all subsets of them are tried in every group."""
 
+_LARGEST_TERM = 4.0  # size of one shape's share of a group, in sizes of the group's target
 _TINY = 1e-100
 _DAMPING = 1e-2  # at the start; divided by 4 after a step that helps, else times 3
 _LARGEST_DAMPING = 1e9
@@ -208,6 +209,8 @@ def _best_subsets(
 ) -> None:
     """Least squares left in each group by so many of the shapes, and which those are.
 
+    Only shapes that do not cancel each other are taken together.
+
     Args:
         matrices: Metric of each group, shape ``(K, W, W)``.
         gathers: Which point each of a group's points is, shape ``(K, W)``.
@@ -222,6 +225,7 @@ def _best_subsets(
     best[:] = np.inf
     for k in range(len(targets)):
         _columns(matrices[k], gathers[k], values, columns)
+        norm = np.sqrt(np.dot(targets[k], targets[k]))
         for bits in range(1 << n):
             count = 0
             for m in range(n):
@@ -231,6 +235,10 @@ def _best_subsets(
             left = np.dot(targets[k], targets[k])
             if count:
                 left = _project(part[:count], targets[k], gram[:count, :count], right, sizes)
+            for m in range(count):
+                # Large terms that cancel cannot be read, nor be written with a few digits.
+                if np.abs(right[0, m]) > _LARGEST_TERM * norm:
+                    left = np.inf
             if left < best[k, count]:
                 best[k, count] = left
                 chosen[k, count] = bits

@@ -99,7 +99,7 @@ class PairLawSettings:
     # The search for shapes that all kinds of pairs have in common
     shape_search: SearchSettings = field(
         default_factory=lambda: SearchSettings(
-            epochs=50, samples=800, patience=12, mutation_share=0.7, term_share=0.4
+            epochs=40, samples=800, patience=10, mutation_share=0.7, term_share=0.4
         )
     )
     shape_fit: FitSettings = field(

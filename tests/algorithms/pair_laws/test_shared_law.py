@@ -156,7 +156,7 @@ def squares_left(shape_problem, tokens, constants, kept):
 
 
 def test_the_best_table_of_a_size_is_found(shape_problem):
-    tokens = ("add", "inv", "r", "add", "inv", "square", "r", "inv", "cube", "r")
+    tokens = ("add", "inv", "r", "div", "cos", "q", "square", "r")
     problem = shape_problem[0]
     values = shape_values(tokens, np.empty(0), problem.points)
     for n_entries in (1, 3, 5, 9):
@@ -170,6 +170,16 @@ def test_the_best_table_of_a_size_is_found(shape_problem):
         )
         assert left == pytest.approx(best, rel=1e-6)
         assert left == pytest.approx(squares_left(shape_problem, tokens, np.empty(0), kept))
+
+
+def test_shapes_that_cancel_are_not_taken_together():
+    distance = np.tile(np.linspace(2.4, 12, 10), 2)
+    energies = 1 / distance
+    problem = ShapeProblem.of(distance, np.repeat([0, 1], 10), np.eye(20), energies, A)
+    alike = np.stack([1 / problem.points[:, 0] ** 2, 1 / problem.points[:, 0] ** 2.01])
+    kept, left = problem.allocated(alike, 4)
+    assert (kept.sum(axis=1) == 1).all()
+    assert left > 0
 
 
 def test_shapes_are_scored_by_the_best_law_within_the_nodes(shape_problem):
