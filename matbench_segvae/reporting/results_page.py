@@ -27,6 +27,7 @@ from matbench_segvae.reporting.board_table import display_unit
 from matbench_segvae.reporting.leaderboard import FoldScore, Row, rank, read_results, units_of
 from matbench_segvae.reporting.low_density_table import LOW_DENSITY_TASKS, low_density_table
 from matbench_segvae.reporting.markdown import NONE, markdown_table
+from matbench_segvae.reporting.other_states import other_states_table
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, spread_of
 from matbench_segvae.reporting.shared_law_table import shared_law_table
 
@@ -100,6 +101,7 @@ def tables(leaderboard: Path) -> dict[str, str]:
         "seeds": _seeds(seeds, board),
         "cost": _cost(fold),
         "low-density-law": shared_law_table(scores, _row(board, _LAW_TASK, "segvae")),
+        "other-states": other_states_table(scores),
         "pair-law": _code(_law_lines(fold["segvae"].params)),
         **{task.replace("_", "-"): _published(board[task][0]) for task in _MATBENCH_TASKS},
         "feature-formula": _feature_formula(board[_MATBENCH_TASKS[0]][0]),
