@@ -48,7 +48,10 @@ def parse(text: str, variables: Sequence[str] | None = None) -> Expression:
         part = ast.get_source_segment(text.strip(), node) or text
         return UserError(f"cannot read '{part}' in the formula '{text}': {why}")
 
-    tokens, constants = _read(tree.body, variables, refuse)
+    try:
+        tokens, constants = _read(tree.body, variables, refuse)
+    except RecursionError as error:
+        raise UserError(f"formula '{text[:40]}…' is nested too deeply to be read") from error
     return Expression(tuple(tokens), tuple(constants))
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
+from matbench_segvae.algorithms.pair_laws.shared_shapes import NO_ENERGY, SharedShapes, finite
 from matbench_segvae.algorithms.pair_laws.shared_table import SharedTable
 from matbench_segvae.defects import (
     MANY_BODY_TERMS,
@@ -28,6 +28,7 @@ from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.expressions.figures import figures, interval
 from matbench_segvae.expressions.normal_form import NormalForm, normal_form
 from matbench_segvae.expressions.scaled_formula import ScaledFormula
+from matbench_segvae.expressions.tree import Whole
 from matbench_segvae.expressions.written import Units
 from matbench_segvae.fitting.joint_fit import LawFit
 from matbench_segvae.types import Floats, Tokens
@@ -135,7 +136,7 @@ class PairLaw:
                 f"many-body terms {', '.join(sorted(unknown))} are not known: known are "
                 f"{', '.join(MANY_BODY_TERMS)}"
             )
-        constant = content.get(_CONSTANT, {}).get(_STRUCTURE)
+        constant = _constant(content)
         energies = dict(content["defect_energies_eV"])
         factors = {
             (term, kind): factor
@@ -144,7 +145,10 @@ class PairLaw:
         }
         if _SHARED in content:
             shared = SharedShapes.from_json(content[_SHARED])
-            return cls.from_shared(shared, energies, factors, constant)
+            law = cls.from_shared(shared, energies, factors, constant)
+            if law.as_json()["pair_formulas"] != content["pair_formulas"]:
+                raise ValueError("its formulas are not those of its shared formula and table")
+            return law
         scales, formulas = content["pair_scales_eV"], content["pair_formulas"]
         return cls(
             energies,
@@ -219,15 +223,15 @@ class PairLaw:
         Args:
             refits: The same law fitted to resampled data, for the intervals of constants.
         """
-        scaled = [
-            ScaledFormula(
-                self.pair_formulas[kinds[0]],
-                self.pair_scales[kinds[0]],
-                [(one.pair_scales[kinds[0]], one.pair_formulas[kinds[0]]) for one in refits],
-            )
-            for kinds in self.sharing()
-        ]
-        return [normal_form(one, UNITS) for one in scaled]
+        return [self._normal_form(kinds[0], refits) for kinds in self.sharing()]
+
+    def _normal_form(self, kind: PairKind, refits: Sequence[PairLaw]) -> NormalForm:
+        """The formula of a kind of pair as people write it; 0 of a kind without energy."""
+        formula = self.pair_formulas[kind]
+        if formula == NO_ENERGY:
+            return NormalForm(Whole(0.0), (), True)
+        others = [(one.pair_scales[kind], one.pair_formulas[kind]) for one in refits]
+        return normal_form(ScaledFormula(formula, self.pair_scales[kind], others), UNITS)
 
     def lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
         """The law in lines to read: formulas, many-body terms, and the defects' energies.
@@ -326,6 +330,19 @@ def linear_numbers(
         "many_body": dict(zip(terms, factors.tolist(), strict=True)),
         "constant": float(rest[0]) if constant else None,
     }
+
+
+def _constant(content: Mapping[str, Any]) -> float | None:
+    """The energy of every structure in a law's JSON, if it has one.
+
+    Raises:
+        ValueError: If it is something else than one finite number.
+    """
+    if _CONSTANT not in content:
+        return None
+    if list(content[_CONSTANT]) != [_STRUCTURE]:
+        raise ValueError(f"its {_CONSTANT} is not one number under '{_STRUCTURE}'")
+    return finite(content[_CONSTANT][_STRUCTURE], _CONSTANT)
 
 
 def joined(kinds: Iterable[PairKind]) -> str:

@@ -69,6 +69,9 @@ class PairEnergies:
     def _values(self, known: Booleans, distance: Floats, direction: Floats) -> Floats:
         """Energies of pairs of one kind, eV, from those of its classes in the training data."""
         distances, energies = self.pairs.distance[known], self.pair_energies[known]
+        if not len(distances):
+            # A kind that no training structure has: what the fit pulls pair energies to.
+            return np.zeros(len(distance))
         shells, place = np.unique(distances, return_inverse=True)
         means = np.bincount(place, energies) / np.bincount(place)
         values = np.interp(distance, shells, means)

@@ -102,6 +102,7 @@ class PairTable:
         fitted = self._fitted()
         pairs = fitted.pairs
         n_numbers = len(fitted.defect_energies) + len(fitted.pair_energies) + len(fitted.columns)
+        n_numbers += fitted.constant != 0
         terms = [pairs.term_columns[column] for column in fitted.columns]
         factors = zip(terms, fitted.factors.tolist(), strict=True)
         return {

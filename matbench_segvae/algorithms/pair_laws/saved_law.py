@@ -11,6 +11,7 @@ from pymatgen.core.structure import Structure
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.law_numbers import normal_forms_as_json
+from matbench_segvae.algorithms.pair_laws.shared_shapes import finite
 from matbench_segvae.defects import (
     HOSTS,
     MANY_BODY_TERMS,
@@ -135,6 +136,9 @@ class SavedLaw:
             for key, kinds in self.law.as_json().items()
             if key not in ("pair_formulas", "shared_shapes")
         }
+        if self.law.shared is not None:
+            # Its constants are common to all kinds, and phases wrap: see the normal forms.
+            return numbers
         constants = {
             str(kind): [
                 interval([refit.pair_formulas[kind].constants[i] for refit in self.resampled])
@@ -267,8 +271,8 @@ def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
     columns = term_columns(MANY_BODY_TERMS.values(), defects)
     return replace(
         law,
-        defect_energies={kind: float(law.defect_energies[kind]) for kind in defects},
-        pair_scales={kind: float(law.pair_scales[kind]) for kind in pairs},
+        defect_energies={k: finite(law.defect_energies[k], "energies") for k in defects},
+        pair_scales={kind: finite(law.pair_scales[kind], "factors") for kind in pairs},
         pair_formulas={kind: law.pair_formulas[kind] for kind in pairs},
         many_body={
             column: float(law.many_body[column]) for column in columns if column in law.many_body
@@ -279,7 +283,13 @@ def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
 def _parts(law: PairLaw) -> tuple[object, ...]:
     """The law without its numbers."""
     formulas = {kind: formula.tokens for kind, formula in law.pair_formulas.items()}
-    return law.defect_energies.keys(), formulas, law.many_body.keys()
+    shared = law.shared
+    entries = None
+    if shared is not None:
+        table = {kind: [one is None for one in row] for kind, row in shared.table.items()}
+        entries = (shared.formula.tokens, shared.lattice, table)
+    has_constant = law.constant is not None
+    return law.defect_energies.keys(), formulas, law.many_body.keys(), entries, has_constant
 
 
 def _composition(pairs: PairCounts) -> str:

@@ -19,9 +19,24 @@ from matbench_segvae.algorithms.pair_laws.shapes import (
 from matbench_segvae.defects import PairKind
 from matbench_segvae.expressions import FITTED, Expression, parse
 from matbench_segvae.expressions.expression import subtree_end
+from matbench_segvae.fitting.shape_fit import MAX_SHAPES
 from matbench_segvae.types import Tokens
 
-_ZERO = Expression((FITTED,), (0.0,))
+_LONGEST = 100  # nodes of a formula in a file
+_SHORTEST, _LONGEST_LATTICE = 0.5, 1000.0  # Å
+NO_ENERGY = Expression((FITTED,), (0.0,))
+"""The formula of a kind of pair without an entry in the table."""
+
+
+def finite(value: object, what: str) -> float:
+    """A number of a law's file.
+
+    Raises:
+        ValueError: If it is none, or not finite.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise ValueError(f"a number of its {what} is {str(value)[:40]!r}")
+    return float(value)
 
 
 @dataclass(frozen=True)
@@ -64,14 +79,23 @@ class SharedShapes:
             KeyError: If something is missing.
         """
         formula = parse(content["formula"], SHAPE_VARIABLES)
+        if len(formula) > _LONGEST or len(shapes_of(formula.tokens)) > MAX_SHAPES:
+            raise ValueError(
+                f"its shared formula has more than {_LONGEST} nodes or {MAX_SHAPES} shapes"
+            )
         n_shapes = len(shapes_of(formula.tokens))
         table = {
-            PairKind.parse(label): tuple(None if one is None else float(one) for one in row)
+            PairKind.parse(label): tuple(
+                None if one is None else finite(one, "table") for one in row
+            )
             for label, row in content["table_eV"].items()
         }
         if any(len(row) != n_shapes for row in table.values()):
             raise ValueError(f"its table has not {n_shapes} columns, one for each shape")
-        return cls(formula, float(content["lattice_constant_A"]), table)
+        lattice = finite(content["lattice_constant_A"], "lattice constant")
+        if not _SHORTEST < lattice < _LONGEST_LATTICE:
+            raise ValueError(f"its lattice constant is {lattice:g} Å")
+        return cls(formula, lattice, table)
 
     def as_json(self) -> dict[str, Any]:
         """The formula and its table in JSON's own types, numbers in full precision."""
@@ -109,7 +133,7 @@ class SharedShapes:
                 amplitude = Expression((FITTED,), (own.amplitude,))
                 part = _joined("mul", amplitude, written(term, own.phase))
                 total = part if total is None else _joined("add", total, part)
-        return total or _ZERO
+        return total or NO_ENERGY
 
 
 def _coefficient(own: Sequence[float | None]) -> Coefficient | None:

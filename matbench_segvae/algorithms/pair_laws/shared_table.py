@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+
+import numpy as np
 
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes, written
 from matbench_segvae.defects import PairKind
+from matbench_segvae.expressions.figures import interval
 from matbench_segvae.expressions.normal_form import NormalConstant, NormalForm, normal_form
 from matbench_segvae.expressions.notation import Figure, Latex, Text
 from matbench_segvae.expressions.scaled_formula import ScaledFormula
-from matbench_segvae.expressions.tree import Constant, constants_in
+from matbench_segvae.expressions.tree import Constant, Quotient, constants_in
 from matbench_segvae.expressions.written import Units
-
-_OWN = ("amplitude", "coefficient", "factor", "phase")
-"""Meanings of the constants that differ from kind to kind."""
+from matbench_segvae.types import Floats
 
 _PHASE = "phase"
 
@@ -33,6 +34,54 @@ class Entry:
     constant: NormalConstant
 
 
+@dataclass(frozen=True)
+class _Term:
+    """A term of one kind of pair, its amplitude taken as 1.
+
+    Attributes:
+        form: The term as it is written; the same for all kinds up to the phase.
+        amplitudes: The coefficient, eV, of the law and of each refit.
+        has_phase: Whether its phase was fitted.
+    """
+
+    form: NormalForm
+    amplitudes: Floats
+    has_phase: bool
+
+    @property
+    def head(self) -> Constant | None:
+        """The number in front of the whole term, which the amplitude stands for."""
+        root = self.form.root
+        if isinstance(root, Quotient) and root.above and isinstance(root.above[0], Constant):
+            return root.above[0]
+        return None
+
+    @property
+    def phase(self) -> Constant | None:
+        """The phase of its wave."""
+        found = [one for one in constants_in(self.form.root) if one.meaning == _PHASE]
+        return found[0] if found else None
+
+    def constant(self, place: Constant) -> NormalConstant:
+        """The constant at a place of the term."""
+        places = list(constants_in(self.form.root))
+        return self.form.constants[places.index(place)]
+
+    def amplitude(self) -> NormalConstant:
+        """What stands in front of the term, with its sign."""
+        head = self.head
+        values, unit = self.amplitudes, None
+        if head is not None:
+            number = head.number
+            refits = number.refits if number.refits.size else np.ones(len(values) - 1)
+            values, unit = values * np.concatenate([[number.value], refits]), head.unit
+        value, others = float(values[0]), values[1:].tolist()
+        ends = interval(others) if others else None
+        return NormalConstant(
+            "A", value, "amplitude", unit, None if ends is None else (ends[0], ends[1]), False
+        )
+
+
 class SharedTable:
     """The formula that kinds of pairs have in common, with names for what differs.
 
@@ -48,35 +97,42 @@ class SharedTable:
     @property
     def text(self) -> str:
         """The formula in one line; 0 if no kind of pair has an entry."""
-        forms = self._numbered()
-        return (
-            " + ".join(Text(_text_figure(form, n)).formula(form.root) for n, form in forms) or "0"
-        )
+        parts = [_written(term, Text(_text_figure(term, n)), f"A{n}*") for n, term in self._shown]
+        return " + ".join(parts) or "0"
 
     @property
     def latex(self) -> str:
         """The formula in LaTeX."""
-        forms = self._numbered()
-        parts = [Latex(_latex_figure(form, n)).formula(form.root) for n, form in forms]
+        parts = [
+            _written(term, Latex(_latex_figure(term, n)), rf"A^{{({n})}}_{{ab}} \, ")
+            for n, term in self._shown
+        ]
         return " + ".join(parts) or "0"
 
     @property
     def common(self) -> list[tuple[str, NormalConstant]]:
         """The constants that all kinds of pairs have in common, with names."""
         return [
-            (f"{one.name}{number}", one)
-            for number, form in self._numbered()
-            for one in form.constants
-            if one.meaning not in _OWN
+            (f"{term.constant(place).name}{number}", term.constant(place))
+            for number, term in self._shown
+            for place in constants_in(term.form.root)
+            if place is not term.head and place is not term.phase
         ]
 
     def entries(self, kind: PairKind) -> list[Entry]:
         """What a kind of pair has in the table; nothing if it has no energy."""
         found = []
-        for number, form in enumerate(self._forms[kind], start=1):
-            for one in form.constants if form else ():
-                if one.meaning in _OWN:
-                    found.append(Entry(_name(one.meaning, number), one))
+        for number, term in enumerate(self._terms[kind], start=1):
+            if term is None:
+                continue
+            found.append(Entry(f"A{number}", term.amplitude()))
+            if term.phase is not None:
+                phase = term.constant(term.phase)
+                fixed = replace(phase, interval=None, fixed=True)
+                found.append(Entry(f"phi{number}", phase if term.has_phase else fixed))
+            elif any(shown.phase is not None for n, shown in self._shown if n == number):
+                zero = NormalConstant("phi", 0.0, _PHASE, "", None, True)
+                found.append(Entry(f"phi{number}", zero))
         return found
 
     def lines(self) -> list[str]:
@@ -88,43 +144,40 @@ class SharedTable:
             rows.append(f"K[{kind}]: {listed or '0'}")
         return [f"K = {self.text}", *rows]
 
-    def _numbered(self) -> list[tuple[int, NormalForm]]:
-        """The terms that some kind of pair has, with their numbers from 1."""
-        forms = enumerate(self._representatives, start=1)
-        return [(number, form) for number, form in forms if form is not None]
+    @cached_property
+    def _shown(self) -> list[tuple[int, _Term]]:
+        """For each term that any kind of pair has, its number and one that shows its phase."""
+        chosen = []
+        for number in range(len(self._shared.terms)):
+            there = [row[number] for row in self._terms.values()]
+            forms = [term for term in there if term is not None]
+            forms.sort(key=lambda term: term.phase is None)
+            chosen += [(number + 1, term) for term in forms[:1]]
+        return chosen
 
     @cached_property
-    def _forms(self) -> dict[PairKind, list[NormalForm | None]]:
-        """The normal form of each term of each kind of pair."""
-        return {kind: self._forms_of(kind) for kind in self._shared.table}
+    def _terms(self) -> dict[PairKind, list[_Term | None]]:
+        """The terms of each kind of pair."""
+        return {kind: self._terms_of(kind) for kind in self._shared.table}
 
-    def _forms_of(self, kind: PairKind) -> list[NormalForm | None]:
-        refits = [(one.terms, one.coefficients(kind)) for one in self._refits]
-        forms: list[NormalForm | None] = []
-        for number, own in enumerate(self._shared.coefficients(kind)):
-            if own is None:
-                forms.append(None)
+    def _terms_of(self, kind: PairKind) -> list[_Term | None]:
+        laws = [self._shared, *self._refits]
+        coefficients = [law.coefficients(kind) for law in laws]
+        terms: list[_Term | None] = []
+        for number, own in enumerate(coefficients[0]):
+            each = [row[number] for row in coefficients]
+            there = [one for one in each if one is not None]
+            if own is None or len(there) < len(laws):
+                terms.append(None)
                 continue
-            others = []
-            for terms, coefficients in refits:
-                other = coefficients[number]
-                assert other is not None  # refits have the same entries
-                others.append((other.amplitude, written(terms[number], other.phase)))
-            term = written(self._shared.terms[number], own.phase)
-            forms.append(normal_form(ScaledFormula(term, own.amplitude, others), self._units))
-        return forms
-
-    @property
-    def _representatives(self) -> list[NormalForm | None]:
-        """For each term the form of a kind that has it, with a phase if one has a phase."""
-        n_terms = len(self._shared.terms)
-        chosen: list[NormalForm | None] = []
-        for number in range(n_terms):
-            forms = [row[number] for row in self._forms.values()]
-            there = [form for form in forms if form is not None]
-            there.sort(key=lambda form: not _has_phase(form))
-            chosen.append(there[0] if there else None)
-        return chosen
+            formulas = [
+                written(law.terms[number], one.phase) for law, one in zip(laws, there, strict=True)
+            ]
+            scaled = ScaledFormula(formulas[0], 1.0, [(1.0, one) for one in formulas[1:]])
+            amplitudes = np.array([one.amplitude for one in there])
+            fitted = own.phase is not None and abs(own.phase) != np.pi / 2
+            terms.append(_Term(normal_form(scaled, self._units), amplitudes, fitted))
+        return terms
 
 
 def column_names(entries: Iterable[Sequence[Entry]]) -> list[str]:
@@ -133,36 +186,35 @@ def column_names(entries: Iterable[Sequence[Entry]]) -> list[str]:
     return sorted(names, key=lambda name: (name[-1], name))
 
 
-def _has_phase(form: NormalForm) -> bool:
-    return any(one.meaning == _PHASE for one in form.constants)
+def _written(term: _Term, notation: Text, factor: str) -> str:
+    """A term with the name of its amplitude in front."""
+    text = notation.formula(term.form.root)
+    return text if term.head is not None else f"{factor}({text})"
 
 
-def _name(meaning: str, number: int) -> str:
-    return f"phi{number}" if meaning == _PHASE else f"A{number}"
-
-
-def _text_figure(form: NormalForm, number: int) -> Figure:
+def _text_figure(term: _Term, number: int) -> Figure:
     """Names for what differs from kind to kind, figures and units for the rest."""
-    of_place = dict(zip(constants_in(form.root), form.constants, strict=True))
 
     def figure(place: Constant) -> str:
-        one = of_place[place]
-        if one.meaning in _OWN:
-            return _name(one.meaning, number)
+        if place is term.head:
+            return f"A{number}"
+        if place is term.phase:
+            return f"phi{number}"
+        one = term.constant(place)
         return f"{one.figures} {one.unit}" if one.unit else one.figures
 
     return figure
 
 
-def _latex_figure(form: NormalForm, number: int) -> Figure:
+def _latex_figure(term: _Term, number: int) -> Figure:
     """The same in LaTeX."""
-    of_place = dict(zip(constants_in(form.root), form.constants, strict=True))
 
     def figure(place: Constant) -> str:
-        one = of_place[place]
-        if one.meaning in _OWN:
-            symbol = r"\varphi" if one.meaning == _PHASE else "A"
-            return rf"{symbol}^{{({number})}}_{{ab}}"
+        if place is term.head:
+            return rf"A^{{({number})}}_{{ab}}"
+        if place is term.phase:
+            return rf"\varphi^{{({number})}}_{{ab}}"
+        one = term.constant(place)
         return rf"{one.figures}\,\text{{{one.unit}}}" if one.unit else one.figures
 
     return figure

@@ -27,6 +27,7 @@ from matbench_segvae.reporting.plots.style import check_format, save_figure
 _PANEL = 3.2  # inches
 _N_POINTS = 200  # of a curve
 _LARGEST = 9.0  # points, of a formula
+_MOST_COLUMNS = 5  # panels beside each other
 _BAND = (5, 95)  # percentiles of the refits
 _GREY_LINE: dict[str, Any] = {"color": "0.7", "linewidth": 1, "zorder": 1}
 _DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2}
@@ -122,11 +123,16 @@ def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
 
 def _figure(saved: SavedLaw, pairs: PairCounts, energies: pd.Series, shown: _Shown) -> Figure:
     observed = observed_pair_energies(saved.law, pairs, energies.to_numpy(dtype=np.float64))
-    n_columns = max(len(observed), 2)
-    figure = Figure(figsize=(_PANEL * n_columns, 2 * _PANEL + 0.6), layout="constrained")
+    n_columns = min(max(len(observed), 2), _MOST_COLUMNS)
+    n_rows = -(-len(observed) // n_columns)
+    size = (_PANEL * n_columns, (n_rows + 1) * _PANEL + 0.6)
+    figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(shown.title, fontweight="bold")
-    above, below = figure.subfigures(2, 1, squeeze=False)[:, 0]
-    axes = above.subplots(1, len(observed), squeeze=False)[0]
+    above, below = figure.subfigures(2, 1, squeeze=False, height_ratios=(n_rows, 1))[:, 0]
+    grid = above.subplots(n_rows, min(len(observed), n_columns), squeeze=False).ravel()
+    axes = grid[: len(observed)]
+    for axis in grid[len(observed) :]:
+        axis.set_axis_off()
     formulas = _formulas(saved)
     for axis, data in zip(axes, observed, strict=True):
         _law_panel(axis, saved, data)

@@ -1,7 +1,6 @@
 """Kinds of pairs with a formula each, or one in common where the data are few."""
 
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -170,8 +169,8 @@ class Compared:
     formula: str
     complexity: int
     validation_errors: np.ndarray
-    table = count_pairs(sulfur_pairs(16))
-    search = SimpleNamespace(formula_of=(0, 0), data=SimpleNamespace(pairs=table))
+    pairs = count_pairs(sulfur_pairs(16))
+    formula_of = (0, 0)
 
     @property
     def validation_mae(self):

@@ -322,3 +322,57 @@ def test_the_search_finds_a_law_for_all_kinds_of_pairs(planted, quick_pair_laws)
     assert [one.law for one in found[0]] == [one.law for one in found[1]]
     refit = best.refit(np.arange(0, len(pairs.counts), 2))
     assert refit.shared.table.keys() == best.law.shared.table.keys()
+
+
+def test_the_table_has_the_signs_of_the_law():
+    kinds = [PairKind.parse(text) for text in ("V_Mo-V_S", "V_S-V_S across", "W_Mo-V_S")]
+    formula = Expression(("inv", "add", "c", "square", "r"), (-2.5,))
+    shared = SharedShapes(formula, A, {kinds[0]: (1.0,), kinds[1]: (-2.0,), kinds[2]: (None,)})
+    law = PairLaw.from_shared(shared, {}, {}, None)
+    lines = law.lines()
+    assert lines[:4] == [
+        "K = A1/(r**2 - 2.5 Å²)",
+        "K[V_Mo-V_S]: A1 1",
+        "K[V_S-V_S across]: A1 -2",
+        "K[W_Mo-V_S]: 0",
+    ]
+    assert law.values(kinds[1], np.array([4.0])) == pytest.approx(-2 / 13.5)
+
+
+def test_constants_inside_a_shape_have_names_of_their_own():
+    kind = PairKind.parse("V_Mo-V_S")
+    formula = Expression(("inv", "add", "mul", "c", "r", "cube", "r"), (2.5,))
+    law = PairLaw.from_shared(SharedShapes(formula, A, {kind: (3.0,)}), {}, {}, None)
+    assert law.lines()[1] == "K[V_Mo-V_S]: A1 3"
+    assert "2.5" in law.lines()[0]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("lattice_constant_A", 0),
+        ("lattice_constant_A", float("nan")),
+        ("lattice_constant_A", "3.19"),
+        ("formula", " + ".join(["1/r"] * 60)),
+    ],
+)
+def test_a_damaged_shared_formula_is_refused(planted, key, value):
+    content = planted[1].as_json()
+    content["shared_shapes"][key] = value
+    with pytest.raises(ValueError, match=r"lattice constant|more than|formula"):
+        PairLaw.from_json(content)
+
+
+@pytest.mark.parametrize("value", [{"structure": "x"}, {"structure": float("nan")}, {"other": 1.0}])
+def test_a_damaged_constant_is_refused(planted, value):
+    content = planted[1].as_json() | {"energy_per_structure_eV": value}
+    with pytest.raises(ValueError, match="energy_per_structure_eV"):
+        PairLaw.from_json(content)
+
+
+def test_formulas_that_are_not_those_of_the_table_are_refused(planted):
+    content = planted[1].as_json()
+    label = next(iter(content["pair_formulas"]))
+    content["pair_formulas"][label] = "5.5*r"
+    with pytest.raises(ValueError, match="not those of its shared formula"):
+        PairLaw.from_json(content)
