@@ -29,10 +29,12 @@ class SEGVAEPairLaw:
             "Symbolic expression generation via variational autoencoder. A recurrent "
             "variational autoencoder, pretrained on random formulas, generates candidate pair "
             "laws K(r) of the distance between two defects; constants are fitted, the best "
-            "formulas retrain the network, and one formula is chosen by cross-validation "
-            "inside the training part of the fold. The energy of a structure is the sum over "
-            "its defects and their pairs, and, where cross-validation inside the training part "
-            "clearly supports it, a term T/(r1 r2) for any two defects around a third one."
+            "formulas retrain the network, and one law is chosen by cross-validation inside the "
+            "training part of the fold. With four kinds of pairs or more all have one formula, "
+            "with a table of coefficients. The energy of a structure is the sum over its defects "
+            "and their pairs, a constant where structures differ in their number of defects, "
+            "and, where cross-validation inside the training part clearly supports them, "
+            "three-body terms."
         ),
         authors="The matbench_segvae developers",
         bibtex_refs=(POPOV, LAZAREV),
