@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -42,19 +43,27 @@ def cost_of(folds: Sequence[Params]) -> Cost:
 
 def _mean(folds: Sequence[Params], read: Callable[[Params], object]) -> float | None:
     """Mean over the folds that recorded a number."""
-    numbers = [
-        float(value)
-        for value in map(read, folds)
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    ]
+    numbers = [number for fold in folds if (number := finite_number(read(fold))) is not None]
     return statistics.fmean(numbers) if numbers else None
+
+
+def finite_number(value: object) -> float | None:
+    """A number of a file of results; None for anything else, booleans and infinities included."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _predict_seconds(params: Params) -> float | None:
     seconds, count = params.get("seconds_predict"), params.get("n_test")
-    if not isinstance(seconds, int | float) or not isinstance(count, int) or count < 1:
+    number = finite_number(seconds)
+    if number is None or not isinstance(count, int) or count < 1:
         return None
-    return 1000.0 * seconds / count
+    return 1000.0 * number / count
 
 
 def _device(params: Params) -> str | None:

@@ -14,7 +14,7 @@ from pathlib import Path
 from matbench_segvae.benchmark import task_summary
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import read_json
-from matbench_segvae.reporting.cost import Cost, Params, cost_of
+from matbench_segvae.reporting.cost import Cost, Params, cost_of, finite_number
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import MEDIAN_ERROR, WITHIN_20_MEV, BrokenFoldFile
@@ -142,7 +142,7 @@ def _read_submission(folder: Path) -> list[FoldScore]:
                 task=str(task),
                 algorithm=algorithm,
                 fold=int(str(key).removeprefix("fold_")),
-                scores={name: float(value) for name, value in fold["scores"].items()},
+                scores={name: _score(value) for name, value in fold["scores"].items()},
                 params=dict(fold.get("parameters") or {}),
                 predictions=dict(fold["data"]),
             )
@@ -151,8 +151,20 @@ def _read_submission(folder: Path) -> list[FoldScore]:
         ]
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(f"'{path}' is no results file in Matbench's form: {error}") from error
+
+
+def _score(value: object) -> float:
+    """A score of a file.
+
+    Raises:
+        ValueError: If it is no finite number.
+    """
+    number = finite_number(value)
+    if number is None:
+        raise ValueError(f"a score is {str(value)[:40]!r}")
+    return number
 
 
 def _algorithm_name(folder: Path, benchmark: str) -> str:
@@ -197,7 +209,8 @@ def _row(folds: list[FoldScore]) -> Row:
     mean = statistics.fmean(values)
     typical = min(folds, key=lambda fold: (abs(fold.scores[metric] - mean), fold.fold))
     errors = [fold.scores["max_error"] for fold in folds if "max_error" in fold.scores]
-    formula, complexity = typical.params.get("formula"), typical.params.get("complexity")
+    formula = typical.params.get("formula")
+    complexity = finite_number(typical.params.get("complexity"))
     return Row(
         task=folds[0].task,
         algorithm=folds[0].algorithm,
@@ -210,15 +223,15 @@ def _row(folds: list[FoldScore]) -> Row:
         cost=cost_of([fold.params for fold in folds]),
         formula=str(formula) if formula else None,
         formula_fold=typical.fold if formula else None,
-        complexity=int(complexity) if isinstance(complexity, int | float) else None,
+        complexity=None if complexity is None else int(complexity),
         folds=tuple(sorted(fold.fold for fold in folds)),
     )
 
 
 def _mean_if_all(folds: Sequence[FoldScore], key: str) -> float | None:
     """Mean of what the folds recorded; None if one did not, since others would not stand for it."""
-    recorded = [fold.params.get(key) for fold in folds]
-    numbers = [float(value) for value in recorded if isinstance(value, int | float)]
+    recorded = [finite_number(fold.params.get(key)) for fold in folds]
+    numbers = [value for value in recorded if value is not None and value >= 0]
     return statistics.fmean(numbers) if len(numbers) == len(folds) else None
 
 
