@@ -33,7 +33,7 @@ def data_list_command() -> None:
         {
             "name": row.file.name,
             "place": row.place,
-            "sha256": {True: "right", False: "WRONG", None: ""}[row.intact],
+            "checksum": {True: "right", False: "WRONG", None: ""}[row.intact],
             "description": f"{row.file.description} [{row.file.licence}]",
         }
         for row in status()
@@ -52,7 +52,7 @@ def data_fetch_command(names: _DataNames = None) -> None:
 
 @data_app.command("verify")
 def data_verify_command(names: _DataNames = None) -> None:
-    """Check the sha256 of data files; by default of all that are on this machine."""
+    """Check the checksums of data files; by default of all that are on this machine."""
     from matbench_segvae.benchmark import status, verify
 
     present = [row.file.name for row in status() if row.place != "absent"]

@@ -3,7 +3,8 @@
 Under an ``n``-fold rotation with vertical mirror planes the lowest harmonic that an energy may
 have is ``cos(n (phi - phi0))``, with ``phi0`` the direction of a mirror plane. In MoS2, of point
 group D3h, that is ``cos 3 phi``; two equal defects can also be exchanged, which turns the pair by
-180° and leaves ``cos 6 phi``.
+180° and leaves ``cos 6 phi``. Operations that exchange two sites of one kind, as in graphene and
+1T-MoS2, count too: there some pairs that are not equivalent have the same direction.
 """
 
 from __future__ import annotations
