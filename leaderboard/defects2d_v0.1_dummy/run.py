@@ -12,11 +12,16 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_xtb_hbn --algorithm dummy --seed 0",
+    "--task defects2d_mos2_low_families --algorithm dummy --seed 0",
+    "--task defects2d_mos2_low --algorithm dummy --seed 0",
+    "--task defects2d_mos2_low_gap --algorithm dummy --seed 0",
+    "--task defects2d_mos2_low_homo --algorithm dummy --seed 0",
+    "--task defects2d_mos2_low_transfer --algorithm dummy --seed 0",
     "--task defects2d_mos2_transfer --algorithm dummy --seed 0",
     "--task defects2d_mos2_v2 --algorithm dummy --seed 0",
     "--task defects2d_mos2_v3 --algorithm dummy --seed 0",
     "--task defects2d_mos2_x2 --algorithm dummy --seed 0",
+    "--task defects2d_xtb_hbn --algorithm dummy --seed 0",
     "--task defects2d_xtb_mos2 --algorithm dummy --seed 0",
 ]
 

@@ -12,11 +12,16 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_xtb_hbn --algorithm megnet --seed 0",
+    "--task defects2d_mos2_low_families --algorithm megnet --seed 0",
+    "--task defects2d_mos2_low --algorithm megnet --seed 0",
+    "--task defects2d_mos2_low_gap --algorithm megnet --seed 0",
+    "--task defects2d_mos2_low_homo --algorithm megnet --seed 0",
+    "--task defects2d_mos2_low_transfer --algorithm megnet --seed 0",
     "--task defects2d_mos2_transfer --algorithm megnet --seed 0 --seeds 5",
     "--task defects2d_mos2_v2 --algorithm megnet --seed 0 --seeds 5",
     "--task defects2d_mos2_v3 --algorithm megnet --seed 0 --seeds 4",
     "--task defects2d_mos2_x2 --algorithm megnet --seed 0 --seeds 5",
+    "--task defects2d_xtb_hbn --algorithm megnet --seed 0",
     "--task defects2d_xtb_mos2 --algorithm megnet --seed 0 --seeds 5",
 ]
 

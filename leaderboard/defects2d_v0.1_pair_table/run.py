@@ -12,11 +12,16 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_xtb_hbn --algorithm pair_table --seed 0",
+    "--task defects2d_mos2_low_families --algorithm pair_table --seed 0",
+    "--task defects2d_mos2_low --algorithm pair_table --seed 0",
+    "--task defects2d_mos2_low_gap --algorithm pair_table --seed 0",
+    "--task defects2d_mos2_low_homo --algorithm pair_table --seed 0",
+    "--task defects2d_mos2_low_transfer --algorithm pair_table --seed 0",
     "--task defects2d_mos2_transfer --algorithm pair_table --seed 0",
     "--task defects2d_mos2_v2 --algorithm pair_table --seed 0",
     "--task defects2d_mos2_v3 --algorithm pair_table --seed 0",
     "--task defects2d_mos2_x2 --algorithm pair_table --seed 0",
+    "--task defects2d_xtb_hbn --algorithm pair_table --seed 0",
     "--task defects2d_xtb_mos2 --algorithm pair_table --seed 0",
 ]
 

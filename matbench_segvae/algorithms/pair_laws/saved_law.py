@@ -269,8 +269,12 @@ def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
         raise ValueError(f"it has a number without its kind, or the reverse: {', '.join(names)}")
     pairs = ordered_pair_kinds(law.pair_formulas, defects)
     columns = term_columns(MANY_BODY_TERMS.values(), defects)
+    shared = law.shared
+    if shared is not None:
+        shared = replace(shared, table={kind: shared.table[kind] for kind in pairs})
     return replace(
         law,
+        shared=shared,
         defect_energies={k: finite(law.defect_energies[k], "energies") for k in defects},
         pair_scales={kind: finite(law.pair_scales[kind], "factors") for kind in pairs},
         pair_formulas={kind: law.pair_formulas[kind] for kind in pairs},

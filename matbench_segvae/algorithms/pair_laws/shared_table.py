@@ -131,7 +131,7 @@ class SharedTable:
                 fixed = replace(phase, interval=None, fixed=True)
                 found.append(Entry(f"phi{number}", phase if term.has_phase else fixed))
             elif any(shown.phase is not None for n, shown in self._shown if n == number):
-                zero = NormalConstant("phi", 0.0, _PHASE, "", None, True)
+                zero = NormalConstant("phi", 0.0, _PHASE, "rad", None, True)
                 found.append(Entry(f"phi{number}", zero))
         return found
 

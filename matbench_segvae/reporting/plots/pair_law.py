@@ -30,7 +30,7 @@ _LARGEST = 9.0  # points, of a formula
 _MOST_COLUMNS = 5  # panels beside each other
 _BAND = (5, 95)  # percentiles of the refits
 _GREY_LINE: dict[str, Any] = {"color": "0.7", "linewidth": 1, "zorder": 1}
-_DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2}
+_DOTS: dict[str, Any] = {"s": 14, "alpha": 0.6, "linewidths": 0, "zorder": 2, "rasterized": True}
 
 
 def draw_law(result: LawResult, path: Path) -> Path:
