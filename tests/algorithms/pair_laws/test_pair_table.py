@@ -103,7 +103,9 @@ def test_the_order_of_training_structures_does_not_matter(xtb_task, fitted):
 def test_the_description_is_a_table_to_read_and_json(xtb_task, fitted):
     described = json.loads(json.dumps(dict(fitted(*xtb_task.get_train_and_val_data(0)).describe())))
     rows, energies = described["pair_values"], described["defect_energies_eV"]
-    assert described["complexity"] == len(rows) + len(energies)
+    has_constant = described["energy_per_structure_eV"] != 0
+    n_terms = len(described["many_body"])
+    assert described["complexity"] == len(rows) + len(energies) + n_terms + has_constant
     assert described["parameters"] == described["complexity"]
     assert list(energies) == ["V_Mo", "V_S"]
     assert rows[0] == {
