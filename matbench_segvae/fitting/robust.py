@@ -24,13 +24,17 @@ STD_PER_MAE = math.sqrt(math.pi / 2)
 """Standard deviation of normal errors in units of their mean absolute value."""
 
 
+COARSE_FLOOR = 1.0
+"""Share of the median residual below which weights grow no further, where residuals are still to
+move by about as much."""
+
+
 _FLOOR = 1e-2  # share of the median residual below which weights grow no further
 _ROUNDING = 1e-9  # the same as a share of the largest residual
 _TABLE_ROUNDS = 6  # of reweighting, in the fit of many formulas to a table
 _LINEAR_ROUNDS = 9  # of reweighting, in the fit of what is linear in its unknowns
 _AT_ONCE = 4_000_000  # residuals of many formulas on many rows
 _TOLERANCE = 1e-9  # of the linear program; has to be far below any pull
-_COARSE_FLOOR = 1.0  # the same where residuals are still to move by about as much
 
 
 def absolute_weights(residuals: Floats, floor: float = _FLOOR) -> Floats:
@@ -92,7 +96,7 @@ def _fit_part(
     points, matrices = problem.padded
     target, rows = problem.target, problem.weights
     penalty = decay * float(problem.reduced_target @ problem.reduced_target)
-    factors = absolute_weights(target - np.median(target), _COARSE_FLOOR)[None]
+    factors = absolute_weights(target - np.median(target), COARSE_FLOOR)[None]
     best: Fit | None = None
     for number in range(_TABLE_ROUNDS):
         share = rows * factors / (rows * factors).sum(axis=-1, keepdims=True)
@@ -153,7 +157,7 @@ def robust_weights(problem: AdditiveProblem, n_rounds: int = 20) -> Floats:
         residuals = problem.target - design @ coefficients
         if np.median(np.abs(residuals)) <= 1e-9 * scale:
             return np.ones_like(weights)
-        weights = absolute_weights(residuals, _COARSE_FLOOR)
+        weights = absolute_weights(residuals, COARSE_FLOOR)
     return weights
 
 
@@ -209,5 +213,5 @@ def nearly_least_absolute(design: Floats, target: Floats, pull: Floats) -> Float
         triangle = np.asarray(np.linalg.qr(np.column_stack([rows, right]), mode="r"))
         values = np.linalg.lstsq(triangle[:, :-1], triangle[:, -1], rcond=1e-10)[0]
         coarse = number < _LINEAR_ROUNDS // 3
-        weights = absolute_weights(target - design @ values, _COARSE_FLOOR if coarse else _FLOOR)
+        weights = absolute_weights(target - design @ values, COARSE_FLOOR if coarse else _FLOOR)
     return np.asarray(values)

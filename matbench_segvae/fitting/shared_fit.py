@@ -15,7 +15,7 @@ import numpy as np
 from scipy.optimize import least_squares
 
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
-from matbench_segvae.fitting.robust import absolute_weights
+from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
 from matbench_segvae.types import Booleans, Floats
 
 ShapeValues = Callable[[Floats], Floats]
@@ -23,7 +23,6 @@ ShapeValues = Callable[[Floats], Floats]
 
 _ROUNDS = 10  # of reweighting at most
 _COARSE_ROUNDS = 2  # in which small residuals all count the same
-_COARSE = 1.0  # share of the median residual below which weights grow no further, there
 _EVALUATIONS = 15  # of the shapes in each round at most
 _SETTLED = 1e-4  # relative gain in the absolute error at which to stop
 _UNDEFINED = 1e3  # residual, in sizes of the target, where a shape has no value
@@ -95,7 +94,7 @@ def fit_shared_law(
             best = SharedFit(constants, coefficients, kept, linear, mae)
         if settled and number > _COARSE_ROUNDS:
             break
-        coarse = {"floor": _COARSE} if number < _COARSE_ROUNDS else {}
+        coarse = {"floor": COARSE_FLOOR} if number < _COARSE_ROUNDS else {}
         weights = absolute_weights(residuals, **coarse)
     if best is None:
         raise ValueError("the shapes are undefined at some distance of the data")

@@ -25,13 +25,11 @@ from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.expressions import Expression
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
-from matbench_segvae.fitting.robust import absolute_weights
+from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
 from matbench_segvae.fitting.shared_fit import SharedFit, fit_shared_law
 from matbench_segvae.seeding import drawn_rows
 from matbench_segvae.segvae import Scored, Search, pretrained
 from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
-
-_COARSE = 1.0  # share of the median residual below which weights grow no further
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +112,7 @@ class SharedSearch:
         residuals = data.energies - table.predict(data.pairs)
         problem = data.problem(columns=self._columns, constant=self._constant)
         if table.training_mae > 1e-9 * np.abs(data.energies).max():
-            problem = problem.reweighted(absolute_weights(residuals, _COARSE))
+            problem = problem.reweighted(absolute_weights(residuals, COARSE_FLOOR))
         return table.pair_energies, problem
 
     def _shape_problem(self) -> ShapeProblem:

@@ -20,14 +20,13 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairCounts
-from matbench_segvae.fitting.robust import absolute_weights
+from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
 from matbench_segvae.seeding import derived_short_seed, drawn_rows
 from matbench_segvae.types import Floats, Ints
 
 _MANY = 1000  # structures; with more of them fits need not be exact
 _TRIED = 4  # descriptors that are cross-validated before one of them is added
 _RANK = 1e-9
-_COARSE = 1.0  # share of the median residual below which weights grow no further
 _SIGNIFICANCE = 0.01  # probability that a term without effect passes
 
 
@@ -114,7 +113,7 @@ def _most_promising(
     """
     fitted = fit_pair_energies(pairs, energies, chosen, exact=len(energies) <= _MANY)
     residuals = energies - fitted.predict(pairs)
-    root = np.sqrt(absolute_weights(residuals, _COARSE) / pairs.n_sites**2)[:, None]
+    root = np.sqrt(absolute_weights(residuals, COARSE_FLOOR) / pairs.n_sites**2)[:, None]
     blocks = [pairs.composition, pairs.counts, pairs.descriptors[:, list(chosen)]]
     design = root * np.concatenate([*blocks, np.ones((len(energies), 1))], axis=1)
     vectors, sizes, _ = np.linalg.svd(design, full_matrices=False)
