@@ -235,7 +235,7 @@ def _defect_kinds(cells: Sequence[DefectiveCell], like: PairCounts | None) -> tu
     kinds = {defect.kind for cell in cells for defect in cell.defects}
     if like is None:
         return ordered_defect_kinds(kinds, {cell.supercell.host for cell in cells})
-    _refuse_unknown("defect", kinds, like.defect_kinds)
+    refuse_unknown("defect", kinds, like.defect_kinds)
     return like.defect_kinds
 
 
@@ -246,11 +246,11 @@ def _pair_kinds(
     kinds = set(pairs)
     if like is None:
         return ordered_pair_kinds(kinds, defect_kinds)
-    _refuse_unknown("pair", map(str, kinds), [str(kind) for kind in like.pair_kinds])
+    refuse_unknown("pair", map(str, kinds), [str(kind) for kind in like.pair_kinds])
     return like.pair_kinds
 
 
-def _refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> None:
+def refuse_unknown(what: str, found: Iterable[str], known: Sequence[str]) -> None:
     """Refuse kinds that the training data do not have."""
     unknown = sorted(set(found) - set(known))
     if unknown:

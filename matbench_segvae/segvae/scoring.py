@@ -127,7 +127,31 @@ class DirectObjective:
         ]
 
 
-class AdditiveObjective:
+class RandomStarts:
+    """Draws constants to start fits from; its state goes into checkpoints of a search.
+
+    Args:
+        seed: Source of the draws.
+    """
+
+    def __init__(self, seed: int) -> None:
+        self._rng = np.random.default_rng(seed)
+
+    def random_start(self, shape: tuple[int, ...]) -> Floats:
+        """Constants of either sign around 1, the size that suits data in natural units."""
+        sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
+        return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
+
+    def state_dict(self) -> dict[str, Any]:
+        """State of the generator, as JSON."""
+        return {"rng": json.dumps(self._rng.bit_generator.state)}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restore the generator."""
+        self._rng.bit_generator.state = json.loads(state["rng"])
+
+
+class AdditiveObjective(RandomStarts):
     """Scores formulas on an :class:`AdditiveProblem` by fitting their constants.
 
     A fit that is not admissible counts as undefined, so that constants found from another
@@ -156,7 +180,7 @@ class AdditiveObjective:
         self._problem = problem
         self._variables = tuple(variables)
         self._settings = settings
-        self._rng = np.random.default_rng(seed)
+        super().__init__(seed)
         self._n_observations = len(problem.target)
         self._screened = _for_screening(problem, settings.screening_rows, seed).one_by_one()
 
@@ -198,14 +222,6 @@ class AdditiveObjective:
         for position, error in zip(positions, errors.tolist(), strict=True):
             completed[position] = replace(scored[position], constant_free_loss=error)
         return completed
-
-    def state_dict(self) -> dict[str, Any]:
-        """State of the generator of random starts, as JSON."""
-        return {"rng": json.dumps(self._rng.bit_generator.state)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the generator of random starts."""
-        self._rng.bit_generator.state = json.loads(state["rng"])
 
     def _fit(
         self,
@@ -255,7 +271,7 @@ class AdditiveObjective:
         every = np.arange(len(program))
         best = []
         for group, problem in enumerate(self._screened):
-            start = self._random_start((len(repeated), 1, program.width))
+            start = self.random_start((len(repeated), 1, program.width))
             for row, hint in enumerate(hints):
                 if hint is not None:
                     known = np.flatnonzero(np.isfinite(hint[group]))
@@ -266,11 +282,6 @@ class AdditiveObjective:
             winner = fit.loss.reshape(n_starts, -1).argmin(axis=0)
             best.append(constants.reshape(n_starts, len(program), -1)[winner, every])
         return np.stack(best, axis=1)
-
-    def _random_start(self, shape: tuple[int, int, int]) -> Floats:
-        """Constants of either sign around 1, the size that suits data in natural units."""
-        sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
-        return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
 
 
 def _better(first: Fit, second: Fit) -> Fit:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,7 +20,7 @@ from matbench_segvae.defects import (
 )
 from matbench_segvae.defects.directions import site_directions
 from matbench_segvae.defects.kinds import planes_of
-from matbench_segvae.defects.pairs import SAME_DIRECTION, SAME_DISTANCE, clusters
+from matbench_segvae.defects.pairs import SAME_DIRECTION, SAME_DISTANCE, clusters, refuse_unknown
 from matbench_segvae.defects.supercells import site_distances
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats, Ints
@@ -209,7 +209,7 @@ def _defect_kinds(cells: Sequence[DefectiveCell], like: LevelData | None) -> tup
     kinds = {defect.kind for cell in cells for defect in cell.defects}
     if like is None:
         return ordered_defect_kinds(kinds, {cell.supercell.host for cell in cells})
-    _refuse_unknown("defect", kinds, like.defect_kinds)
+    refuse_unknown("defect", kinds, like.defect_kinds)
     return like.defect_kinds
 
 
@@ -224,15 +224,5 @@ def _pair_kinds(
     found = set(kinds)
     if like is None:
         return tuple(sorted(found, key=rank))
-    _refuse_unknown("pair", found, like.pair_kinds)
+    refuse_unknown("pair", map(str, found), [str(kind) for kind in like.pair_kinds])
     return like.pair_kinds
-
-
-def _refuse_unknown(what: str, found: Iterable[Any], known: Sequence[Any]) -> None:
-    """Refuse kinds that the training data do not have."""
-    unknown = sorted(str(kind) for kind in set(found) - set(known))
-    if unknown:
-        raise UserError(
-            f"{what} kinds {', '.join(unknown)} do not occur in the training data, which have "
-            f"{', '.join(map(str, known)) or 'none'}: train on structures that have them"
-        )

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -16,6 +14,7 @@ from matbench_segvae.algorithms.pair_laws.shapes import (
 )
 from matbench_segvae.fitting.shape_fit import allocate, fit_batch
 from matbench_segvae.segvae import FitSettings, Scored
+from matbench_segvae.segvae.scoring import RandomStarts
 from matbench_segvae.types import Booleans, Floats, Ints, Tokens
 
 
@@ -73,7 +72,7 @@ class ShapeProblem:
         return np.asarray(bits[:, None] >> np.arange(len(values)) & 1, dtype=np.bool_), float(left)
 
 
-class ShapeObjective:
+class ShapeObjective(RandomStarts):
     """Scores sets of shapes by what the best law of `max_nodes` nodes leaves.
 
     Args:
@@ -96,12 +95,12 @@ class ShapeObjective:
         shortest: float,
         seed: int,
     ) -> None:
+        super().__init__(seed)
         self._problem = problem
         self._n_structures = n_structures
         self._max_nodes = max_nodes
         self._settings = settings
         self._constraints = _ShapeConstraints(problem.points, constraints, shortest)
-        self._rng = np.random.default_rng(seed)
         self._penalty = settings.decay * float(np.square(problem.targets).sum())
 
     def score(
@@ -123,14 +122,6 @@ class ShapeObjective:
             scored[position] = min(scored[position], new, key=lambda s: s.loss)
         return scored
 
-    def state_dict(self) -> dict[str, Any]:
-        """State of the generator of random starts, as JSON."""
-        return {"rng": json.dumps(self._rng.bit_generator.state)}
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restore the generator of random starts."""
-        self._rng.bit_generator.state = json.loads(state["rng"])
-
     def _fit(
         self,
         formulas: Sequence[Tokens],
@@ -141,7 +132,7 @@ class ShapeObjective:
         """Fit each set from random starts, one of which is its hint if it has one."""
         batch = ShapeBatch.compile(formulas)
         width = max(int(batch.n_constants.max(initial=0)), 1)
-        start = self._random_start((n_starts, len(formulas), width))
+        start = self.random_start((n_starts, len(formulas), width))
         for row, hint in enumerate(hints):
             if hint is not None:
                 known = np.flatnonzero(np.isfinite(hint[0]))
@@ -183,11 +174,6 @@ class ShapeObjective:
             self._penalty,
         )
         return np.asarray(losses)
-
-    def _random_start(self, shape: tuple[int, ...]) -> Floats:
-        """Constants of either sign around 1, the size that suits distances in Å."""
-        sign = np.where(self._rng.random(shape) < 0.5, -1.0, 1.0)
-        return np.asarray(sign * np.exp(0.8 * self._rng.normal(size=shape)))
 
 
 class _ShapeConstraints:
