@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -107,6 +107,15 @@ class PairCounts:
         """Shortest pair distance of every structure, Å, shape ``(N,)``; NaN without pairs."""
         distances = np.where(self.counts > 0, self.distance, np.inf).min(axis=1, initial=np.inf)
         return np.asarray(np.where(np.isinf(distances), np.nan, distances))
+
+    def subset(self, rows: Ints) -> PairCounts:
+        """Some of the structures, given by their numbers, with the same kinds and classes."""
+        return replace(
+            self,
+            composition=self.composition[rows],
+            counts=self.counts[rows],
+            descriptors=self.descriptors[rows],
+        )
 
     @property
     def term_columns(self) -> tuple[TermColumn, ...]:

@@ -59,7 +59,11 @@ class SharedFit:
 
 
 def fit_shared_law(
-    problem: AdditiveProblem, shapes: ShapeValues, constants: Floats, kept: Booleans
+    problem: AdditiveProblem,
+    shapes: ShapeValues,
+    constants: Floats,
+    kept: Booleans,
+    admissible: Callable[[Floats], bool] = lambda constants: True,
 ) -> SharedFit:
     """Fit a law of common shapes under absolute error.
 
@@ -68,12 +72,14 @@ def fit_shared_law(
         shapes: Values of the shapes.
         constants: Where to start, shape ``(C,)``.
         kept: Which coefficients there are, shape ``(K, M)``.
+        admissible: Whether the shapes may have these constants, shape ``(C,)``.
 
     Returns:
-        The fit with the smallest absolute error met on the way.
+        The fit with the smallest absolute error met on the way, the start included.
 
     Raises:
-        ValueError: If the shapes are undefined at some point of the data.
+        ValueError: If no constants were met that are admissible and for which the shapes are
+            defined at every point of the data.
     """
     assert problem.incidence is not None
     weights = problem.weights
@@ -90,14 +96,14 @@ def fit_shared_law(
         residuals = problem.target - fit.predict(problem, shapes)
         mae = float(np.abs(residuals).mean())
         settled = best is not None and mae > best.mae * (1 - _SETTLED)
-        if best is None or mae < best.mae:
+        if (best is None or mae < best.mae) and admissible(constants):
             best = SharedFit(constants, coefficients, kept, linear, mae)
         if settled and number > _COARSE_ROUNDS:
             break
         coarse = {"floor": COARSE_FLOOR} if number < _COARSE_ROUNDS else {}
         weights = absolute_weights(residuals, **coarse)
     if best is None:
-        raise ValueError("the shapes are undefined at some distance of the data")
+        raise ValueError("the shapes have no admissible fit to the data")
     return best
 
 

@@ -25,7 +25,7 @@ How ``segvae`` finds a law on the training part of a fold:
    poles nor fast oscillations in the range of the data; formulas that violate this are rejected
    (:class:`~matbench_segvae.algorithms.pair_laws.constraints.ConstraintSettings` switches either
    condition off).
-   With four kinds of pairs or more, SEGVAE also searches one formula for all of them: a sum of
+   With three kinds of pairs or more, SEGVAE also searches one formula for all of them: a sum of
    shapes (products of powers, decays and a wave) whose constants all kinds have in common. Each
    shape has a coefficient for each kind of pair, a wave also a phase. A candidate is scored at once
    on all kinds by what the best law of at most 80 nodes leaves, every entry of the table counting

@@ -48,17 +48,21 @@ class PairConstraints:
     A law is smooth when its total variation over the range of the data, and a little
     beyond, is no more than a few times its spread there, and a small step away from a
     distance in the data changes it by a fraction of that only: a narrow peak can pass
-    through a single distance, where it would amount to a free pair energy. It vanishes when
-    next to nothing is left of it at a tenth of a millimetre.
+    through a single distance, where it would amount to a free pair energy. It vanishes when it
+    falls at least about as fast as ``1/r`` from the longest distance to three times it, or when
+    next to nothing is left there. What levels off instead stands for an energy of defects or of
+    all structures, and adds up to something else where structures have more defects.
     """
 
     n_points = 150  # of the grid over the range of the distances
+    n_beyond = 10  # of the grid beyond the longest one
     beyond = 1.25  # times the longest distance in the data: where it ends
     largest_variation = 4.0  # in units of the spread at the data
     step = 0.05  # Å
     largest_change = 0.25  # in the same units, over one step
-    far = 1e6  # Å
-    largest_far_value = 1e-3  # of the largest value at the data
+    far = 3.0  # times as far
+    largest_remainder = 0.4  # there, of the largest value just beyond the data
+    largest_far_value = 1e-3  # the same of the largest value at the data
 
     def __init__(
         self,
@@ -76,6 +80,7 @@ class PairConstraints:
         self._settings = settings or ConstraintSettings()
         self._distances = distances
         start, end = min(shortest, distances.min()), self.beyond * distances.max()
+        self._beyond = np.linspace(distances.max(), end, self.n_beyond)[:, None]
         self._grid = np.linspace(start, end, self.n_points)[:, None]
 
     def __call__(self, program: Formulas, constants: Floats, group: int = 0) -> Booleans:
@@ -94,9 +99,16 @@ class PairConstraints:
         if self._settings.smooth:
             kept &= self._is_smooth(program, constants, at_data)
         if self._settings.vanishes:
-            far = np.abs(program.values(np.array([[self.far]]), constants)[:, 0])
-            kept &= far <= self.largest_far_value * np.abs(at_data).max(axis=1)
+            kept &= self._vanishes(program, constants, at_data)
         return np.asarray(kept)
+
+    def _vanishes(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
+        """Compare what is left far away with the values at the data and just beyond."""
+        beyond = np.abs(program.values(self._beyond, constants)).max(axis=1)
+        far = np.abs(program.values(self.far * self._beyond, constants)).max(axis=1)
+        nothing = self.largest_far_value * np.abs(at_data).max(axis=1)
+        # NaN compares false.
+        return np.asarray((far <= nothing) | (far <= self.largest_remainder * beyond))
 
     def _is_smooth(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
         """Compare variation and steps with the spread at the data."""

@@ -9,7 +9,7 @@ import pandas as pd
 
 from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
-from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms, supports_constant
+from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
 from matbench_segvae.defects import Host, pairs_of
@@ -29,8 +29,8 @@ class PairTable:
         algorithm_long=(
             "Every kind of defect has an energy, and so has every kind of pair at every lattice "
             "distance and direction; the energy of a structure is the sum over its defects and "
-            "their pairs, a constant where structures differ in their number of defects, and "
-            "a three-body term where cross-validation inside the training part supports it. "
+            "their pairs, a constant where structures differ in their number of defects and pairs "
+            "are far apart, and a three-body term where cross-validation inside the training part supports it. "
             "Fitted by least absolute deviations, solved exactly as a linear program. "
             "Distances that were not in training are interpolated."
         ),
@@ -80,7 +80,7 @@ class PairTable:
             data.pairs,
             data.energies,
             supported_terms(data, settings, context.seed),
-            constant=supports_constant(data, settings, context.seed),
+            constant=data.has_constant,
         )
         self._hosts = context.hosts
 

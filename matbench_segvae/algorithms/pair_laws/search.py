@@ -15,7 +15,6 @@ from dataclasses import replace
 from itertools import chain
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.combinations import promising_combinations
@@ -23,12 +22,13 @@ from matbench_segvae.algorithms.pair_laws.constraints import PairConstraints
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES, PairLaw, nodes_of
 from matbench_segvae.algorithms.pair_laws.settings import PAIR_GRAMMAR, PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
+from matbench_segvae.algorithms.pair_laws.validation import Predictor, Validation
 from matbench_segvae.expressions import Expression, pareto_front
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.joint_fit import LawFit, fit_law
 from matbench_segvae.fitting.robust import robust_weights
-from matbench_segvae.seeding import derived_seed, drawn_rows
+from matbench_segvae.seeding import derived_seed
 from matbench_segvae.segvae import AdditiveObjective, Criteria, Scored, Search, pretrained
 from matbench_segvae.types import Floats, Ints, Report, Tokens
 
@@ -44,7 +44,6 @@ class PairSearch:
             own.
         columns: Numbers of the descriptors that have a factor in the law, as columns of
             ``data.pairs.descriptors``.
-        constant: Whether every structure has an energy in common with all others.
     """
 
     def __init__(
@@ -54,8 +53,6 @@ class PairSearch:
         seed: int,
         formula_of: Sequence[int] | None = None,
         columns: Sequence[int] = (),
-        *,
-        constant: bool = False,
     ) -> None:
         self.data = data
         self.settings = settings
@@ -63,26 +60,19 @@ class PairSearch:
         self.formula_of = tuple(kinds if formula_of is None else formula_of)
         self._columns = tuple(columns)
         self._seed = seed
-        self._constant = constant
-        problem = data.problem(self.formula_of, columns, constant=self._constant)
+        problem = data.problem(self.formula_of, columns)
         shortest = data.shortest(self.formula_of)
         self._constraints = [
             PairConstraints(problem.points[rows], settings.constraints, low)
             for rows, low in zip(problem.members, shortest, strict=True)
         ]
         self._problem = problem.reweighted(robust_weights(problem))
-        self._compared = self._drawn(settings.max_rows_compared)
+        self._validation = Validation(data.pairs, settings, seed)
+        self._compared = self._problem.subset(self._validation.rows)
         self._by_formula = self._problem.one_by_one()
         terms = [data.pairs.term_columns[column][0] for column in columns]
-        n_beside = len(data.pairs.defect_kinds) + self._constant
+        n_beside = len(data.pairs.defect_kinds) + data.has_constant
         self._nodes_beside = nodes_of([], n_beside, terms)
-
-    def _drawn(self, most: int) -> AdditiveProblem:
-        """Structures to compare laws on."""
-        n_rows = len(self._problem.target)
-        if n_rows <= most:
-            return self._problem
-        return self._problem.subset(drawn_rows(n_rows, most, self._seed))
 
     def run(self, report: Report) -> list[CandidateLaw]:
         """Search laws, simplest first; none if no formula satisfies the constraints."""
@@ -139,43 +129,29 @@ class PairSearch:
 
     def validated(self, fit: LawFit) -> CandidateLaw | None:
         """Cross-validate a law; none if it has no fit to some of the training folds."""
-        n_rows = len(self._compared.target)
-        n_repeats = -(-self.settings.min_validation_rows // n_rows)
+
+        def fitted(problem: AdditiveProblem) -> Predictor:
+            law = self._fitted(problem, fit.expressions)
+            return lambda test: law.predict(test, VARIABLES)
+
         with suppress(ValueError):
-            errors = [self._held_out(fit, self._seed + repeat) for repeat in range(n_repeats)]
+            errors = self._validation.errors(self._compared, fitted)
             final = self._fitted_to_all(fit)
             constants = sum(values.size for values in final.constants)
             return CandidateLaw(
                 law=self.named(final),
                 parameters=final.linear.size + final.scales.size + constants,
                 training_mae=final.mae,
-                validation_errors=np.mean(errors, axis=0),
+                validation_errors=errors,
                 formula_of=self.formula_of,
                 pairs=self.data.pairs,
                 refit=lambda rows: self.named(self.refit(final, rows)),
             )
         return None
 
-    def _held_out(self, fit: LawFit, seed: int) -> Floats:
-        """Absolute errors of all structures in one repeat, each left out of its fit.
-
-        Raises:
-            ValueError: If the law has no fit to some of the training folds.
-        """
-        problem = self._compared
-        n_rows = len(problem.target)
-        n_folds = min(self.settings.validation_folds, n_rows)
-        errors = np.empty(n_rows)
-        splitter = KFold(n_folds, shuffle=True, random_state=seed)
-        for training, held_out in splitter.split(np.arange(n_rows)):
-            refit = self._fitted(problem.subset(training), fit.expressions)
-            test = problem.subset(held_out)
-            errors[held_out] = np.abs(refit.predict(test, VARIABLES) - test.target)
-        return errors
-
     def _fitted_to_all(self, fit: LawFit) -> LawFit:
         """The same law fitted to all structures, as it is if that has no admissible constants."""
-        if self._compared is not self._problem:
+        if len(self._compared.target) < len(self._problem.target):
             with suppress(ValueError):
                 return self._fitted(self._problem, fit.expressions)
         return fit
@@ -191,7 +167,7 @@ class PairSearch:
     def named(self, fit: LawFit) -> PairLaw:
         """A fit with its numbers named after kinds of defects and pairs."""
         return PairLaw.from_fit(
-            fit, self.data.pairs, self.formula_of, self._columns, constant=self._constant
+            fit, self.data.pairs, self.formula_of, self._columns, constant=self.data.has_constant
         )
 
     def _complexity(self, fit: LawFit) -> int:

@@ -1,12 +1,13 @@
-"""Choosing a law: a formula for each kind of pair, or one in common where data are few.
+"""Choosing a law: a formula for each kind of pair, or one in common with a table of coefficients.
 
-Two sulfur vacancies in one plane and on both sides of a layer are two kinds of pairs. With
-many structures each has its own formula. With hardly more structures than distances a
-formula for each follows the scatter of a few points, and one that both have in common is
-fitted to twice as many: both options are then searched. A formula for each kind is chosen
-only where cross-validation inside the training part supports it by more than a standard
-error, and so is a longer law, as in the rule of Breiman et al., Classification and
-Regression Trees (1984), section 3.4.3.
+With three kinds of pairs or more, both are searched where structures are many. With hardly more
+structures than distances, formulas for each kind follow the scatter of a few points and nothing
+inside the training part shows it: there the kinds have one formula in common. Of two kinds, such
+as two sulfur vacancies in one plane and on both sides of a layer, a formula that they have in
+common to the last number is then tried beside formulas of their own. More formulas are chosen
+only where cross-validation inside the training part supports them by more than a standard error,
+and so is a longer law, as in the rule of Breiman et al., Classification and Regression Trees
+(1984), section 3.4.3.
 """
 
 from __future__ import annotations
@@ -22,13 +23,14 @@ from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
-from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms, supports_constant
+from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairKind, numbers_by_defects
 from matbench_segvae.types import Report
 
 _BEYOND = 3.0  # times the longest distance in the data: as far as a formula is looked at
 _N_POINTS = 1000
+_ROUNDING = 1e-9  # eV; laws that fit exactly differ by no more
 
 
 def search_laws(
@@ -43,23 +45,21 @@ def search_laws(
         report: Takes lines of progress.
     """
     columns = supported_terms(data, settings, seed) if settings.many_body else ()
-    constant = supports_constant(data, settings, seed)
     found: list[CandidateLaw] = []
     n_kinds = len(data.pairs.pair_kinds)
+    few = len(data.energies) < settings.min_rows_per_distance * len(data.pairs.distance)
     if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
-        found += SharedSearch(data, settings, seed, columns, constant=constant).run(report)
-    if n_kinds <= settings.max_kinds_own or not found:
-        for formula_of in _assignments(data, settings.min_rows_per_distance):
-            search = PairSearch(data, settings, seed, formula_of, columns, constant=constant)
-            found += search.run(report)
+        found += SharedSearch(data, settings, seed, columns).run(report)
+    if not found or (n_kinds <= settings.max_kinds_own and not few):
+        for formula_of in _assignments(data, few=few):
+            found += PairSearch(data, settings, seed, formula_of, columns).run(report)
     return sorted(found, key=lambda candidate: candidate.complexity)
 
 
-def _assignments(data: TrainingPairs, min_rows_per_distance: float) -> list[tuple[int, ...]]:
+def _assignments(data: TrainingPairs, *, few: bool) -> list[tuple[int, ...]]:
     """Numbers of the formulas of the kinds of pairs, for every option worth a search."""
     own = tuple(range(len(data.pairs.pair_kinds)))
     shared = numbers_by_defects(data.pairs.pair_kinds)
-    few = len(data.energies) < min_rows_per_distance * len(data.pairs.distance)
     return [own, shared] if few and shared != own else [own]
 
 
@@ -137,7 +137,7 @@ def sign_changes(law: PairLaw, kind: PairKind, start: float) -> int:
 def _clearly_better(one: CandidateLaw, other: CandidateLaw) -> bool:
     """Whether validation errors are smaller by more than a standard error of the difference."""
     gain = other.validation_errors - one.validation_errors
-    return bool(gain.mean() > gain.std(ddof=1) / np.sqrt(len(gain)))
+    return bool(gain.mean() > max(gain.std(ddof=1) / np.sqrt(len(gain)), _ROUNDING))
 
 
 def bootstrap(candidate: CandidateLaw, n_samples: int, seed: int, n_rows: int) -> list[PairLaw]:

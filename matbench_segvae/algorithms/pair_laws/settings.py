@@ -62,7 +62,8 @@ class PairLawSettings:
             cross-validation errors by chance.
         min_rows_per_parameter: The same for each fitted number.
         min_rows_per_distance: With fewer training structures for each distance of pairs,
-            kinds of pairs of the same two defects may have a formula in common.
+            kinds of pairs have one formula with a table of coefficients; where there is none,
+            kinds of the same two defects may have a formula in common.
         many_body: Whether there may be many-body terms, where cross-validation clearly
             supports them.
         many_body_repeats: Repeats of the cross-validation that decides on them.
@@ -113,7 +114,7 @@ class PairLawSettings:
     )
     shape_sets: int = 6
     shared_sizes: tuple[float, ...] = (0.6, 0.75, 0.9, 1.0)
-    min_kinds_shared: int = 4
+    min_kinds_shared: int = 3
     max_kinds_own: int = 6
     max_shared_nodes: int = 80
     # What a law may be

@@ -80,8 +80,7 @@ class ShapeObjective(RandomStarts):
         n_structures: Number of structures, to which losses refer.
         max_nodes: Nodes of the formula and the coefficients together.
         settings: How hard to fit.
-        constraints: What each shape has to satisfy.
-        shortest: Shortest distance on the lattice, Å.
+        constraints: Which sets of shapes may stand in a law.
         seed: Source of the random starts.
     """
 
@@ -91,8 +90,7 @@ class ShapeObjective(RandomStarts):
         n_structures: int,
         max_nodes: int,
         settings: FitSettings,
-        constraints: ConstraintSettings,
-        shortest: float,
+        constraints: ShapeConstraints,
         seed: int,
     ) -> None:
         super().__init__(seed)
@@ -100,7 +98,7 @@ class ShapeObjective(RandomStarts):
         self._n_structures = n_structures
         self._max_nodes = max_nodes
         self._settings = settings
-        self._constraints = _ShapeConstraints(problem.points, constraints, shortest)
+        self._constraints = constraints
         self._penalty = settings.decay * float(np.square(problem.targets).sum())
 
     def score(
@@ -176,13 +174,18 @@ class ShapeObjective(RandomStarts):
         return np.asarray(losses)
 
 
-class _ShapeConstraints:
-    """Which sets of shapes consist of shapes that may stand in a pair law."""
+class ShapeConstraints:
+    """Decides which sets of shapes consist of shapes that may stand in a pair law.
+
+    Args:
+        points: Distance, Å, and phase of the lattice at the distances of pairs, shape ``(U, 2)``.
+        settings: Which constraints hold.
+        shortest: Shortest distance on the lattice, Å.
+    """
 
     def __init__(self, points: Floats, settings: ConstraintSettings, shortest: float) -> None:
-        distances = points[:, :1]
         self._phase = float(points[0, 1] / points[0, 0])
-        self._each = PairConstraints(distances, settings, shortest)
+        self._each = PairConstraints(points[:, :1], settings, shortest)
 
     def __call__(self, sets: Sequence[Tokens], constants: Floats) -> Booleans:
         """Decide for each set of shapes with its constants, shape ``(B,)``."""

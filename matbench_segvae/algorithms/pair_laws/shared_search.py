@@ -13,21 +13,29 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
-from sklearn.model_selection import KFold
 
 from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.law import PairLaw, linear_numbers, nodes_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR, PairLawSettings
-from matbench_segvae.algorithms.pair_laws.shape_objective import ShapeObjective, ShapeProblem
-from matbench_segvae.algorithms.pair_laws.shapes import ShapeValues, formula_nodes, shape_values
+from matbench_segvae.algorithms.pair_laws.shape_objective import (
+    ShapeConstraints,
+    ShapeObjective,
+    ShapeProblem,
+)
+from matbench_segvae.algorithms.pair_laws.shapes import (
+    ShapeValues,
+    formula_nodes,
+    shape_values,
+    terms_of,
+)
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
+from matbench_segvae.algorithms.pair_laws.validation import Predictor, Validation
 from matbench_segvae.expressions import Expression
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
 from matbench_segvae.fitting.shared_fit import SharedFit, fit_shared_law
-from matbench_segvae.seeding import drawn_rows
 from matbench_segvae.segvae import Scored, Search, pretrained
 from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
 
@@ -50,7 +58,6 @@ class SharedSearch:
         seed: Source of all randomness.
         columns: Numbers of the descriptors that have a factor in the law, as columns of
             ``data.pairs.descriptors``.
-        constant: Whether every structure has an energy in common with all others.
     """
 
     def __init__(
@@ -59,19 +66,19 @@ class SharedSearch:
         settings: PairLawSettings,
         seed: int,
         columns: Sequence[int] = (),
-        *,
-        constant: bool = False,
     ) -> None:
         self._data, self._settings, self._seed = data, settings, seed
         self._columns = tuple(columns)
         self._lattice = data.hosts[0].a
-        self._constant = constant
         terms = [data.pairs.term_columns[column][0] for column in columns]
-        n_beside = len(data.pairs.defect_kinds) + self._constant
+        n_beside = len(data.pairs.defect_kinds) + data.has_constant
         self._nodes_beside = nodes_of([], n_beside, terms)
+        self._validation = Validation(data.pairs, settings, seed)
         self._energies, problem = self._table()
         self._problem = problem
         self._points = self._phased(data.pairs.distance)
+        shortest = min(data.shortest())
+        self._constraints = ShapeConstraints(self._points, settings.constraints, shortest)
 
     def run(self, report: Report) -> list[CandidateLaw]:
         """Search laws, simplest first; none if no set of shapes satisfies the constraints."""
@@ -82,15 +89,14 @@ class SharedSearch:
             len(self._problem.target),
             self._max_nodes - self._nodes_beside,
             settings.shape_fit,
-            settings.constraints,
-            min(self._data.shortest()),
+            self._constraints,
             self._seed,
         )
         module = pretrained(SHAPE_GRAMMAR, settings.shape_search)
         search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, self._seed)
         found = search.run(report)
-        every = {s.tokens: s for s in [*found.front(), *found.best_per_complexity(2)]}
-        ranked = sorted(every.values(), key=lambda s: s.loss)[: settings.shape_sets]
+        every = [*found.front(), *found.best_per_complexity(2)]
+        ranked = _different(sorted(every, key=lambda scored: scored.loss))[: settings.shape_sets]
         drafts = [draft for scored in ranked for draft in self._drafts(scored, shapes)]
         return self._candidates(drafts)
 
@@ -108,9 +114,11 @@ class SharedSearch:
     def _table(self) -> tuple[Floats, AdditiveProblem]:
         """Pair energies, and the problem weighted so that squares count as absolute errors."""
         data = self._data
-        table = fit_pair_energies(data.pairs, data.energies, self._columns, constant=self._constant)
+        table = fit_pair_energies(
+            data.pairs, data.energies, self._columns, constant=data.has_constant
+        )
         residuals = data.energies - table.predict(data.pairs)
-        problem = data.problem(columns=self._columns, constant=self._constant)
+        problem = data.problem(columns=self._columns)
         if table.training_mae > 1e-9 * np.abs(data.energies).max():
             problem = problem.reweighted(absolute_weights(residuals, COARSE_FLOOR))
         return table.pair_energies, problem
@@ -140,19 +148,12 @@ class SharedSearch:
 
     def _candidates(self, drafts: Sequence[_Draft]) -> list[CandidateLaw]:
         """Fit laws, cross-validate the best of them, and fit those to all structures."""
-        compared = self._drawn()
+        compared = self._problem.subset(self._validation.rows)
         fits = [(draft, fit) for draft in drafts if (fit := self._fitted(compared, draft))]
         fits.sort(key=lambda pair: pair[1].mae)
         best = fits[: self._settings.candidates]
         found = [self._validated(draft, fit, compared) for draft, fit in best]
         return sorted((one for one in found if one), key=lambda one: one.complexity)
-
-    def _drawn(self) -> AdditiveProblem:
-        """Structures to compare laws on."""
-        n_rows, most = len(self._problem.target), self._settings.max_rows_compared
-        if n_rows <= most:
-            return self._problem
-        return self._problem.subset(drawn_rows(n_rows, most, self._seed))
 
     def _fitted(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit | None:
         """Fit a law; none if its shapes are undefined."""
@@ -161,20 +162,25 @@ class SharedSearch:
         return None
 
     def _fit(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit:
-        return fit_shared_law(problem, self._shapes(draft), draft.constants, draft.kept)
+        def admissible(constants: Floats) -> bool:
+            return bool(self._constraints([draft.tokens], constants[None])[0])
 
-    def _shapes(self, draft: _Draft) -> ShapeValues:
-        return ShapeValues(draft.tokens, self._points)
+        shapes = ShapeValues(draft.tokens, self._points)
+        return fit_shared_law(problem, shapes, draft.constants, draft.kept, admissible)
 
     def _validated(
         self, draft: _Draft, fit: SharedFit, problem: AdditiveProblem
     ) -> CandidateLaw | None:
         """Cross-validate a law; none if it has no fit to some of the training folds."""
         better = replace(draft, constants=fit.constants)
-        n_rows = len(problem.target)
-        n_repeats = -(-self._settings.min_validation_rows // n_rows)
+        shapes = ShapeValues(draft.tokens, self._points)
+
+        def fitted(some: AdditiveProblem) -> Predictor:
+            law = self._fit(some, better)
+            return lambda test: law.predict(test, shapes)
+
         with suppress(ValueError):
-            errors = [self._held_out(better, problem, self._seed + n) for n in range(n_repeats)]
+            errors = self._validation.errors(problem, fitted)
             final = self._fit(self._problem, better)
             settled = replace(draft, constants=final.constants)
 
@@ -186,23 +192,12 @@ class SharedSearch:
                 law=law,
                 parameters=final.linear.size + int(draft.kept.sum()) + final.constants.size,
                 training_mae=final.mae,
-                validation_errors=np.mean(errors, axis=0),
+                validation_errors=errors,
                 formula_of=(0,) * len(draft.kept),
                 pairs=self._data.pairs,
                 refit=refit,
             )
         return None
-
-    def _held_out(self, draft: _Draft, problem: AdditiveProblem, seed: int) -> Floats:
-        """Absolute errors of all structures, each left out of its fit."""
-        n_rows = len(problem.target)
-        errors = np.empty(n_rows)
-        n_folds = min(self._settings.validation_folds, n_rows)
-        for training, test in KFold(n_folds, shuffle=True, random_state=seed).split(errors):
-            fit = self._fit(problem.subset(training), draft)
-            held_out = problem.subset(test)
-            errors[test] = np.abs(fit.predict(held_out, self._shapes(draft)) - held_out.target)
-        return errors
 
     def _named(self, draft: _Draft, fit: SharedFit) -> PairLaw:
         """A fit with its numbers named after kinds of defects and pairs."""
@@ -216,9 +211,17 @@ class SharedSearch:
             self._lattice,
             dict(zip(pairs.pair_kinds, table, strict=True)),
         )
-        numbers = linear_numbers(fit.linear, pairs, self._columns, constant=self._constant)
+        numbers = linear_numbers(fit.linear, pairs, self._columns, constant=self._data.has_constant)
         return PairLaw.from_shared(shared, **numbers)
 
     def _phased(self, distances: Floats) -> Floats:
         """Distances, Å, with the phase of the lattice, shape ``(R, 2)``."""
         return np.column_stack([distances, 2 * np.pi * distances / self._lattice])
+
+
+def _different(ranked: Sequence[Scored]) -> list[Scored]:
+    """Sets of shapes in their order, of those that differ only in the order of terms the first."""
+    sets: dict[tuple[Tokens, ...], Scored] = {}
+    for scored in ranked:
+        sets.setdefault(tuple(sorted(terms_of(scored.tokens))), scored)
+    return list(sets.values())

@@ -1,4 +1,4 @@
-"""What a law has beside pairs: energies of more than two defects, and one of every structure.
+"""What a law has beside pairs: energies of more than two defects.
 
 Many-body terms such as the three-body ``T / (r1 r2)`` (see
 :mod:`~matbench_segvae.defects.many_body`) are linear in their factors. Fitted pair energies
@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 from scipy.stats import wilcoxon
-from sklearn.model_selection import KFold
 
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
+from matbench_segvae.algorithms.pair_laws.validation import Validation
 from matbench_segvae.defects import PairCounts
 from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
-from matbench_segvae.seeding import derived_short_seed, drawn_rows
+from matbench_segvae.seeding import derived_short_seed
 from matbench_segvae.types import Floats, Ints
 
 _MANY = 1000  # structures; with more of them fits need not be exact
@@ -44,23 +44,17 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
     Returns:
         Numbers of the descriptors, as columns of ``data.pairs.descriptors``, ascending.
     """
-    pairs, energies, splits = _compared(data, settings, seed)
-    n_folds = settings.validation_folds
+    compared = _Compared(data, settings, seed)
     # A descriptor that is hardly ever different from 0 cannot be validated.
-    n_nonzero = (pairs.descriptors != 0).sum(axis=0).tolist()
-    left = [column for column, n in enumerate(n_nonzero) if n >= 2 * n_folds]
+    n_nonzero = (compared.pairs.descriptors != 0).sum(axis=0).tolist()
+    left = [c for c, n in enumerate(n_nonzero) if n >= 2 * settings.validation_folds]
     chosen: tuple[int, ...] = ()
     if not left:
         return chosen
-
-    def errors(columns: tuple[int, ...]) -> Floats:
-        each = [_cross_validated(pairs, energies, columns, split) for split in splits]
-        return np.asarray(np.mean(each, axis=0))
-
-    best = errors(chosen)
+    best = compared.errors(chosen)
     while left:
-        promising = _most_promising(pairs, energies, chosen, left)
-        tried = {column: errors((*chosen, column)) for column in promising}
+        promising = _most_promising(compared.pairs, compared.energies, chosen, left)
+        tried = {column: compared.errors((*chosen, column)) for column in promising}
         column = min(tried, key=lambda c: float(tried[c].mean()))
         if not _significantly_smaller(tried[column], best):
             break
@@ -69,38 +63,43 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
     return tuple(sorted(chosen))
 
 
-def supports_constant(data: TrainingPairs, settings: PairLawSettings, seed: int) -> bool:
-    """Whether there may be an energy that all structures have in common.
-
-    Data of one number of defects cannot tell it from the energies of defects. Else it stays
-    unless fitted pair energies are significantly worse with it in cross-validation: without it a
-    law that vanishes at large distances has no way to be right for single defects, pairs and
-    triples at once, and no single defect of a kind is left once it is held out.
+class _Compared:
+    """Fitted pair energies in the cross-validation that decides on terms.
 
     Args:
-        data: Training structures.
-        settings: Number of structures, folds and repeats of the cross-validation.
+        data: Structures and their energies.
+        settings: Number of structures, folds and repeats.
         seed: Source of all randomness.
     """
-    if not data.sizes_differ:
-        return False
-    pairs, energies, splits = _compared(data, settings, seed)
-    with_it, without = (
-        np.mean([_cross_validated(pairs, energies, (), s, constant=c) for s in splits], axis=0)
-        for c in (True, False)
-    )
-    return not _significantly_smaller(np.asarray(without), np.asarray(with_it))
 
+    def __init__(self, data: TrainingPairs, settings: PairLawSettings, seed: int) -> None:
+        self._validation = validation = Validation(data.pairs, settings, seed)
+        self.pairs = data.pairs.subset(validation.rows)
+        self.energies = data.energies[validation.rows]
+        repeats = range(settings.many_body_repeats)
+        seeds = [derived_short_seed(seed, "three-body", repeat) for repeat in repeats]
+        self._folds = [validation.splits(one) for one in seeds]
 
-def _compared(
-    data: TrainingPairs, settings: PairLawSettings, seed: int
-) -> tuple[PairCounts, Floats, list[KFold]]:
-    """Structures to compare fits on, their energies, and the splits of the repeats."""
-    rows = drawn_rows(len(data.energies), settings.max_rows_compared, seed)
-    n_folds = min(settings.validation_folds, len(rows))
-    seeds = [derived_short_seed(seed, "three-body", n) for n in range(settings.many_body_repeats)]
-    splits = [KFold(n_folds, shuffle=True, random_state=one) for one in seeds if n_folds > 1]
-    return _subset(data.pairs, rows), data.energies[rows], splits
+    def errors(self, columns: tuple[int, ...]) -> Floats:
+        """Absolute errors of fitted pair energies, each structure left out of its fit.
+
+        Args:
+            columns: Numbers of the descriptors that have a factor.
+
+        Returns:
+            Means over the repeats, eV per site, of the structures that are held out.
+        """
+        errors = np.zeros((len(self._folds), len(self.energies)))
+        for repeat, folds in enumerate(self._folds):
+            for training, held_out in folds:
+                fitted = self._fitted(training, columns)
+                predicted = fitted.predict(self.pairs.subset(held_out))
+                errors[repeat, held_out] = np.abs(predicted - self.energies[held_out])
+        return np.asarray(errors[:, self._validation.tested].mean(axis=0))
+
+    def _fitted(self, rows: Ints, columns: tuple[int, ...]) -> PairEnergies:
+        known = _without_absent_classes(self.pairs.subset(rows))
+        return fit_pair_energies(known, self.energies[rows], columns, exact=len(rows) <= _MANY)
 
 
 def _most_promising(
@@ -134,36 +133,6 @@ def _significantly_smaller(errors: Floats, others: Floats) -> bool:
     difference = errors - others
     return bool(
         difference.mean() < 0 and wilcoxon(difference, alternative="less").pvalue < _SIGNIFICANCE
-    )
-
-
-def _cross_validated(
-    pairs: PairCounts,
-    energies: Floats,
-    columns: tuple[int, ...],
-    split: KFold,
-    *,
-    constant: bool = True,
-) -> Floats:
-    """Absolute errors of fitted pair energies, each structure left out of its fit."""
-    errors = np.empty(len(energies))
-    for training, test in split.split(errors):
-        known = _without_absent_classes(_subset(pairs, training))
-        exact = len(training) <= _MANY
-        fitted = fit_pair_energies(
-            known, energies[training], columns, constant=constant, exact=exact
-        )
-        errors[test] = np.abs(fitted.predict(_subset(pairs, test)) - energies[test])
-    return errors
-
-
-def _subset(pairs: PairCounts, rows: Ints) -> PairCounts:
-    """The same classes, some of the structures."""
-    return replace(
-        pairs,
-        composition=pairs.composition[rows],
-        counts=pairs.counts[rows],
-        descriptors=pairs.descriptors[rows],
     )
 
 

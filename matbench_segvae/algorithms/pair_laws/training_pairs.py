@@ -19,6 +19,8 @@ from matbench_segvae.defects import (
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.types import Floats
 
+_FAR = 4.0  # lattice constants, at which pairs hardly interact
+
 
 @dataclass(frozen=True, eq=False)
 class TrainingPairs:
@@ -58,16 +60,23 @@ class TrainingPairs:
         return cls(count_pairs(cells), energies.to_numpy(dtype=np.float64), tuple(found))
 
     @property
-    def sizes_differ(self) -> bool:
-        """Whether structures differ in their number of defects: only then is there a constant."""
-        return len(set(self.pairs.n_sites.tolist())) > 1
+    def has_constant(self) -> bool:
+        """Whether laws have an energy that all structures have in common.
+
+        Where pair energies vanish within the data it is what is left of pairs far apart, and
+        without it no law is right for single defects, pairs and triples at once. Data of one
+        number of defects cannot tell it from the energies of defects, and where pairs are close to
+        each other in all structures nothing but the choice of a formula would.
+        """
+        if len(set(self.pairs.n_sites.tolist())) < 2:
+            return False
+        lengths = [host.a for host in self.hosts]
+        return float(self.pairs.distance.max(initial=0.0)) >= _FAR * max(lengths)
 
     def problem(
         self,
         formula_of: Sequence[int] | None = None,
         columns: Sequence[int] = (),
-        *,
-        constant: bool = False,
     ) -> AdditiveProblem:
         """Pose the fit of a pair law.
 
@@ -76,11 +85,10 @@ class TrainingPairs:
                 its own.
             columns: Numbers of the descriptors that have a factor, as columns of
                 ``pairs.descriptors``.
-            constant: Whether every structure has an energy in common with all others.
         """
         pairs = self.pairs
         per_site = 1 / pairs.n_sites[:, None]
-        ones = np.ones((len(self.energies), int(constant)))
+        ones = np.ones((len(self.energies), int(self.has_constant)))
         factors = pairs.descriptors[:, list(columns)]
         linear = np.concatenate([pairs.composition, factors, ones], axis=1)
         numbers = np.asarray(self._numbers(formula_of), dtype=np.int64)

@@ -2,13 +2,19 @@
 
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR
-from matbench_segvae.algorithms.pair_laws.shape_objective import ShapeObjective, ShapeProblem
+from matbench_segvae.algorithms.pair_laws.shape_objective import (
+    ShapeConstraints,
+    ShapeObjective,
+    ShapeProblem,
+)
 from matbench_segvae.algorithms.pair_laws.shapes import (
     formula_nodes,
     shape_values,
@@ -133,10 +139,8 @@ def shape_problem():
 
 def objective(problem, max_nodes, **settings):
     how = FitSettings(**{"screening_steps": 0, "polishing_steps": 0, **settings})
-    from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
-
-    free = ConstraintSettings(vanishes=False, smooth=False)
-    return ShapeObjective(problem, 1, max_nodes, how, free, 2.4, 0)
+    free = ShapeConstraints(problem.points, ConstraintSettings(vanishes=False, smooth=False), 2.4)
+    return ShapeObjective(problem, 1, max_nodes, how, free, 0)
 
 
 def squares_left(shape_problem, tokens, constants, kept):
@@ -286,7 +290,9 @@ def test_common_constants_are_fitted_in_spite_of_outliers(planted):
     data = TrainingPairs(pairs, law.predict(pairs), (HOSTS["MoS2"],))
     energies = data.energies.copy()
     energies[::25] += 0.5
-    problem = TrainingPairs(pairs, energies, data.hosts).problem(constant=True)
+    problem = TrainingPairs(pairs, energies, data.hosts).problem()
+    constant = 1 / pairs.n_sites[:, None]
+    problem = replace(problem, linear=np.concatenate([problem.linear, constant], axis=1))
     kept = np.array([[one is not None for one in row] for row in law.shared.table.values()])
 
     def shapes(constants):
@@ -304,7 +310,7 @@ def test_shapes_without_a_value_at_a_distance_are_refused():
     problem = AdditiveProblem(
         np.ones((3, 2)), np.zeros(3, dtype=int), 1, rows, np.ones((3, 1)), np.ones(3), np.ones(3)
     )
-    with pytest.raises(ValueError, match="undefined"):
+    with pytest.raises(ValueError, match="admissible"):
         fit_shared_law(
             problem, lambda _: np.full((1, 3), np.nan), np.ones(1), np.ones((1, 1), dtype=bool)
         )

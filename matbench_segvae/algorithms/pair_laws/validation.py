@@ -1,0 +1,101 @@
+"""Cross-validation inside the training part, for everything about a pair law that is chosen.
+
+Laws are compared by how they interpolate. Structures that no other can stand in for are therefore
+in every fit: single defects, which say nothing about pairs but fix the energies of defects, and
+the only structure with the closest pair of a kind, without which a law is extrapolated to where
+energies are largest. Where data are few, errors of an electronvolt there, by chance of the law,
+would hide which one describes pairs best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from sklearn.model_selection import KFold
+
+from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
+from matbench_segvae.defects import PairCounts
+from matbench_segvae.fitting.additive_problem import AdditiveProblem
+from matbench_segvae.seeding import drawn_rows
+from matbench_segvae.types import Booleans, Floats, Ints
+
+Predictor = Callable[[AdditiveProblem], Floats]
+"""Energies per defect site of a problem's structures, eV, shape ``(N,)``."""
+
+
+def replaceable(pairs: PairCounts) -> Booleans:
+    """Which structures may be held out, shape ``(N,)``.
+
+    Those with pairs, unless it is the only one with the closest pair of a kind. If that leaves
+    fewer than two, all of them.
+    """
+    there = pairs.counts > 0
+    found = np.asarray(there.any(axis=1), dtype=np.bool_)
+    for number in range(len(pairs.pair_kinds)):
+        # A kind that none of the structures has has no closest pair.
+        present = np.flatnonzero((pairs.kind == number) & there.any(axis=0))
+        if len(present):
+            closest = present[np.isclose(pairs.distance[present], pairs.distance[present].min())]
+            holders = np.flatnonzero(there[:, closest].any(axis=1))
+            if len(holders) == 1:
+                found[holders] = False
+    return found if found.sum() > 1 else np.ones(len(found), dtype=np.bool_)
+
+
+class Validation:
+    """The structures of a training part that laws are compared on, and how they are split.
+
+    Args:
+        pairs: Pairs of all structures of the training part.
+        settings: Number of structures and folds.
+        seed: Source of all randomness.
+
+    Attributes:
+        rows: Numbers of the structures that are compared on, ``N`` of them.
+        tested: Which of those are held out in one of the folds, shape ``(N,)``.
+    """
+
+    def __init__(self, pairs: PairCounts, settings: PairLawSettings, seed: int) -> None:
+        self._settings, self._seed = settings, seed
+        self.rows = drawn_rows(len(pairs.counts), settings.max_rows_compared, seed)
+        self.tested = replaceable(pairs.subset(self.rows))
+
+    def splits(self, seed: int) -> list[tuple[Ints, Ints]]:
+        """Of the compared structures those to fit and to hold out, by number, for each fold.
+
+        Args:
+            seed: Seed of the shuffling.
+        """
+        every, tested = np.arange(len(self.rows)), np.flatnonzero(self.tested)
+        if len(tested) < 2:
+            return []
+        n_folds = min(self._settings.validation_folds, len(tested))
+        places = [p for _, p in KFold(n_folds, shuffle=True, random_state=seed).split(tested)]
+        return [(np.setdiff1d(every, tested[p]), tested[p]) for p in places]
+
+    def errors(
+        self, compared: AdditiveProblem, fitted: Callable[[AdditiveProblem], Predictor]
+    ) -> Floats:
+        """Absolute errors of structures left out of the fit, eV per site.
+
+        Cross-validation is repeated with other splits until enough structures were held out.
+
+        Args:
+            compared: The structures that are compared on.
+            fitted: Fits a law to some of them; may raise ``ValueError``.
+
+        Returns:
+            Means over the repeats, shape ``(T,)`` with ``T`` structures that are held out.
+
+        Raises:
+            ValueError: If a law has no fit to some of the training folds.
+        """
+        n_repeats = -(-self._settings.min_validation_rows // len(self.rows))
+        errors = np.zeros((n_repeats, len(self.rows)))
+        for repeat in range(n_repeats):
+            for training, held_out in self.splits(self._seed + repeat):
+                predict = fitted(compared.subset(training))
+                test = compared.subset(held_out)
+                errors[repeat, held_out] = np.abs(predict(test) - test.target)
+        return np.asarray(errors[:, self.tested].mean(axis=0))
