@@ -15,13 +15,13 @@ How ``segvae`` finds a law on the training part of a fold:
    cross-validated inside the training part with and without a term. Terms have several forms, and
    are for any two defects around a kind of defect, or for two of given kinds. A term stays if the
    mean error decreases and a signed-rank test (Wilcoxon, p < 0.01) confirms it; a rank test is
-   used because a few compact clusters dominate the mean error. The constant stays unless the same
-   test finds it harmful.
+   used because a few compact clusters dominate the mean error. There is a constant where structures
+   differ in their number of defects and pairs reach four lattice constants.
 2. *Pair energies.* A robust fit of the pair energies gives the target value and the weight for each
    pair distance. Structures that the pair energies fit exactly get no more weight than those at the
    median residual, since a formula will miss them by as much.
 3. *Search.* SEGVAE searches a formula for each kind of pair on its own, and once more for the kind
-   whose best formula has the largest residual. A law must vanish at long distance and have neither
+   whose best formula has the largest residual. A law must fall at least about as fast as 1/r beyond the data and have neither
    poles nor fast oscillations in the range of the data; formulas that violate this are rejected
    (:class:`~matbench_segvae.algorithms.pair_laws.constraints.ConstraintSettings` switches either
    condition off).
@@ -36,13 +36,13 @@ How ``segvae`` finds a law on the training part of a fold:
    the structures, under absolute error.
 5. *Selection* by cross-validation inside the training part. Of the laws whose errors are within a
    standard error of the smallest, the one with the fewest nodes is taken, then the one that changes
-   sign least often beyond the data. With fewer than 50 structures the
-   cross-validation is repeated with further splits, because a single split of a dozen structures is
-   too noisy. Constants have 90 % intervals from refits to resampled structures.
+   sign least often beyond the data. Single defects and the only structure with the closest pair of a
+   kind are in every fit. With fewer than 50 structures the cross-validation is repeated with further
+   splits, because a single split of a dozen structures is too noisy. Constants have 90 % intervals from refits to resampled structures.
 
-With fewer than three structures for each pair distance, kinds of pairs between the same two defects
-may share a formula. Both variants are searched; separate formulas must have a validation error
-lower by more than one standard error. A law has at most as many nodes as there are structures, and
+With fewer than three structures for each pair distance there is only the search of one formula; with
+two kinds of pairs, a formula that both have in common is tried beside formulas of their own, which must
+have a validation error lower by more than one standard error. A law has at most as many nodes as there are structures, and
 a third as many fitted numbers. With many structures, laws are compared on 2,000 of them and fitted
 to all at the end.
 

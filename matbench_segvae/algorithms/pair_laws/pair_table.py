@@ -30,7 +30,8 @@ class PairTable:
             "Every kind of defect has an energy, and so has every kind of pair at every lattice "
             "distance and direction; the energy of a structure is the sum over its defects and "
             "their pairs, a constant where structures differ in their number of defects and pairs "
-            "are far apart, and a three-body term where cross-validation inside the training part supports it. "
+            "are far apart, and a three-body term where cross-validation inside the training part "
+            "supports it. "
             "Fitted by least absolute deviations, solved exactly as a linear program. "
             "Distances that were not in training are interpolated."
         ),
