@@ -31,9 +31,9 @@ class SEGVAEPairLaw:
             "laws K(r) of the distance between two defects; constants are fitted, the best "
             "formulas retrain the network, and one law is chosen by cross-validation inside the "
             "training part of the fold. Kinds of pairs have formulas of their own or one in "
-            "common, with a table of coefficients. The energy of a structure is the sum over its defects "
-            "and their pairs, a constant where structures differ in their number of defects "
-            "and pairs are far apart, "
+            "common, with a table of coefficients. The energy of a structure is the sum over its "
+            "defects and their pairs, a constant where structures differ in their number of "
+            "defects and pairs are far apart, "
             "and, where cross-validation inside the training part clearly supports them, "
             "three-body terms."
         ),
