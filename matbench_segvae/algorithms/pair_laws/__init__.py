@@ -2,12 +2,11 @@
 
 The energy is ``E = c0 + Σ eps(kind) + Σ K(r)`` over defects and pairs, and, where cross-validation
 supports it, three-body terms such as ``Σ T/(r1*r2)`` over any two defects around a third. ``c0`` is
-an energy that all structures have in common, an error of all cells; it is there where structures
-differ in their number of defects. With a few kinds of pairs each has a formula ``K`` of its own;
-with many, all have one formula with a small table of coefficients. On a lattice the pair distances
-are discrete: the 743 structures of ``defects2d_mos2_v3`` hold 33 of them, the 5,933 of
-``defects2d_mos2_low`` 117. Energies are therefore an incidence matrix times the values at those
-distances, and the cost of a formula does not depend on the number of structures.
+an energy that all structures have in common, an error of all cells. With a few kinds of pairs each
+has a formula ``K`` of its own; with many, all have one formula with a small table of coefficients.
+On a lattice the pair distances are discrete: the 743 structures of ``defects2d_mos2_v3`` hold 33 of
+them, the 5,933 of ``defects2d_mos2_low`` 117. Energies are therefore an incidence matrix times the
+values at those distances, and the cost of a formula does not depend on the number of structures.
 
 How ``segvae`` finds a law on the training part of a fold:
 
