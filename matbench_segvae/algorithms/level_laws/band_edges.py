@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
 
+from matbench_segvae.algorithms.level_laws.level_data import LevelData
 from matbench_segvae.algorithms.protocol import FoldContext
 from matbench_segvae.errors import UserError
 from matbench_segvae.types import Floats
@@ -47,6 +49,19 @@ class BandEdge:
     def contribution(self, maxima: Floats) -> Floats:
         """What the edge adds to the target, eV, given predicted soft maxima."""
         return self.factor * self.sign * maxima
+
+
+class Levels(Protocol):
+    """Fitted levels of one band edge."""
+
+    def predict(self, data: LevelData) -> Floats:
+        """Soft maxima of the levels of ``N`` structures, eV, shape ``(N,)``."""
+
+
+def predicted(fits: Sequence[tuple[BandEdge, Levels]], data: LevelData) -> Floats:
+    """The target of structures, eV: what its band edges add to it, shape ``(N,)``."""
+    parts = [edge.contribution(levels.predict(data)) for edge, levels in fits]
+    return np.asarray(sum(parts), dtype=np.float64)
 
 
 def band_edges(algorithm: str, targets: pd.Series, context: FoldContext) -> tuple[BandEdge, ...]:

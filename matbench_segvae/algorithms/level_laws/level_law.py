@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import pandas as pd
 
-from matbench_segvae.algorithms.level_laws.band_edges import BandEdge, band_edges
+from matbench_segvae.algorithms.level_laws.band_edges import BandEdge, band_edges, predicted
 from matbench_segvae.algorithms.level_laws.elimination import (
     EliminationSettings,
     FittedLevels,
@@ -100,8 +100,7 @@ class LevelLaw:
             RuntimeError: If called before `fit`.
         """
         data = LevelData.of(inputs, self._hosts, like=self._fitted()[0][1].shifts.data)
-        parts = [edge.contribution(law.predict(data)) for edge, law in self._fitted()]
-        return np.asarray(sum(parts), dtype=np.float64)
+        return predicted(self._fitted(), data)
 
     def predict_std(self, inputs: pd.Series) -> Floats:
         """Standard deviations of the predictions, eV, the same for all structures.

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-import numpy as np
 import pandas as pd
 
-from matbench_segvae.algorithms.level_laws.band_edges import BandEdge, band_edges
+from matbench_segvae.algorithms.level_laws.band_edges import BandEdge, band_edges, predicted
 from matbench_segvae.algorithms.level_laws.level_data import LevelData
 from matbench_segvae.algorithms.level_laws.shift_table import FittedTable, fit_level_table
 from matbench_segvae.algorithms.protocol import AlgorithmCard, FoldContext
@@ -68,8 +67,7 @@ class LevelTable:
             RuntimeError: If called before `fit`.
         """
         data = LevelData.of(inputs, self._hosts, like=self._fitted()[0][1].data)
-        parts = [edge.contribution(table.predict(data)) for edge, table in self._fitted()]
-        return np.asarray(sum(parts), dtype=np.float64)
+        return predicted(self._fitted(), data)
 
     def describe(self) -> Mapping[str, Any]:
         """Levels of defects, and kind, distance (Å), direction and shift (eV) of every class."""

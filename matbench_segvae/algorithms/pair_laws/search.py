@@ -19,10 +19,10 @@ import numpy as np
 from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.combinations import promising_combinations
 from matbench_segvae.algorithms.pair_laws.constraints import PairConstraints
+from matbench_segvae.algorithms.pair_laws.held_out import Predictor, Validation
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES, PairLaw, nodes_of
 from matbench_segvae.algorithms.pair_laws.settings import PAIR_GRAMMAR, PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.algorithms.pair_laws.validation import Predictor, Validation
 from matbench_segvae.expressions import Expression, pareto_front
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.compiled import Program

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
+from matbench_segvae.algorithms.pair_laws.held_out import Predictor, Validation
 from matbench_segvae.algorithms.pair_laws.law import PairLaw, linear_numbers, nodes_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR, PairLawSettings
@@ -31,7 +32,6 @@ from matbench_segvae.algorithms.pair_laws.shapes import (
 )
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.algorithms.pair_laws.validation import Predictor, Validation
 from matbench_segvae.expressions import Expression
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
@@ -32,6 +33,14 @@ class Entry:
 
     name: str
     constant: NormalConstant
+
+
+class _Symbols(NamedTuple):
+    """How the parts of a term are written: its amplitude, its phase, and a number with a unit."""
+
+    amplitude: str
+    phase: str
+    quantity: str
 
 
 @dataclass(frozen=True)
@@ -97,16 +106,25 @@ class SharedTable:
     @property
     def text(self) -> str:
         """The formula in one line; 0 if no kind of pair has an entry."""
-        parts = [_written(term, Text(_text_figure(term, n)), f"A{n}*") for n, term in self._shown]
+        parts = []
+        for number, term in self._shown:
+            symbols = _Symbols(f"A{number}", f"phi{number}", "{} {}")
+            notation = Text(_figure(term, symbols))
+            parts.append(_written(term, notation, f"{symbols.amplitude}*"))
         return " + ".join(parts) or "0"
 
     @property
     def latex(self) -> str:
         """The formula in LaTeX."""
-        parts = [
-            _written(term, Latex(_latex_figure(term, n)), rf"A^{{({n})}}_{{ab}} \, ")
-            for n, term in self._shown
-        ]
+        parts = []
+        for number, term in self._shown:
+            symbols = _Symbols(
+                rf"A^{{({number})}}_{{ab}}",
+                rf"\varphi^{{({number})}}_{{ab}}",
+                r"{}\,\text{{{}}}",
+            )
+            notation = Latex(_figure(term, symbols))
+            parts.append(_written(term, notation, rf"{symbols.amplitude} \, "))
         return " + ".join(parts) or "0"
 
     @property
@@ -192,29 +210,15 @@ def _written(term: _Term, notation: Text, factor: str) -> str:
     return text if term.head is not None else f"{factor}({text})"
 
 
-def _text_figure(term: _Term, number: int) -> Figure:
+def _figure(term: _Term, symbols: _Symbols) -> Figure:
     """Names for what differs from kind to kind, figures and units for the rest."""
 
     def figure(place: Constant) -> str:
         if place is term.head:
-            return f"A{number}"
+            return symbols.amplitude
         if place is term.phase:
-            return f"phi{number}"
+            return symbols.phase
         one = term.constant(place)
-        return f"{one.figures} {one.unit}" if one.unit else one.figures
-
-    return figure
-
-
-def _latex_figure(term: _Term, number: int) -> Figure:
-    """The same in LaTeX."""
-
-    def figure(place: Constant) -> str:
-        if place is term.head:
-            return rf"A^{{({number})}}_{{ab}}"
-        if place is term.phase:
-            return rf"\varphi^{{({number})}}_{{ab}}"
-        one = term.constant(place)
-        return rf"{one.figures}\,\text{{{one.unit}}}" if one.unit else one.figures
+        return symbols.quantity.format(one.figures, one.unit) if one.unit else one.figures
 
     return figure

@@ -15,10 +15,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.stats import wilcoxon
 
+from matbench_segvae.algorithms.pair_laws.held_out import Validation
 from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.algorithms.pair_laws.validation import Validation
 from matbench_segvae.defects import PairCounts
 from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
 from matbench_segvae.seeding import derived_short_seed

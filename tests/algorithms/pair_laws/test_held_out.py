@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from matbench_segvae.algorithms.pair_laws.held_out import Validation, replaceable
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
-from matbench_segvae.algorithms.pair_laws.validation import Validation, replaceable
 from matbench_segvae.defects import PairCounts, PairKind
 
 KINDS = (PairKind("V_Mo", "V_S"), PairKind("V_S", "V_S", "across"))
