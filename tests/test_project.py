@@ -55,10 +55,8 @@ def test_the_commit_hooks_run_the_checks_of_continuous_integration():
 
 def test_the_version_to_cite_is_the_newest_of_the_changelog():
     texts = [(ROOT / n).read_text(encoding="utf-8") for n in ("CHANGELOG.md", "CITATION.cff")]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     newest = re.search(r"^## \[(\d+\.\d+\.\d+)\]", texts[0], re.MULTILINE).group(1)
     assert re.search(r"^version: (.*)$", texts[1], re.MULTILINE).group(1) == newest
-    assert re.search(r"version = \{(.*)\}", readme).group(1) == newest
 
 
 @pytest.mark.parametrize("page", ["README.md", "CHANGELOG.md", "leaderboard/README.md",
