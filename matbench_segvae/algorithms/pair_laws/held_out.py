@@ -46,6 +46,9 @@ def replaceable(pairs: PairCounts) -> Booleans:
 class Validation:
     """The structures of a training part that laws are compared on, and how they are split.
 
+    Of many structures some are drawn, and which of them others can stand in for is judged among
+    those.
+
     Args:
         pairs: Pairs of all structures of the training part.
         settings: Number of structures and folds.
@@ -89,9 +92,12 @@ class Validation:
             Means over the repeats, shape ``(T,)`` with ``T`` structures that are held out.
 
         Raises:
-            ValueError: If a law has no fit to some of the training folds.
+            ValueError: If a law has no fit to some of the training folds, or there is only one
+                structure.
         """
-        n_repeats = -(-self._settings.min_validation_rows // len(self.rows))
+        if not self.splits(self._seed):
+            raise ValueError("a law of one structure cannot be cross-validated")
+        n_repeats = -(-self._settings.min_validation_rows // int(self.tested.sum()))
         errors = np.zeros((n_repeats, len(self.rows)))
         for repeat in range(n_repeats):
             for training, held_out in self.splits(self._seed + repeat):

@@ -55,3 +55,9 @@ def test_where_nothing_could_be_held_out_everything_is():
 @pytest.mark.parametrize("n", [0, 1])
 def test_one_structure_is_not_split(n):
     assert Validation(pairs(np.ones((n, 4), dtype=int)), PairLawSettings(), 0).splits(0) == []
+
+
+def test_one_structure_has_no_validation_error():
+    one = pairs([[1, 0, 0, 0]])
+    with pytest.raises(ValueError, match="cannot be cross-validated"):
+        Validation(one, PairLawSettings(), 0).errors(None, None)
