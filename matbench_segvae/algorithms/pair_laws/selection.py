@@ -2,12 +2,11 @@
 
 With three kinds of pairs or more, both are searched where structures are many. With hardly more
 structures than distances, formulas for each kind follow the scatter of a few points and nothing
-inside the training part shows it: there the kinds have one formula in common. Of two kinds, such
-as two sulfur vacancies in one plane and on both sides of a layer, a formula that they have in
-common to the last number is then tried beside formulas of their own. More formulas are chosen
-only where cross-validation inside the training part supports them by more than a standard error,
-and so is a longer law, as in the rule of Breiman et al., Classification and Regression Trees
-(1984), section 3.4.3.
+inside the training part shows it: there the kinds have one formula in common; two kinds, such as
+two sulfur vacancies in one plane and on both sides of a layer, have it to the last number. More
+formulas are chosen only where cross-validation inside the training part supports them by more
+than a standard error, and so is a longer law, as in the rule of Breiman et al., Classification
+and Regression Trees (1984), section 3.4.3.
 """
 
 from __future__ import annotations
@@ -51,16 +50,10 @@ def search_laws(
     if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
         found += SharedSearch(data, settings, seed, columns).run(report)
     if not found or (n_kinds <= settings.max_kinds_own and not few):
-        for formula_of in _assignments(data, few=few):
-            found += PairSearch(data, settings, seed, formula_of, columns).run(report)
+        every = tuple(range(n_kinds))
+        formula_of = numbers_by_defects(data.pairs.pair_kinds) if few else every
+        found += PairSearch(data, settings, seed, formula_of, columns).run(report)
     return sorted(found, key=lambda candidate: candidate.complexity)
-
-
-def _assignments(data: TrainingPairs, *, few: bool) -> list[tuple[int, ...]]:
-    """Numbers of the formulas of the kinds of pairs, for every option worth a search."""
-    own = tuple(range(len(data.pairs.pair_kinds)))
-    shared = numbers_by_defects(data.pairs.pair_kinds)
-    return [own, shared] if few and shared != own else [own]
 
 
 def best_law(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:

@@ -63,7 +63,7 @@ class PairLawSettings:
         min_rows_per_parameter: The same for each fitted number.
         min_rows_per_distance: With fewer training structures for each distance of pairs,
             kinds of pairs have one formula with a table of coefficients; where there is none,
-            kinds of the same two defects may have a formula in common.
+            kinds of the same two defects have a formula in common.
         many_body: Whether there may be many-body terms, where cross-validation clearly
             supports them.
         many_body_repeats: Repeats of the cross-validation that decides on them.
