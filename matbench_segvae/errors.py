@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
+
+_SHOWN = 40  # characters of a bad value
 
 
 class UserError(ValueError):
@@ -60,6 +63,37 @@ def one_line(text: str) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line
     )
+
+
+def cut(value: object, shown: int = _SHOWN) -> str:
+    """The beginning of a value of unknown length, for a message.
+
+    Args:
+        value: The value, or another error.
+        shown: How many characters of it are kept.
+    """
+    text = str(value)
+    return text if len(text) <= shown else f"{text[:shown]}…"
+
+
+def finite(value: object, what: str) -> float:
+    """A number of a file.
+
+    Args:
+        value: What the file has.
+        what: What it is a number of, in the plural or as a name, for the message.
+
+    Raises:
+        ValueError: If it is none, or not finite.
+    """
+    if not isinstance(value, bool) and isinstance(value, int | float):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = math.inf
+        if math.isfinite(number):
+            return number
+    raise ValueError(f"a number of its {what} is {cut(value)!r}")
 
 
 def missing_extra(user: str, packages: Sequence[str], extra: str) -> UserError:

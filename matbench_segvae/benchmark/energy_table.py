@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 import pandas as pd
 from pymatgen.core.periodic_table import Element
 
-from matbench_segvae.errors import UserError, raise_all, shortened
+from matbench_segvae.errors import UserError, cut, raise_all, shortened
 
 ID_COLUMNS = ("id", "file", "name", "structure")
 """Names of the column with names or ids; without any of them it is the first column."""
@@ -62,12 +62,12 @@ def read_energies(path: Path, ids: Sequence[str]) -> tuple[pd.Series, pd.DataFra
         matches = places.get(name) or places.get(PurePosixPath(name).name) or []
         where = f"{path}, line {row.line}"
         if len(matches) > 1:
-            wrong.append(f"{where}: '{_cut(name)}' may be {' or '.join(matches)}: add the suffix")
+            wrong.append(f"{where}: '{cut(name)}' may be {' or '.join(matches)}: add the suffix")
         elif not matches:
-            superfluous.append(f"{where}: there is no structure '{_cut(name)}'")
+            superfluous.append(f"{where}: there is no structure '{cut(name)}'")
         elif matches[0] in found:
             first = found[matches[0]].line
-            doubled.append(f"{where}: '{_cut(name)}' has an energy in line {first} already")
+            doubled.append(f"{where}: '{cut(name)}' has an energy in line {first} already")
         else:
             found[matches[0]] = row
             if _number(row.cells[value_column]) is None:
@@ -96,7 +96,7 @@ def read_potentials(path: Path) -> dict[str, float]:
         element, value = (row.cells[column] for column in columns[:2])
         number = _number(value)
         if not Element.is_valid_symbol(element):
-            problems.append(f"{path}, line {row.line}: '{_cut(element)}' is no element")
+            problems.append(f"{path}, line {row.line}: '{cut(element)}' is no element")
         elif element in found:
             problems.append(f"{path}, line {row.line}: {element} is there twice")
         elif number is None:
@@ -163,7 +163,7 @@ def _value_column(path: Path, columns: Sequence[str], rows: Sequence[_Row], id_c
     if len(numeric) != 1:
         raise UserError(
             f"'{path}' has no column '{VALUE_COLUMN}', and {len(numeric)} others hold numbers "
-            f"({_cut(', '.join(numeric)) or 'none'}): call the one with energies '{VALUE_COLUMN}'"
+            f"({cut(', '.join(numeric)) or 'none'}): call the one with energies '{VALUE_COLUMN}'"
         )
     return numeric[0]
 
@@ -194,8 +194,4 @@ def _number(text: str) -> float | None:
 
 
 def _no_number(text: str) -> str:
-    return f"'{_cut(text)}' is no number of eV between -{_MAX_ENERGY:.0e} and {_MAX_ENERGY:.0e}"
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+    return f"'{cut(text)}' is no number of eV between -{_MAX_ENERGY:.0e} and {_MAX_ENERGY:.0e}"

@@ -158,7 +158,7 @@ def leaderboard_command(
     if plot is not None:
         from matbench_segvae.reporting.plots.parity import draw_parity
 
-        print(draw_parity(scores, plot))
+        print(one_line(str(draw_parity(scores, plot))))
 
 
 @app.command("tasks")

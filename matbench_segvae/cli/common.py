@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, one_line
 from matbench_segvae.files import write_text
 
 DEFAULT_STRAIN = 0.03
@@ -42,12 +42,16 @@ def console(*, stderr: bool = False) -> Console:
 def print_records(title: str, records: Sequence[Mapping[str, str]]) -> None:
     """Print a table; on a narrow terminal names stay whole and the other columns wrap."""
     table = Table(
-        title=title, title_style="bold", title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        title=Text(title),
+        title_style="bold",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
     for name in records[0] if records else ():
         table.add_column(name, overflow="fold", no_wrap=name in ("task", "name", "algorithm"))
     for record in records:
-        table.add_row(*(Text(value) for value in record.values()))
+        table.add_row(*(Text(one_line(value)) for value in record.values()))
     console().print(table)
 
 

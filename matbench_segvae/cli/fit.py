@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matbench_segvae.cli.common import console, make_folder, whole_number, write_file
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, one_line
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -226,9 +226,9 @@ def _print_front(model: SEGVAERegressor, target: str) -> None:
     terminal.print(table)
     for name, column in model.variables_.items():
         if name != column:
-            terminal.print(Text(f"{name} stands for '{column}'"), soft_wrap=True)
+            terminal.print(Text(one_line(f"{name} stands for '{column}'")), soft_wrap=True)
     best = model.front_[model.best_index_].expression
-    terminal.print(Text(f"chosen: {target} = {best}", style="bold"), soft_wrap=True)
+    terminal.print(Text(one_line(f"chosen: {target} = {best}"), style="bold"), soft_wrap=True)
 
 
 def _names(text: str | None) -> tuple[str, ...] | None:
@@ -242,4 +242,4 @@ def _listed(names: Iterable[object]) -> str:
 
 
 def _warn(message: str) -> None:
-    print("warning: " + " ".join(message.split()), file=sys.stderr)
+    print(one_line(f"warning: {message}"), file=sys.stderr)

@@ -21,7 +21,7 @@ from matbench_segvae.cli.common import (
     whole_number,
     write_file,
 )
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from matbench_segvae.algorithms.pair_laws.saved_law import Prediction, SavedLaw
@@ -89,7 +89,7 @@ def law_show_command(
         draw_law(found, out)
     print_law(found)
     if out is not None:
-        print(out)
+        print(one_line(str(out)))
 
 
 @law_app.command("predict")
@@ -126,28 +126,29 @@ def law_predict_command(
     else:
         write_file(out, text)
     if found.choice:
-        print(f"note: by the law of {found.name}", file=sys.stderr)
+        print(one_line(f"note: by the law of {found.name}"), file=sys.stderr)
     if not found.saved.determines_defect_energies:
-        print(f"warning: {_undetermined(found.saved)}", file=sys.stderr)
+        print(one_line(f"warning: {_undetermined(found.saved)}"), file=sys.stderr)
 
 
 def print_law(found: LawResult) -> None:
     """Print a law with its errors, numbers and intervals."""
     saved, terminal = found.saved, console()
     seed = "" if found.seed is None else f", seed {found.seed}"
-    terminal.print(Text(f"{found.name}{seed}", style="bold"), soft_wrap=True)
+    terminal.print(Text(one_line(f"{found.name}{seed}"), style="bold"), soft_wrap=True)
     errors = (
         f"MAE {1000 * found.mae:.1f} meV in {found.part}, {1000 * saved.validation_mae:.1f} meV "
         "in validation, per defect site"
     )
     size = f"complexity {saved.law.complexity}, host {', '.join(host.name for host in saved.hosts)}"
     for line in (errors, size, "", *_law_lines(saved)):
-        terminal.print(Text(line), soft_wrap=True)
+        terminal.print(Text(one_line(line)), soft_wrap=True)
     if not saved.determines_defect_energies:
-        terminal.print(Text(_undetermined(saved)), soft_wrap=True)
+        terminal.print(Text(one_line(_undetermined(saved))), soft_wrap=True)
     terminal.print(_numbers(saved))
     latex = saved.law.latex(saved.resampled).replace(r" \\ ", " \\\\\n")
-    terminal.print(Text(f"LaTeX, r in Å, K in eV:\n{latex}"), soft_wrap=True)
+    for line in ("LaTeX, r in Å, K in eV:", *latex.splitlines()):
+        terminal.print(Text(one_line(line)), soft_wrap=True)
 
 
 def _law_lines(saved: SavedLaw) -> Iterator[str]:
@@ -183,7 +184,8 @@ def _numbers(saved: SavedLaw) -> Table:
     table.add_column(f"90 % of {len(saved.resampled)} refits", justify="right", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     for one in numbers_of(saved.law, saved.resampled):
-        table.add_row(Text(one.name), one.meaning, one.figures, one.span, one.unit)
+        cells = (one.name, one.meaning, one.figures, one.span, one.unit)
+        table.add_row(*(Text(one_line(cell)) for cell in cells))
     return table
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from matbench_segvae.cli.common import INTERRUPTED, console, whole_number
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, one_line
 
 if TYPE_CHECKING:
     from matbench_segvae.running import RunReport
@@ -105,7 +105,7 @@ def _default_algorithms() -> list[str]:
 
     failures = load_failures(DEFAULT_ALGORITHMS)
     for message in failures.values():
-        print(f"warning: left out: {message}", file=sys.stderr)
+        print(one_line(f"warning: left out: {message}"), file=sys.stderr)
     return [name for name in DEFAULT_ALGORITHMS if name not in failures]
 
 

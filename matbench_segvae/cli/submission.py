@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from matbench_segvae.cli.common import USER_ERROR
+from matbench_segvae.errors import one_line
 
 submission_app = typer.Typer(
     help="Make and check submissions to a leaderboard.", rich_markup_mode=None
@@ -40,7 +41,7 @@ def submission_check_command(
     if violations:
         raise typer.Exit(USER_ERROR)
     for folder in folders:
-        print(f"{folder}: can be submitted")
+        print(one_line(f"{folder}: can be submitted"))
 
 
 @submission_app.command("make")
@@ -65,9 +66,9 @@ def submission_make_command(
 
     made = make_submission(results, out, authors)
     for warning in made.warnings:
-        print(f"warning: {warning}", file=sys.stderr)
+        print(one_line(f"warning: {warning}"), file=sys.stderr)
     for violation in made.violations:
         print(violation)
     if made.violations:
         raise typer.Exit(USER_ERROR)
-    print(f"{made.folder}: can be submitted")
+    print(one_line(f"{made.folder}: can be submitted"))

@@ -97,7 +97,7 @@ def task_new_command(
     task = _made(words, source)
     write_task(task, out)
     register_task(out)
-    hosts = ", ".join(host.name for host in task.hosts)
+    hosts = one_line(", ".join(host.name for host in task.hosts))
     print(
         f"{out}: task {name}, {len(task.targets)} structures in {hosts}, {len(task.folds)} "
         f"fold{'s' * (len(task.folds) != 1)}; run it with "
@@ -113,7 +113,7 @@ def task_add_command(
     from matbench_segvae.benchmark import register_task
 
     for folder in folders:
-        print(f"{register_task(folder)}: registered")
+        print(one_line(f"{register_task(folder)}: registered"))
 
 
 @task_app.command("list")

@@ -5,6 +5,7 @@ from matbench_segvae.defects.hosts import Host
 from matbench_segvae.defects.kinds import (
     PairKind,
     Planes,
+    checked_defect_kind,
     numbers_by_defects,
     ordered_defect_kinds,
     ordered_pair_kinds,
@@ -48,6 +49,7 @@ __all__ = [
     "Supercell",
     "TermColumn",
     "are_defective",
+    "checked_defect_kind",
     "columns_around",
     "count_pairs",
     "defect_orbits",

@@ -14,6 +14,7 @@ from pymatgen.core.periodic_table import Element
 from pymatgen.core.structure import Structure
 
 from matbench_segvae.defects.layers import Layer, LayerGroup, as_layer, layer_group, primitive
+from matbench_segvae.errors import UserError, cut, finite
 from matbench_segvae.types import Floats
 
 SiteRow = tuple[str, tuple[float, float, float]]
@@ -21,7 +22,12 @@ SiteRow = tuple[str, tuple[float, float, float]]
 
 _DIGITS = 8  # of lattice constants and fractions; those beyond are noise of averaging
 _MAX_LENGTH = 1000.0  # Å
+_MIN_ANGLE = 5.0  # degrees; lattice vectors nearly along each other span no plane
+_MAX_FRACTION = 10.0  # cells that an atom may be away from the first one
 _TOO_CLOSE = 0.5  # Å; the bond of H2 is 0.74 Å long
+_MAX_NAME = 200  # characters
+_MAX_ATOMS = 200  # of a primitive cell; distances in larger ones take too long
+_MAX_READ = 5000  # atoms of a cell whose primitive cell is found in reasonable time
 
 
 @dataclass(frozen=True)
@@ -58,16 +64,18 @@ class Host:
 
         Raises:
             UserError: If it has partly occupied sites, or no vacuum along any axis, or atoms
-                coincide.
+                coincide, or there are too many of them.
         """
+        _require_at_most(_MAX_READ, len(pristine), "cell")
         layer = primitive(as_layer(pristine))
+        _require_at_most(_MAX_ATOMS, len(layer.elements), "primitive cell")
         group = layer_group(layer)
         plane, coords, heights = _averaged(layer, group)
         (a, _), (x, y) = plane
         b = math.hypot(x, y)
         fractions = np.column_stack([np.mod(coords, 1.0), 0.5 + heights / layer.cell_height])
         order = sorted(range(len(coords)), key=lambda atom: _rank(layer, group, atom))
-        return cls(
+        host = cls(
             name=name or pristine.composition.reduced_formula,
             a=round(float(a), _DIGITS),
             b=round(b, _DIGITS),
@@ -75,6 +83,8 @@ class Host:
             c=round(layer.cell_height, _DIGITS),
             atoms=tuple((layer.elements[atom], _rounded(fractions[atom])) for atom in order),
         )
+        _check(host)
+        return host
 
     @cached_property
     def offsets(self) -> Floats:
@@ -142,30 +152,60 @@ class Host:
             ValueError: If something is missing or not what it should be.
         """
         try:
+            _require_at_most(_MAX_ATOMS, len(content["atoms"]), "primitive cell")
             atoms = tuple(
-                (str(element), (float(x), float(y), float(z)))
+                (str(element), (finite(x, "atoms"), finite(y, "atoms"), finite(z, "atoms")))
                 for element, (x, y, z) in content["atoms"]
             )
-            lengths = {key: float(content[key]) for key in ("a", "b", "gamma", "c")}
-            host = cls(name=str(content["name"]), atoms=atoms, **lengths)
+            lengths = {
+                key: finite(content[key], f"cell ({key})") for key in ("a", "b", "gamma", "c")
+            }
+            host = cls(name=content["name"], atoms=atoms, **lengths)
         except KeyError as error:
             raise ValueError(f"the host lacks {error}") from error
-        except (TypeError, AttributeError, OverflowError, ValueError) as error:
+        except (TypeError, AttributeError, ValueError) as error:
             raise ValueError(f"it describes no host: {error}") from error
         _check(host)
         return host
 
 
 def _check(host: Host) -> None:
-    """Raise ValueError for a host that cannot exist."""
-    lengths = (host.a, host.b, host.c)
-    if not all(0 < length < _MAX_LENGTH for length in lengths) or not 0 < host.gamma < 180:
-        raise ValueError(f"host {host.name} has no cell: lengths {lengths}, gamma {host.gamma}")
+    """Raise UserError for a host that cannot exist or cannot be shown."""
+    if not _can_be_shown(host.name):
+        raise UserError(
+            f"{cut(host.name)!r} cannot be the name of a host: use 1 to {_MAX_NAME} printable "
+            "characters"
+        )
+    name, lengths = cut(host.name), (host.a, host.b, host.c)
+    flat = not _MIN_ANGLE <= host.gamma <= 180 - _MIN_ANGLE
+    if flat or not all(_TOO_CLOSE <= length < _MAX_LENGTH for length in lengths):
+        raise UserError(
+            f"host {name} has no cell: lengths {lengths}, gamma {host.gamma}; allowed are "
+            f"{_TOO_CLOSE:g} to {_MAX_LENGTH:g} Å and {_MIN_ANGLE:g} to {180 - _MIN_ANGLE:g}°"
+        )
     unknown = [element for element in host.elements if not Element.is_valid_symbol(element)]
-    if unknown or not host.atoms or not np.isfinite(host.offsets).all():
-        raise ValueError(f"host {host.name} has no atoms of known elements at finite places")
+    if unknown or not host.atoms:
+        raise UserError(f"host {name} has no atoms of known elements")
+    if not (np.abs(host.offsets) <= _MAX_FRACTION).all():
+        raise UserError(
+            f"host {name} has an atom with a fractional coordinate that is not between "
+            f"-{_MAX_FRACTION:g} and {_MAX_FRACTION:g}"
+        )
     if host.shortest_bond < _TOO_CLOSE:
-        raise ValueError(f"host {host.name} has two atoms at the same place")
+        raise UserError(f"host {name} has two atoms at the same place")
+
+
+def _can_be_shown(name: object) -> bool:
+    return isinstance(name, str) and 1 <= len(name) <= _MAX_NAME and name.isprintable()
+
+
+def _require_at_most(limit: int, n_atoms: int, cell: str) -> None:
+    """Raise UserError if a cell has more atoms than can be dealt with."""
+    if n_atoms > limit:
+        raise UserError(
+            f"the {cell} of the host has {n_atoms:,} atoms, at most {limit:,} are allowed: give "
+            "the pristine crystal in its smallest cell"
+        )
 
 
 def _averaged(layer: Layer, group: LayerGroup) -> tuple[Floats, Floats, Floats]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from matbench_segvae.defects.hosts import Host
 from matbench_segvae.defects.supercells import Supercell, site_distances
+from matbench_segvae.errors import cut
 
 _SAME_HEIGHT = 1e-3  # Å
 _PROBE_CELL = (4, 4)  # unit cells, enough to hold every shortest distance
@@ -30,7 +31,7 @@ class Planes(Enum):
 
 
 # A defect kind is an element, or V for a vacancy, and the kind of site of the host.
-_DEFECT = r"[A-Za-z]+_[A-Za-z]+(?:\([1-9][0-9]*\))?"
+_DEFECT = r"[A-Za-z]{1,3}_[A-Za-z]{1,3}(?:\([1-9][0-9]{0,3}\))?"
 _LABEL = re.compile(rf"({_DEFECT})-({_DEFECT})(?: ({'|'.join(p.value for p in Planes)}))?")
 
 
@@ -58,8 +59,9 @@ class PairKind:
         found = _LABEL.fullmatch(label)
         if found is None:
             raise ValueError(
-                f"'{label}' is not a kind of pair: give two kinds of defects such as 'V_Mo-V_S', "
-                "with ' same plane', ' same side' or ' across' after them where two occur"
+                f"'{cut(label)}' is not a kind of pair: give two kinds of defects such as "
+                "'V_Mo-V_S', with ' same plane', ' same side' or ' across' after them "
+                "where two occur"
             )
         first, second, planes = found.groups()
         return cls(first, second, Planes(planes) if planes else None)
@@ -72,6 +74,17 @@ class PairKind:
     def defects(self) -> tuple[str, str]:
         """Kinds of both defects."""
         return self.first, self.second
+
+
+def checked_defect_kind(label: str) -> str:
+    """The label of a kind of defect, as it is.
+
+    Raises:
+        ValueError: If it is none.
+    """
+    if not re.fullmatch(_DEFECT, label):
+        raise ValueError(f"'{cut(label)}' is not a kind of defect such as 'V_Mo' or 'Se_S'")
+    return label
 
 
 def site_kind_of(defect_kind: str) -> str:

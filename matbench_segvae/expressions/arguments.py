@@ -39,7 +39,7 @@ def cosine(argument: Sum) -> Sum:
         return factor(wave(name, powers[1], powers.get(0, ZERO)))
     if _starts_negative(argument):
         argument = Sum(tuple(term.times(-ONE) for term in argument.terms))
-    return factor(Function("cos", argument))
+    return factor(Function("cos", _with_phase_within_a_turn(argument)))
 
 
 def wave(variable: str, slope: Number, phase: Number) -> Wave:
@@ -57,6 +57,14 @@ def shifted_by_half_a_turn(one: Wave, where: Floats) -> Wave:
     moved = np.array(one.phase.values) + np.pi * where
     number = Number(tuple(moved.tolist()), max(one.phase.origin, Origin.KNOWN))
     return Wave(one.variable, one.slope, _within_a_turn(number))
+
+
+def _with_phase_within_a_turn(argument: Sum) -> Sum:
+    """The argument of a cosine whose constant, if it is a phase, is that of its normal form."""
+    phase = argument.constant
+    if phase is None or phase.origin is not Origin.PHASE:
+        return argument
+    return Sum((*argument.varying, Term(_within_a_turn(phase))))
 
 
 def _within_a_turn(phase: Number) -> Number:

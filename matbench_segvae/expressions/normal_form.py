@@ -116,7 +116,7 @@ class NormalForm:
             used[name] += 1
             numbered = f"{name}{used[name]}" if totals[name] > 1 else name
             numbered += "_" * (numbered in self.variables)
-            fixed = one.number.origin is not Origin.FITTED
+            fixed = one.number.origin < Origin.FITTED
             span = None if fixed else _interval(one.number)
             named[one] = NormalConstant(
                 numbered, one.number.value, one.meaning, one.unit, span, fixed

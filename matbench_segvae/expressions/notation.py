@@ -106,6 +106,12 @@ class Text:
 class Latex(Text):
     """Writes formulas in LaTeX, with fractions and exponents."""
 
+    def _written(self, node: Node) -> tuple[str, int]:
+        text, binds = super()._written(node)
+        is_raised = node.name == "exp" if isinstance(node, Call) else "^" in text
+        # What has an exponent already takes no other one outside of brackets.
+        return text, min(binds, _POWER) if is_raised else binds
+
     def _quotient(self, above: Sequence[Node], below: Sequence[Node]) -> tuple[str, int]:
         sign, first = self._signed(above[0]) if above else (1, "1")
         if below and len(above) == 1 and isinstance(above[0], Addition):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Callable, Sequence
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, cut
 from matbench_segvae.expressions.expression import Expression, arity
 from matbench_segvae.expressions.operators import FITTED, INTEGERS, NAMED_CONSTANTS, OPERATORS
 
@@ -42,16 +43,16 @@ def parse(text: str, variables: Sequence[str] | None = None) -> Expression:
     try:
         tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"cannot read the formula '{text}': {error}") from error
+        raise UserError(f"cannot read the formula '{cut(text)}': {error}") from error
 
     def refuse(node: ast.AST, why: str) -> UserError:
         part = ast.get_source_segment(text.strip(), node) or text
-        return UserError(f"cannot read '{part}' in the formula '{text}': {why}")
+        return UserError(f"cannot read '{cut(part)}' in the formula '{cut(text)}': {why}")
 
     try:
         tokens, constants = _read(tree.body, variables, refuse)
     except RecursionError as error:
-        raise UserError(f"formula '{text[:40]}…' is nested too deeply to be read") from error
+        raise UserError(f"formula '{cut(text)}' is nested too deeply to be read") from error
     return Expression(tuple(tokens), tuple(constants))
 
 
@@ -72,9 +73,9 @@ def _read(
         case ast.Constant(value=int(value)) if str(value) in INTEGERS:
             return [str(value)], []
         case ast.Constant(value=int(value) | float(value)):
-            return [FITTED], [float(value)]
+            return [FITTED], [_constant(value, node, refuse)]
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
-            return [FITTED], [-value]
+            return [FITTED], [-_constant(value, node, refuse)]
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(value))) if value == 1:
             return ["-1"], []
         case ast.UnaryOp(op=ast.USub(), operand=operand):
@@ -94,6 +95,17 @@ def _read(
     raise refuse(node, f"allowed are + - * /, **2, **3 and {', '.join(sorted(OPERATORS))}")
 
 
+def _constant(value: float, node: ast.AST, refuse: Callable[[ast.AST, str], UserError]) -> float:
+    """Check that a number is one: ``1e999`` is read as infinite, long whole numbers overflow."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise refuse(node, "it is too large a number")
+    return number
+
+
 def _known_name(
     name: str,
     node: ast.AST,
@@ -105,4 +117,4 @@ def _known_name(
         raise refuse(node, f"'{name}' is not a name of a variable or constant")
     if name in NAMED_CONSTANTS or variables is None or name in variables:
         return name
-    raise refuse(node, f"unknown name '{name}', allowed are {', '.join(variables)}")
+    raise refuse(node, f"unknown name '{cut(name)}', allowed are {', '.join(variables)}")

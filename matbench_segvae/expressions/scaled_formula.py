@@ -30,6 +30,7 @@ from matbench_segvae.expressions.tree import (
     Quotient,
     Symbol,
     Whole,
+    phase_constant,
 )
 
 # Operators that are whole powers: 2 for square, which is printed as {0}**2.
@@ -49,12 +50,15 @@ class ScaledFormula:
         scale: The factor; ``None`` for none.
         refits: Factor and formula of each refit, the formula with the same tokens.
         known: Values of names in the formula that are neither variables nor fitted.
+        phase: Which of its constants is the phase of its wave; ``None`` for none. It is written
+            as a constant of its own whatever its value, 0 too.
     """
 
     formula: Expression
     scale: float | None = None
     refits: Sequence[tuple[float | None, Expression]] = ()
     known: Mapping[str, float] = field(default_factory=dict)
+    phase: int | None = None
 
     @property
     def factor(self) -> Number | None:
@@ -68,7 +72,8 @@ class ScaledFormula:
         """The number that a leaf of the formula is, if it is one."""
         if token == FITTED:
             formulas = (self.formula, *(formula for _, formula in self.refits))
-            return Number(tuple(one.constants[index] for one in formulas), Origin.FITTED)
+            origin = Origin.PHASE if index == self.phase else Origin.FITTED
+            return Number(tuple(one.constants[index] for one in formulas), origin)
         if token in self.known:
             return Number((float(self.known[token]),), Origin.KNOWN)
         if token in NAMED_CONSTANTS:
@@ -121,6 +126,8 @@ def plain(what: ScaledFormula) -> Node:
         number = what.number(token, index)
         if number is None:
             return Symbol(token)
+        if number.origin is Origin.PHASE:
+            return phase_constant(number)
         return Whole(number.value) if number.whole else Constant(number, "constant")
 
     def node(token: str, arguments: list[Node]) -> Node:

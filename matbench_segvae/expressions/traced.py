@@ -22,6 +22,7 @@ class Origin(IntEnum):
     WHOLE = 0  # whole numbers of the formula and their quotients: part of its form
     KNOWN = 1  # others whose value is given, such as pi or a wave number of the lattice
     FITTED = 2
+    PHASE = 3  # the phase of a wave: whatever is added to it is one constant with it
 
 
 @dataclass(frozen=True)
@@ -108,10 +109,11 @@ def _checked(values: Floats, origin: Origin) -> Number:
 
     Raises:
         NoNormalFormError: If the formula's own value is not finite, or is a fitted 0, which
-            would be left out or divided by without being one in the refits.
+            would be left out or divided by without being one in the refits. A phase is neither.
     """
     first = float(values[0])
-    if not math.isfinite(first) or (first == 0.0 and origin is not Origin.WHOLE):
+    vanishes = first == 0.0 and origin in (Origin.KNOWN, Origin.FITTED)
+    if not math.isfinite(first) or vanishes:
         raise NoNormalFormError(f"a constant comes out as {first}")
     return Number(tuple(values.tolist()), origin)
 

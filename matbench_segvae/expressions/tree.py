@@ -16,6 +16,9 @@ from matbench_segvae.expressions.operators import OPERATORS
 from matbench_segvae.expressions.traced import Number
 from matbench_segvae.types import Floats
 
+PHASE = "phase"
+"""The meaning of the phase of a wave."""
+
 
 @dataclass(frozen=True)
 class Symbol:
@@ -49,6 +52,11 @@ class Constant:
     number: Number
     meaning: str
     unit: str | None = None
+
+
+def phase_constant(number: Number) -> Constant:
+    """The phase of a wave."""
+    return Constant(number, PHASE, "rad")
 
 
 @dataclass(frozen=True)

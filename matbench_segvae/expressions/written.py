@@ -10,7 +10,7 @@ import numpy as np
 
 from matbench_segvae.expressions.signs import without_leading_sign, without_sign
 from matbench_segvae.expressions.sums import Base, Function, Sum, Term, Variable, Wave
-from matbench_segvae.expressions.traced import Number
+from matbench_segvae.expressions.traced import Number, Origin
 from matbench_segvae.expressions.tree import (
     Addition,
     Call,
@@ -21,6 +21,7 @@ from matbench_segvae.expressions.tree import (
     Symbol,
     Turn,
     Whole,
+    phase_constant,
 )
 
 _LARGEST_DIVISOR = 10_000  # of a quotient of whole numbers that is written as one
@@ -117,6 +118,8 @@ class Writer:
             is_first: Whether it is the first of its sum: its number then keeps its sign.
         """
         number, factors = term.coefficient, term.factors
+        if number.origin is Origin.PHASE and not factors:
+            return 1, phase_constant(number)
         sign = -1 if number.value < 0 and (number.whole or not is_first) else 1
         number = number if sign > 0 else -number
         above: list[Node] = []
@@ -164,7 +167,7 @@ class Writer:
         if wave.phase.whole:
             sign = -1 if wave.phase.value < 0 else 1
             return Addition((running, (sign, Whole(abs(wave.phase.value)))))
-        return Addition((running, (1, Constant(wave.phase, "phase", "rad"))))
+        return Addition((running, (1, phase_constant(wave.phase))))
 
     def _exponent(self, term: Term) -> Node:
         """The argument of an exponential of one term: ``-r/length``, ``-((r - r0)/width)**2``."""

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matbench_segvae.benchmark.published import PublishedScore
+from matbench_segvae.errors import one_line
 from matbench_segvae.reporting.leaderboard import Row
 
 WITHIN = "EwT(20 meV)"
@@ -44,8 +45,8 @@ def board_table(
     columns = _columns(rows, published, name, factor)
     _drop_columns(columns, width)
     title = f"{rows[0].task}: {name}" + (f" in {shown_unit}" if regression and shown_unit else "")
-    # Texts, not markup: names of tasks and algorithms come from files of others.
-    table = Table(title=Text(title), title_style="bold", title_justify="left")
+    # Texts of one line, not markup: names of tasks and algorithms come from files of others.
+    table = Table(title=Text(one_line(title)), title_style="bold", title_justify="left")
     for header in columns:
         table.add_column(header, justify="left" if header == "algorithm" else "right")
     for place, cells in enumerate(zip(*columns.values(), strict=True)):
@@ -66,7 +67,7 @@ def _columns(
     """Cells by header: those of the rows, then those of the published scores."""
     score_factor = factor if rows[0].metric == "mae" else 1.0
     columns = {
-        "algorithm": [row.algorithm for row in rows],
+        "algorithm": [one_line(row.algorithm) for row in rows],
         f"{name} ± std": [
             spread_text(row.mean * score_factor, row.std * score_factor, row.metric) for row in rows
         ],
@@ -77,7 +78,7 @@ def _columns(
         "parameters": [_count(row.cost.parameters) for row in rows],
         "fit s/fold": [_seconds(row.cost.fit_seconds) for row in rows],
         "predict s/1000": [_seconds(row.cost.predict_seconds) for row in rows],
-        "device": [row.cost.device or "" for row in rows],
+        "device": [one_line(row.cost.device or "") for row in rows],
         "folds": [",".join(map(str, row.folds)) for row in rows],
     }
     if len({row.folds for row in rows}) == 1:

@@ -60,12 +60,12 @@ def print_run(console: Console, report: RunReport, submissions: Sequence[Submiss
     print_leaderboard(console, board, units)
     print_seeds(console, [submission.folder for submission in submissions], units)
     for submission in submissions:
-        lines = [Text(f"warning: {line}", style="yellow") for line in submission.warnings]
+        lines = [Text(one_line(f"warning: {line}"), style="yellow") for line in submission.warnings]
         for task, folds in submission.missing.items():
             lacking = f"{task} lacks fold {', '.join(map(str, folds))}"
-            lines.append(Text(f"{submission.folder}: not complete, {lacking}"))
+            lines.append(Text(one_line(f"{submission.folder}: not complete, {lacking}")))
         if submission.tasks:
-            lines.append(Text(f"submission: {submission.folder}"))
+            lines.append(Text(one_line(f"submission: {submission.folder}")))
         for line in lines:
             console.print(line, soft_wrap=True)
 
@@ -94,7 +94,7 @@ def print_seeds(
                 figure = spread_text(spread.mean * factor, spread.std * factor, metric)
                 seeds = ",".join(map(str, spread.seeds))
                 cells = (task, folder.name, seeds, f"{figure} {unit}".strip())
-                table.add_row(*map(Text, cells))
+                table.add_row(*(Text(one_line(cell)) for cell in cells))
     if table.row_count:
         console.print(table)
 
@@ -103,9 +103,9 @@ def _formula_line(row: Row, what: str) -> Text:
     # A Text, not markup: brackets in a formula are brackets.
     fold = f"fold {row.formula_fold}, the closest to the mean"
     size = "" if row.complexity is None else f", complexity {row.complexity}"
-    line = Text(f"{what} ({row.algorithm}, {fold}{size}):", style="dim")
+    line = Text(one_line(f"{what} ({row.algorithm}, {fold}{size}):"), style="dim")
     for law in str(row.formula).split("; "):
-        line.append(f"\n  {law}", style="bold not dim")
+        line.append(f"\n  {one_line(law)}", style="bold not dim")
     return line
 
 

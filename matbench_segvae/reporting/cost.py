@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from matbench_segvae.files import finite_number
 
 Params = Mapping[str, Any]
 """What an algorithm recorded beside the predictions of a fold."""
@@ -47,23 +48,12 @@ def _mean(folds: Sequence[Params], read: Callable[[Params], object]) -> float | 
     return statistics.fmean(numbers) if numbers else None
 
 
-def finite_number(value: object) -> float | None:
-    """A number of a file of results; None for anything else, booleans and infinities included."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-    return number if math.isfinite(number) else None
-
-
 def _predict_seconds(params: Params) -> float | None:
-    seconds, count = params.get("seconds_predict"), params.get("n_test")
-    number = finite_number(seconds)
-    if number is None or not isinstance(count, int) or count < 1:
+    seconds = finite_number(params.get("seconds_predict"))
+    count = finite_number(params.get("n_test"))
+    if seconds is None or count is None or count < 1:
         return None
-    return 1000.0 * number / count
+    return 1000.0 * seconds / count
 
 
 def _device(params: Params) -> str | None:

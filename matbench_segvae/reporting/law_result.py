@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from matbench_segvae.algorithms.pair_laws.law_json import error_from_json
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, cut, finite
 from matbench_segvae.files import read_json
 from matbench_segvae.reporting.leaderboard import FoldScore, rank, read_results
 from matbench_segvae.reporting.submission import RESULTS
@@ -17,6 +18,7 @@ from matbench_segvae.running.store import BrokenFoldFile
 LAW_FILE = "law.json"
 """Name of the file of a law that was fitted to a user's own data."""
 
+_REASON = 300  # characters of a reason: some come from other packages and quote whole files
 _WANTED = (
     "give a finished fold of segvae (…/folds/<task>-fold_<number>.json), its submission "
     "folder (<benchmark>_segvae) or the folder of `law fit`"
@@ -93,7 +95,7 @@ def _read_file(path: Path) -> FoldScore:
     try:
         return FoldScore.of(FoldStore.read(path))
     except BrokenFoldFile as error:
-        raise UserError(f"cannot use '{path}', {error}: {_WANTED}") from error
+        raise UserError(f"cannot use '{path}', {cut(error, _REASON)}: {_WANTED}") from error
 
 
 def _read_folder(path: Path) -> list[FoldScore]:
@@ -135,15 +137,16 @@ def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
             task=score.task,
             fold=score.fold,
             choice=choice,
-            seed=None if seed is None else int(seed),
-            mae=float(score.scores["mae"]),
-            predictions=score.predictions,
+            seed=None if seed is None else _seed(seed),
+            mae=error_from_json(score.scores["mae"], "mae"),
+            predictions=_predictions(score.predictions),
             saved=SavedLaw.from_description(score.params),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise UserError(
-            f"'{path}', {score.task} fold {score.fold}, is a result of '{score.algorithm}' and "
-            f"has no law of segvae that can be used ({error}): {_WANTED}"
+            f"'{path}', {cut(score.task)} fold {score.fold}, is a result of "
+            f"'{cut(score.algorithm)}' and has no law of segvae that can be used "
+            f"({cut(error, _REASON)}): {_WANTED}"
         ) from error
 
 
@@ -156,15 +159,27 @@ def _own_law(path: Path) -> LawResult:
             task=path.absolute().parent.name,
             fold=None,
             choice="",
-            seed=int(content["seed"]),
-            mae=float(content["training_mae"]),
-            predictions={str(k): float(v) for k, v in content["predictions"].items()},
+            seed=_seed(content["seed"]),
+            mae=error_from_json(content["training_mae"], "training_mae"),
+            predictions=_predictions(content["predictions"]),
             saved=SavedLaw.from_description(content["law"]),
         )
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise UserError(f"'{path}' holds no law that can be used ({error}): {_WANTED}") from error
+        raise UserError(
+            f"'{path}' holds no law that can be used ({cut(error, _REASON)}): {_WANTED}"
+        ) from error
+
+
+def _seed(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"its seed is {cut(value)!r}, no whole number")
+    return value
+
+
+def _predictions(content: Mapping[str, object]) -> dict[str, float]:
+    return {name: finite(value, "predictions") for name, value in content.items()}
 
 
 def _listed(values: Sequence[object]) -> str:

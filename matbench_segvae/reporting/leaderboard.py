@@ -6,15 +6,16 @@ A submission is one of this package or any other in Matbench's form.
 from __future__ import annotations
 
 import contextlib
+import re
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from matbench_segvae.benchmark import task_summary
-from matbench_segvae.errors import UserError
-from matbench_segvae.files import read_json
-from matbench_segvae.reporting.cost import Cost, Params, cost_of, finite_number
+from matbench_segvae.errors import UserError, cut
+from matbench_segvae.files import finite_number, read_json
+from matbench_segvae.reporting.cost import Cost, Params, cost_of
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import MEDIAN_ERROR, WITHIN_20_MEV, BrokenFoldFile
@@ -141,10 +142,10 @@ def _read_submission(folder: Path) -> list[FoldScore]:
             FoldScore(
                 task=str(task),
                 algorithm=algorithm,
-                fold=int(str(key).removeprefix("fold_")),
+                fold=_fold_number(key),
                 scores={name: _score(value) for name, value in fold["scores"].items()},
                 params=dict(fold.get("parameters") or {}),
-                predictions=dict(fold["data"]),
+                predictions={sample: _prediction(v) for sample, v in fold["data"].items()},
             )
             for task, content in stored["tasks"].items()
             for key, fold in content["results"].items()
@@ -155,6 +156,18 @@ def _read_submission(folder: Path) -> list[FoldScore]:
         raise UserError(f"'{path}' is no results file in Matbench's form: {error}") from error
 
 
+def _fold_number(key: str) -> int:
+    """The number in Matbench's name of a fold; in another spelling it could count twice.
+
+    Raises:
+        ValueError: If the name is not Matbench's.
+    """
+    found = re.fullmatch("fold_(0|[1-9][0-9]{0,8})", key)
+    if found is None:
+        raise ValueError(f"a fold is {key[:40]!r}, and has to be fold_0, fold_1 and so on")
+    return int(found[1])
+
+
 def _score(value: object) -> float:
     """A score of a file.
 
@@ -163,7 +176,19 @@ def _score(value: object) -> float:
     """
     number = finite_number(value)
     if number is None:
-        raise ValueError(f"a score is {str(value)[:40]!r}")
+        raise ValueError(f"a score is {cut(value)!r}")
+    return number
+
+
+def _prediction(value: object) -> float:
+    """A prediction of a file, which for a class can be true or false.
+
+    Raises:
+        ValueError: If it is neither that nor a finite number.
+    """
+    number = finite_number(int(value) if isinstance(value, bool) else value)
+    if number is None:
+        raise ValueError(f"a prediction is {str(value)[:40]!r}")
     return number
 
 
@@ -192,19 +217,39 @@ def rank(scores: Iterable[FoldScore]) -> dict[str, list[Row]]:
 
     Returns:
         Rows by task name, tasks in the order of their first appearance.
+
+    Raises:
+        UserError: If the folds of a task have no metric in common.
     """
     grouped: dict[str, dict[str, list[FoldScore]]] = {}
     for score in scores:
         grouped.setdefault(score.task, {}).setdefault(score.algorithm, []).append(score)
     board = {}
     for task, algorithms in grouped.items():
-        rows = [_row(folds) for folds in algorithms.values()]
+        metric = _common_metric([fold for folds in algorithms.values() for fold in folds])
+        rows = [_row(folds, metric) for folds in algorithms.values()]
         board[task] = sorted(rows, key=lambda r: r.mean if r.metric == "mae" else -r.mean)
     return board
 
 
-def _row(folds: list[FoldScore]) -> Row:
-    metric = "mae" if "mae" in folds[0].scores else "rocauc"
+def _common_metric(folds: Sequence[FoldScore]) -> str:
+    """The metric of a task, which every fold of every algorithm has.
+
+    Raises:
+        UserError: If one lacks it.
+    """
+    metric = "mae" if any("mae" in fold.scores for fold in folds) else "rocauc"
+    for fold in folds:
+        if metric not in fold.scores:
+            wanted = "'mae' or 'rocauc'" if metric == "rocauc" else "'mae', which others have"
+            raise UserError(
+                f"{fold.task} fold {fold.fold} of '{fold.algorithm}' has no score {wanted}: every "
+                "fold of a task needs the same"
+            )
+    return metric
+
+
+def _row(folds: list[FoldScore], metric: str) -> Row:
     values = [fold.scores[metric] for fold in folds]
     mean = statistics.fmean(values)
     typical = min(folds, key=lambda fold: (abs(fold.scores[metric] - mean), fold.fold))

@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import write_text
+from matbench_segvae.files import finite_number, write_text
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
 
@@ -119,13 +119,25 @@ def read_seeds(folder: Path) -> list[SeedScore]:
                     int(row["seed"]),
                     int(row["fold"]),
                     row["metric"],
-                    float(row["score"]),
-                    float(row["seconds_fit"]),
+                    _number(row["score"]),
+                    _number(row["seconds_fit"]),
                 )
                 for row in csv.DictReader(file)
             ]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"'{path}' is no table of seeds: {error}") from error
+
+
+def _number(text: str) -> float:
+    """A number of the table.
+
+    Raises:
+        ValueError: If it is none, or not finite.
+    """
+    number = finite_number(float(text))
+    if number is None:
+        raise ValueError(f"a number is {text[:40]!r}")
+    return number
 
 
 def spread_of(scores: Iterable[SeedScore], task: str) -> SeedSpread | None:
@@ -147,5 +159,5 @@ def _score(result: FoldResult) -> SeedScore:
         result.fold,
         result.metric,
         result.score,
-        round(float(result.params.get("seconds_fit", 0.0)), 2),
+        round(finite_number(result.params.get("seconds_fit")) or 0.0, 2),
     )

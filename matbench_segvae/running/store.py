@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import math
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import write_text
+from matbench_segvae.files import finite_number, write_text
 
 # Increased when the meaning of a stored file is modified; older files are then run again.
 FORMAT = 1
@@ -81,21 +81,39 @@ class FoldResult:
         fields = {name: value for name, value in stored.items() if name != "format"}
         try:
             result = cls(**fields)
-            if not all(isinstance(v, float) for v in result.predictions.values()):
-                raise ValueError("predictions are not all numbers")
-            if result.stds is not None and (
-                list(result.stds) != list(result.predictions)
-                or not all(isinstance(v, float) for v in result.stds.values())
-            ):
-                raise ValueError("standard deviations are not one number for each prediction")
-            texts = (result.benchmark, result.task, result.algorithm, result.unit)
-            if not all(isinstance(text, str) for text in texts):
-                raise ValueError("names and unit are not all texts")
-            if not isinstance(result.params, dict) or not isinstance(result.score, float):
-                raise ValueError("its score is no number or its parameters are no object")
-        except (TypeError, AttributeError, KeyError) as error:
+        except TypeError as error:
             raise ValueError(f"not a complete fold result: {error}") from error
+        wrong = next(_wrong_fields(result), None)
+        if wrong is not None:
+            raise ValueError(wrong)
         return result
+
+
+def _wrong_fields(result: FoldResult) -> Iterator[str]:
+    """What is wrong with fields that were read from a file, whose types are not known."""
+    texts = (result.benchmark, result.task, result.algorithm, result.unit)
+    if not all(isinstance(text, str) for text in texts):
+        yield "names and unit are not all texts"
+    if not _is_whole(result.fold) or result.fold < 0 or not _is_whole(result.seed):
+        yield "fold and seed are not whole numbers, the fold from 0"
+    if not _are_numbers(result.predictions):
+        yield "predictions are not all finite numbers"
+    if not _are_numbers(result.scores) or not {"mae", "rocauc"} & set(result.scores):
+        yield "scores are not finite numbers with mae or rocauc among them"
+    if not isinstance(result.params, dict):
+        yield "its parameters are no object"
+    if result.stds is not None and (
+        not _are_numbers(result.stds) or list(result.stds) != list(result.predictions)
+    ):
+        yield "standard deviations are not one number for each prediction"
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _are_numbers(values: object) -> bool:
+    return isinstance(values, dict) and all(finite_number(v) is not None for v in values.values())
 
 
 def data_checksum(task: Any) -> str | None:  # noqa: ANN401 - matbench is not typed

@@ -327,13 +327,38 @@ def test_the_order_of_keys_in_a_file_does_not_matter(result):
             "refits are of other kinds or formulas",
         ),
         (lambda law: law.pop("hosts"), "lacks 'hosts'"),
+        (lambda law: law.update(hosts=[]), "hosts are not a list of one"),
+        (lambda law: law.update(hosts=["M" * 10**6]), "M…. is none of"),
+        (lambda law: law["constants"].update({"x" * 10**6: {}}), "x… are not known"),
+        (lambda law: law["constants"]["pair_formulas"].update({"V_S-V_S": "+" * 9999}), "formula"),
+        (lambda law: law["constants"]["pair_formulas"].update({"V" * 10**6: "r"}), "kind of pair"),
+        (
+            lambda law: law["constants"]["defect_energies_eV"].update({"\x1b_": 1.0}),
+            "kind of defect",
+        ),
+        *(
+            (lambda law, bad=bad: law.update(validation_mae=bad), "validation_mae is")
+            for bad in (float("nan"), -1, "1", True, None)
+        ),
+        *(
+            (
+                lambda law, bad=bad: law["constants"]["three_body_eVA2"].update(V_Mo=bad),
+                "three_body",
+            )
+            for bad in (float("nan"), "7", True, 10**400)
+        ),
+        *(
+            (lambda law, bad=bad: law["distances_A"].update({KINDS[0]: bad}), "distances_A is")
+            for bad in ([3.0, float("nan")], [9.0, 3.0], [0, 3.0], [3.0], "12")
+        ),
     ],
 )
 def test_a_law_with_numbers_that_belong_to_nothing_is_refused(result, damage, words):
     content = json.loads(json.dumps(result.params))
     damage(content)
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(ValueError, match=words) as caught:
         SavedLaw.from_description(content)
+    assert len(str(caught.value)) < 400
 
 
 def test_energies_that_the_data_do_not_determine_are_reported(result):
@@ -348,6 +373,11 @@ def test_energies_that_the_data_do_not_determine_are_reported(result):
     )
     assert not dataclasses.replace(
         saved, law=refits[0], resampled=refits
+    ).determines_defect_energies
+    # That all are 0 says nothing of the kind.
+    zeros = [dataclasses.replace(law, defect_energies={"V_Mo": 0.0, "V_S": 0.0}) for law in refits]
+    assert dataclasses.replace(
+        saved, law=zeros[0], resampled=tuple(zeros)
     ).determines_defect_energies
 
 

@@ -121,18 +121,39 @@ def test_a_host_survives_json(host):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"a": "wide"}, "could not convert"),
-        ({"a": float("nan")}, "has no cell"),
+        ({"a": "wide"}, "'wide'"),
+        ({"a": float("nan")}, "'nan'"),
         ({"gamma": 180}, "has no cell"),
+        ({"gamma": 1e-9}, "has no cell"),
+        ({"c": True}, "'True'"),
         ({"atoms": []}, "no atoms of known elements"),
         ({"atoms": [["Xx", [0, 0, 0.5]]]}, "no atoms of known elements"),
         ({"atoms": [["C", [0, 0, 0.5]], ["C", [1, 0, 0.5]]]}, "two atoms at the same place"),
         ({"atoms": 3}, "describes no host"),
+        ({"atoms": [["C", [0, 1e308, 0.5]]]}, "not between -10 and 10"),
+        ({"atoms": [["C", [0, 10**400, 0.5]]]}, "number of its atoms"),
+        ({"atoms": [["C", [0, 0, 0.5]]] * 201}, "201 atoms, at most 200"),
+        ({"name": "\x1b[31mMoS2"}, r"'\\x1b\[31mMoS2' cannot be the name"),
+        ({"name": "M" * 10**6}, "cannot be the name"),
+        ({"name": None}, "cannot be the name"),
     ],
 )
 def test_a_damaged_host_is_refused(change, complaint):
-    with pytest.raises(ValueError, match=complaint):
+    with pytest.raises(ValueError, match=complaint) as caught:
         Host.from_json({**HOSTS["MoS2"].as_json(), **change})
+    assert len(str(caught.value)) < 300
+
+
+def test_a_crystal_of_too_many_atoms_is_refused():
+    rng = np.random.default_rng(0)
+    amorphous = Supercell(HOSTS["MoS2"], 9, 9).structure()
+    amorphous.translate_sites(range(len(amorphous)), [0, 0, 0.1])
+    for site in range(len(amorphous)):
+        amorphous.translate_sites([site], rng.normal(0, 0.1, 3), frac_coords=False)
+    with pytest.raises(UserError, match="primitive cell of the host has 243 atoms, at most 200"):
+        Host.from_structure(amorphous)
+    with pytest.raises(UserError, match="at most 5,000"):
+        Host.from_structure(Supercell(HOSTS["MoS2"], 41, 41).structure())
 
 
 def test_a_host_without_a_part_names_it():

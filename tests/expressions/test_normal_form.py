@@ -14,7 +14,8 @@ from matbench_segvae.algorithms.pair_laws.settings import PAIR_GRAMMAR
 from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.expressions.figures import figures
 from matbench_segvae.expressions.normal_form import normal_form
-from matbench_segvae.expressions.scaled_formula import ScaledFormula
+from matbench_segvae.expressions.notation import Latex
+from matbench_segvae.expressions.scaled_formula import ScaledFormula, plain
 from matbench_segvae.expressions.traced import Number
 from matbench_segvae.expressions.tree import Addition, Call, Constant, Power, Quotient
 from matbench_segvae.expressions.written import Units
@@ -258,6 +259,37 @@ def test_the_same_form_in_latex_sympy_and_json():
         "interval_90_percent": None,
         "fixed": False,
     }
+
+
+def has_double_superscript(latex):
+    """Whether an exponent follows the closing brace of another one."""
+    opened = []
+    for place, character in enumerate(latex):
+        if character == "{":
+            opened.append(latex[place - 1])
+        elif character == "}" and opened.pop() == "^" and latex.startswith("^", place + 1):
+            return True
+    return False
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("exp(r)**2", r"\left(e^{r}\right)^{2}"),
+        ("(exp(r)*r)**2", r"\left(e^{r} \, r\right)^{2}"),
+    ],
+)
+def test_what_has_an_exponent_is_in_brackets_under_another_one(text, expected):
+    latex = Latex(str).formula(plain(ScaledFormula(parse(text))))
+    assert latex == expected
+
+
+def test_random_formulas_have_no_double_superscript_in_latex():
+    assert has_double_superscript("a + e^{r^{2}}^{2}")
+    for law in random_laws(11):
+        for root in (plain(law), normal_form(law, PAIRS).root):
+            latex = Latex(lambda place: r"1.2 \cdot 10^{-5}").formula(root)
+            assert not has_double_superscript(latex), latex
 
 
 def test_a_normal_form_of_random_formulas_is_the_same_to_sympy():

@@ -11,7 +11,7 @@ import pytest
 from matbench_segvae.algorithms import AlgorithmCard, registry
 from matbench_segvae.errors import UserError
 from matbench_segvae.running import FoldResult, FoldStore, Problem, RunOptions, problem_lines, run
-from matbench_segvae.running.store import to_json_types
+from matbench_segvae.running.store import BrokenFoldFile, to_json_types
 
 TASK = "defects2d_xtb_mos2"
 GAP = "defects2d_mos2_low_gap"
@@ -383,3 +383,29 @@ def test_values_without_json_name_become_null():
 def test_incomplete_results_are_not_taken():
     with pytest.raises(ValueError, match="not a complete fold result"):
         FoldResult.from_dict({"format": 1, "task": "t"})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"fold": "0"},
+        {"fold": None},
+        {"fold": [1]},
+        {"fold": -1},
+        {"seed": {}},
+        {"predictions": {"a": float("nan")}},
+        {"scores": {"mae": float("inf")}},
+        {"scores": {"mae": 0.1, "max_error": "x"}},
+        {"scores": {}},
+        {"scores": [0.1]},
+        {"params": []},
+    ],
+)
+def test_fields_of_another_type_make_a_broken_fold_file(tmp_path, wrong):
+    fields = ("b", "t", "a", 0, 0, "eV", {"a": 0.5}, {"rocauc": 0.5}, {})
+    stored = FoldResult(*fields).as_dict()
+    assert FoldResult.from_dict(stored).score == 0.5
+    path = tmp_path / "t-fold_0.json"
+    path.write_text(json.dumps(stored | wrong))
+    with pytest.raises(BrokenFoldFile, match=r"t-fold_0\.json is broken"):
+        FoldStore.read(path)

@@ -14,17 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from matbench_segvae.algorithms.pair_laws.shared_shapes import NO_ENERGY, SharedShapes, finite
+from matbench_segvae.algorithms.pair_laws.shared_shapes import NO_ENERGY, SharedShapes
 from matbench_segvae.algorithms.pair_laws.shared_table import SharedTable
 from matbench_segvae.defects import (
-    MANY_BODY_TERMS,
     ManyBodyTerm,
     PairCounts,
     PairKind,
     TermColumn,
     meaning,
 )
-from matbench_segvae.expressions import Expression, parse
+from matbench_segvae.expressions import Expression
 from matbench_segvae.expressions.figures import figures, interval
 from matbench_segvae.expressions.normal_form import NormalForm, normal_form
 from matbench_segvae.expressions.scaled_formula import ScaledFormula
@@ -41,10 +40,6 @@ UNITS = Units(variable="Å", value="eV")
 
 
 _FACTOR_NODES = 2  # a number and a product: what a factor adds to the complexity of a law
-_CONSTANT = "energy_per_structure_eV"
-_STRUCTURE = "structure"
-_SHARED = "shared_shapes"
-_KEYS = {"defect_energies_eV", "pair_scales_eV", "pair_formulas", _CONSTANT, _SHARED}
 
 
 @dataclass(frozen=True)
@@ -120,60 +115,6 @@ class PairLaw:
             **linear_numbers(fit.linear, pairs, columns, constant=constant),
         )
 
-    @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> PairLaw:
-        """Rebuild a law from what :meth:`as_json` gave.
-
-        Raises:
-            ValueError: If a formula or a kind of pair cannot be read, or a many-body term is
-                not known here.
-            KeyError: If something is missing.
-        """
-        unknown = content.keys() - MANY_BODY_TERMS.keys() - _KEYS
-        if unknown:
-            # Without one of its terms a law would predict something else.
-            raise ValueError(
-                f"many-body terms {', '.join(sorted(unknown))} are not known: known are "
-                f"{', '.join(MANY_BODY_TERMS)}"
-            )
-        constant = _constant(content)
-        energies = dict(content["defect_energies_eV"])
-        factors = {
-            (term, kind): factor
-            for key, term in MANY_BODY_TERMS.items()
-            for kind, factor in content.get(key, {}).items()
-        }
-        if _SHARED in content:
-            shared = SharedShapes.from_json(content[_SHARED])
-            law = cls.from_shared(shared, energies, factors, constant)
-            if law.as_json()["pair_formulas"] != content["pair_formulas"]:
-                raise ValueError("its formulas are not those of its shared formula and table")
-            return law
-        scales, formulas = content["pair_scales_eV"], content["pair_formulas"]
-        return cls(
-            energies,
-            {PairKind.parse(label): scale for label, scale in scales.items()},
-            {PairKind.parse(label): parse(text, VARIABLES) for label, text in formulas.items()},
-            factors,
-            constant,
-        )
-
-    def as_json(self) -> dict[str, dict[str, Any]]:
-        """The law in JSON's own types, numbers in full precision."""
-        constant = {} if self.constant is None else {_CONSTANT: {_STRUCTURE: self.constant}}
-        shared = {} if self.shared is None else {_SHARED: self.shared.as_json()}
-        return {
-            "defect_energies_eV": dict(self.defect_energies),
-            "pair_scales_eV": {str(kind): scale for kind, scale in self.pair_scales.items()},
-            "pair_formulas": {str(k): f.to_string() for k, f in self.pair_formulas.items()},
-            **{
-                key: {kind: factor for (t, kind), factor in self.many_body.items() if t == term}
-                for key, term in MANY_BODY_TERMS.items()
-            },
-            **constant,
-            **shared,
-        }
-
     def values(self, kind: PairKind, distances: Floats) -> Floats:
         """Energy of pairs of a kind, eV.
 
@@ -228,9 +169,10 @@ class PairLaw:
     def _normal_form(self, kind: PairKind, refits: Sequence[PairLaw]) -> NormalForm:
         """The formula of a kind of pair as people write it; 0 of a kind without energy."""
         formula = self.pair_formulas[kind]
-        if formula == NO_ENERGY:
-            return NormalForm(Whole(0.0), (), True)
         others = [(one.pair_scales[kind], one.pair_formulas[kind]) for one in refits]
+        scales = (self.pair_scales[kind], *(scale for scale, _ in others))
+        if formula == NO_ENERGY or not any(scales):
+            return NormalForm(Whole(0.0), (), True)
         return normal_form(ScaledFormula(formula, self.pair_scales[kind], others), UNITS)
 
     def lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
@@ -330,19 +272,6 @@ def linear_numbers(
         "many_body": dict(zip(terms, factors.tolist(), strict=True)),
         "constant": float(rest[0]) if constant else None,
     }
-
-
-def _constant(content: Mapping[str, Any]) -> float | None:
-    """The energy of every structure in a law's JSON, if it has one.
-
-    Raises:
-        ValueError: If it is something else than one finite number.
-    """
-    if _CONSTANT not in content:
-        return None
-    if list(content[_CONSTANT]) != [_STRUCTURE]:
-        raise ValueError(f"its {_CONSTANT} is not one number under '{_STRUCTURE}'")
-    return finite(content[_CONSTANT][_STRUCTURE], _CONSTANT)
 
 
 def joined(kinds: Iterable[PairKind]) -> str:

@@ -10,10 +10,18 @@ import numpy as np
 from pymatgen.core.structure import Structure
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.algorithms.pair_laws.law_json import (
+    FORMULAS_KEY,
+    SHAPES_KEY,
+    error_from_json,
+    host_as_json,
+    hosts_from_json,
+    law_as_json,
+    law_from_json,
+    range_from_json,
+)
 from matbench_segvae.algorithms.pair_laws.law_numbers import normal_forms_as_json
-from matbench_segvae.algorithms.pair_laws.shared_shapes import finite
 from matbench_segvae.defects import (
-    HOSTS,
     MANY_BODY_TERMS,
     MAX_STRAIN,
     DefectiveCell,
@@ -28,7 +36,7 @@ from matbench_segvae.defects import (
     sparse_defects,
     term_columns,
 )
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, cut
 from matbench_segvae.expressions.figures import interval
 from matbench_segvae.fitting.robust import STD_PER_MAE
 from matbench_segvae.types import Floats
@@ -81,12 +89,12 @@ class SavedLaw:
             "formula": "; ".join(self.law.lines(self.resampled)),
             "latex": self.law.latex(self.resampled),
             "complexity": self.law.complexity,
-            "hosts": [_host_as_json(host) for host in self.hosts],
-            "constants": self.law.as_json(),
+            "hosts": [host_as_json(host) for host in self.hosts],
+            "constants": law_as_json(self.law),
             "constants_90_percent": self.intervals,
             "normal_forms": normal_forms_as_json(self.law, self.resampled),
             "distances_A": {str(kind): list(ends) for kind, ends in self.ranges.items()},
-            "resampled": [refit.as_json() for refit in self.resampled],
+            "resampled": [law_as_json(refit) for refit in self.resampled],
             "validation_mae": self.validation_mae,
         }
 
@@ -98,21 +106,20 @@ class SavedLaw:
             ValueError: If something is missing or not what it should be.
         """
         try:
-            hosts = tuple(_host_from_json(host) for host in described["hosts"])
-            law = _in_order(PairLaw.from_json(described["constants"]), hosts)
+            hosts = hosts_from_json(described["hosts"])
+            law = _in_order(law_from_json(described["constants"]), hosts)
             ranges = described["distances_A"].items()
             saved = cls(
                 law=law,
                 resampled=tuple(
-                    _in_order(PairLaw.from_json(content), hosts)
-                    for content in described["resampled"]
+                    _in_order(law_from_json(content), hosts) for content in described["resampled"]
                 ),
-                ranges={PairKind.parse(k): (float(d[0]), float(d[1])) for k, d in ranges},
+                ranges={PairKind.parse(label): range_from_json(ends) for label, ends in ranges},
                 hosts=hosts,
-                validation_mae=float(described["validation_mae"]),
+                validation_mae=error_from_json(described["validation_mae"], "validation_mae"),
             )
         except (KeyError, IndexError) as error:
-            raise ValueError(f"it lacks {error}") from error
+            raise ValueError(f"it lacks {cut(error)}") from error
         except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(f"it does not describe a pair law: {error}") from error
         if any(_parts(other) != _parts(law) for other in saved.resampled):
@@ -130,11 +137,11 @@ class SavedLaw:
         """
         if not self.resampled:
             return {}
-        refits = [refit.as_json() for refit in self.resampled]
+        refits = [law_as_json(refit) for refit in self.resampled]
         numbers = {
             key: {kind: interval([refit[key][kind] for refit in refits]) for kind in kinds}
-            for key, kinds in self.law.as_json().items()
-            if key not in ("pair_formulas", "shared_shapes")
+            for key, kinds in law_as_json(self.law).items()
+            if key not in (FORMULAS_KEY, SHAPES_KEY)
         }
         if self.law.shared is not None:
             # Its constants are common to all kinds, and phases wrap: see the normal forms.
@@ -167,12 +174,14 @@ class SavedLaw:
         """Whether the data determine the energy of each kind of defect by itself.
 
         In training data of one composition they determine only one sum of them: refits then
-        change all of them by the same factor. With too few refits to see that, it is assumed.
+        change all of them by the same factor. With too few refits to see that, it is assumed,
+        and so it is of energies that are 0 in all of them.
         """
         kinds = list(self.law.defect_energies)
         laws = (self.law, *self.resampled)
         energies = np.array([[law.defect_energies[kind] for kind in kinds] for law in laws])
-        if len(laws) <= len(kinds):
+        energies = energies[:, energies.any(axis=0)]
+        if len(laws) <= len(kinds) or not energies.size:
             return True
         sizes = np.linalg.svd(energies, compute_uv=False)
         return bool(sizes[-1] > _SAME_DIRECTION * sizes[0])
@@ -237,24 +246,6 @@ class SavedLaw:
         return bool((below | above).any())
 
 
-def _host_as_json(host: Host) -> str | dict[str, Any]:
-    """The name of a built-in host, all of any other one, so that the law can be used anywhere."""
-    return host.name if HOSTS.get(host.name) == host else host.as_json()
-
-
-def _host_from_json(content: object) -> Host:
-    """Take back what :func:`_host_as_json` gave.
-
-    Raises:
-        ValueError: If it is no host.
-    """
-    if isinstance(content, Mapping):
-        return Host.from_json(content)
-    if content not in HOSTS:
-        raise ValueError(f"its host {content!r} is none of {', '.join(HOSTS)}")
-    return HOSTS[str(content)]
-
-
 def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
     """The law with its kinds in the order of pair counts, which JSON files need not keep.
 
@@ -266,7 +257,8 @@ def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
     strange = {column for _, column in law.many_body} - set(columns_around(defects))
     if others or strange:
         names = sorted(map(str, others | strange))
-        raise ValueError(f"it has a number without its kind, or the reverse: {', '.join(names)}")
+        shown = cut(", ".join(names))
+        raise ValueError(f"it has a number without its kind, or the reverse: {shown}")
     pairs = ordered_pair_kinds(law.pair_formulas, defects)
     columns = term_columns(MANY_BODY_TERMS.values(), defects)
     shared = law.shared
@@ -275,12 +267,10 @@ def _in_order(law: PairLaw, hosts: Sequence[Host]) -> PairLaw:
     return replace(
         law,
         shared=shared,
-        defect_energies={k: finite(law.defect_energies[k], "energies") for k in defects},
-        pair_scales={kind: finite(law.pair_scales[kind], "factors") for kind in pairs},
+        defect_energies={kind: law.defect_energies[kind] for kind in defects},
+        pair_scales={kind: law.pair_scales[kind] for kind in pairs},
         pair_formulas={kind: law.pair_formulas[kind] for kind in pairs},
-        many_body={
-            column: float(law.many_body[column]) for column in columns if column in law.many_body
-        },
+        many_body={column: law.many_body[column] for column in columns if column in law.many_body},
     )
 
 

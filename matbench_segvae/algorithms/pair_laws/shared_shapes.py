@@ -17,6 +17,7 @@ from matbench_segvae.algorithms.pair_laws.shapes import (
     terms_of,
 )
 from matbench_segvae.defects import PairKind
+from matbench_segvae.errors import finite
 from matbench_segvae.expressions import FITTED, Expression, parse
 from matbench_segvae.expressions.expression import subtree_end
 from matbench_segvae.fitting.shape_fit import MAX_SHAPES
@@ -26,17 +27,6 @@ _LONGEST = 100  # nodes of a formula in a file
 _SHORTEST, _LONGEST_LATTICE = 0.5, 1000.0  # Å
 NO_ENERGY = Expression((FITTED,), (0.0,))
 """The formula of a kind of pair without an entry in the table."""
-
-
-def finite(value: object, what: str) -> float:
-    """A number of a law's file.
-
-    Raises:
-        ValueError: If it is none, or not finite.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"a number of its {what} is {str(value)[:40]!r}")
-    return float(value)
 
 
 @dataclass(frozen=True)
@@ -178,7 +168,7 @@ def written(term: Expression, phase: float | None) -> Expression:
         return term
     place = term.tokens.index("cos") + 1
     end = subtree_end(term.tokens, place)
-    before = term.tokens[:place].count(FITTED)
+    before = phase_index(term)
     tokens: Tokens = (
         *term.tokens[:place],
         *("add", FITTED),
@@ -186,6 +176,11 @@ def written(term: Expression, phase: float | None) -> Expression:
         *term.tokens[end:],
     )
     return Expression(tokens, (*term.constants[:before], phase, *term.constants[before:]))
+
+
+def phase_index(term: Expression) -> int:
+    """Which of a term's constants the phase is that :func:`written` adds."""
+    return term.tokens[: term.tokens.index("cos")].count(FITTED)
 
 
 def _joined(operator: str, left: Expression, right: Expression) -> Expression:

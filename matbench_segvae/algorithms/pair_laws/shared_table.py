@@ -9,17 +9,20 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes, written
+from matbench_segvae.algorithms.pair_laws.shared_shapes import (
+    Coefficient,
+    SharedShapes,
+    phase_index,
+    written,
+)
 from matbench_segvae.defects import PairKind
 from matbench_segvae.expressions.figures import interval
 from matbench_segvae.expressions.normal_form import NormalConstant, NormalForm, normal_form
 from matbench_segvae.expressions.notation import Figure, Latex, Text
 from matbench_segvae.expressions.scaled_formula import ScaledFormula
-from matbench_segvae.expressions.tree import Constant, Quotient, constants_in
+from matbench_segvae.expressions.tree import PHASE, Constant, Quotient, constants_in
 from matbench_segvae.expressions.written import Units
 from matbench_segvae.types import Floats
-
-_PHASE = "phase"
 
 
 @dataclass(frozen=True)
@@ -68,8 +71,8 @@ class _Term:
     @property
     def phase(self) -> Constant | None:
         """The phase of its wave."""
-        found = [one for one in constants_in(self.form.root) if one.meaning == _PHASE]
-        return found[0] if found else None
+        found = [one for one in constants_in(self.form.root) if one.meaning == PHASE]
+        return max(found, key=lambda one: one.number.origin, default=None)
 
     def constant(self, place: Constant) -> NormalConstant:
         """The constant at a place of the term."""
@@ -148,9 +151,6 @@ class SharedTable:
                 phase = term.constant(term.phase)
                 fixed = replace(phase, interval=None, fixed=True)
                 found.append(Entry(f"phi{number}", phase if term.has_phase else fixed))
-            elif any(shown.phase is not None for n, shown in self._shown if n == number):
-                zero = NormalConstant("phi", 0.0, _PHASE, "rad", None, True)
-                found.append(Entry(f"phi{number}", zero))
         return found
 
     def lines(self) -> list[str]:
@@ -164,12 +164,11 @@ class SharedTable:
 
     @cached_property
     def _shown(self) -> list[tuple[int, _Term]]:
-        """For each term that any kind of pair has, its number and one that shows its phase."""
+        """Each term that any kind of pair has, with its number, as the first of them has it."""
         chosen = []
         for number in range(len(self._shared.terms)):
             there = [row[number] for row in self._terms.values()]
             forms = [term for term in there if term is not None]
-            forms.sort(key=lambda term: term.phase is None)
             chosen += [(number + 1, term) for term in forms[:1]]
         return chosen
 
@@ -188,14 +187,36 @@ class SharedTable:
             if own is None or len(there) < len(laws):
                 terms.append(None)
                 continue
-            formulas = [
-                written(law.terms[number], one.phase) for law, one in zip(laws, there, strict=True)
-            ]
-            scaled = ScaledFormula(formulas[0], 1.0, [(1.0, one) for one in formulas[1:]])
+            scaled = self._formula(number, there)
             amplitudes = np.array([one.amplitude for one in there])
             fitted = own.phase is not None and abs(own.phase) != np.pi / 2
             terms.append(_Term(normal_form(scaled, self._units), amplitudes, fitted))
         return terms
+
+    def _formula(self, number: int, each: Sequence[Coefficient]) -> ScaledFormula:
+        """A term with the phase of a kind of pair, in the law and in each refit.
+
+        Where any kind has a phase, all have: the term is written in the same way for each of them.
+        """
+        terms = [law.terms[number] for law in (self._shared, *self._refits)]
+        place = None
+        if number in self._with_phases:
+            place = phase_index(terms[0])
+            phases = [one.phase or 0.0 for one in each]
+            terms = [written(term, phase) for term, phase in zip(terms, phases, strict=True)]
+        return ScaledFormula(terms[0], 1.0, [(1.0, one) for one in terms[1:]], phase=place)
+
+    @cached_property
+    def _with_phases(self) -> frozenset[int]:
+        """Positions of the terms that any kind of pair has a phase in."""
+        laws = (self._shared, *self._refits)
+        rows = [law.coefficients(kind) for law in laws for kind in law.table]
+        return frozenset(
+            number
+            for row in rows
+            for number, one in enumerate(row)
+            if one is not None and one.phase is not None
+        )
 
 
 def column_names(entries: Iterable[Sequence[Entry]]) -> list[str]:

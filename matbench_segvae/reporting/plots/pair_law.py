@@ -18,11 +18,11 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
     observed_pair_energies,
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
-from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.defects import DefectiveCell, PairCounts, PairKind, count_pairs
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
 from matbench_segvae.reporting.plots.style import check_format, save_figure
+from matbench_segvae.reporting.plots.task_data import loaded_task, require_samples
 
 _PANEL = 3.2  # inches
 _N_POINTS = 200  # of a curve
@@ -108,17 +108,9 @@ class _Shown:
 
 def _data(result: LawResult) -> tuple[pd.Series, pd.Series]:
     """Structures and energies per defect site (eV) of the whole task, by sample id."""
-    with quiet_matbench():
-        made = make_task(result.task)
-        load_task(made)
-    table = made.df.set_axis(made.df.index.map(str))
-    unknown = [sample for sample in result.predictions if sample not in table.index]
-    if unknown:
-        raise UserError(
-            f"'{result.source}' predicts samples such as '{unknown[0]}' that {result.task} does "
-            "not have: give a result of this version of the task"
-        )
-    return table[str(made.metadata["input_type"])], table[str(made.metadata["target"])]
+    task = loaded_task(result.task)
+    require_samples(result.predictions, task, f"'{result.source}'")
+    return task.df[str(task.metadata["input_type"])], task.df[str(task.metadata["target"])]
 
 
 def _figure(saved: SavedLaw, pairs: PairCounts, energies: pd.Series, shown: _Shown) -> Figure:

@@ -22,7 +22,7 @@ from matbench_segvae.benchmark import (
     make_benchmark,
     quiet_matbench,
 )
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, one_line
 from matbench_segvae.files import is_compressed, read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.info import broken_rules
@@ -51,7 +51,7 @@ class Violation:
 
     def __str__(self) -> str:
         """Both in one line."""
-        return f"{self.where}: {self.message}"
+        return one_line(f"{self.where}: {self.message}")
 
 
 def check_submissions(folders: Sequence[Path]) -> list[Violation]:
@@ -203,8 +203,8 @@ def _loaded(benchmark: Any) -> Iterator[str]:  # noqa: ANN401 - matbench is not 
                 yield f"{name} {key}: {bad} predictions are not finite"
 
 
-def _not_finite(predictions: Mapping[str, float]) -> int:
-    return sum(not math.isfinite(value) for value in predictions.values())
+def _not_finite(predictions: Mapping[str, Any]) -> int:
+    return sum(isinstance(v, float) and not math.isfinite(v) for v in predictions.values())
 
 
 def _reason(error: ValueError | OSError, path: Path) -> str:

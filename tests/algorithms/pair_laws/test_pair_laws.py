@@ -12,6 +12,7 @@ from matbench_segvae.algorithms import create_algorithm
 from matbench_segvae.algorithms.pair_laws.algorithm import SEGVAEPairLaw
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings, PairConstraints
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.algorithms.pair_laws.law_json import law_from_json
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.algorithms.segvae import SEGVAE
 from matbench_segvae.defects import (
@@ -57,7 +58,7 @@ def test_the_description_holds_the_law_and_is_json(xtb_task, fitted, quick_pair_
     assert described["hosts"] == ["MoS2"]
     assert described["complexity"] <= quick_pair_laws.max_nodes
     # The law can be put together again from the description, and predicts the same.
-    law = PairLaw.from_json(described["constants"])
+    law = law_from_json(described["constants"])
     inputs, _ = xtb_task.get_train_and_val_data(1)
     np.testing.assert_allclose(law.predict(pairs_of(inputs)), fitted.predict(inputs), rtol=1e-12)
 

@@ -6,9 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.algorithms.pair_laws.law_json import law_as_json, law_from_json
 from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR
 from matbench_segvae.algorithms.pair_laws.shape_objective import (
     ShapeConstraints,
@@ -16,6 +18,7 @@ from matbench_segvae.algorithms.pair_laws.shape_objective import (
     ShapeProblem,
 )
 from matbench_segvae.algorithms.pair_laws.shapes import (
+    SHAPE_VARIABLES,
     formula_nodes,
     shape_values,
     shapes_of,
@@ -23,6 +26,7 @@ from matbench_segvae.algorithms.pair_laws.shapes import (
 )
 from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
+from matbench_segvae.algorithms.pair_laws.shared_table import SharedTable
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import (
     HOSTS,
@@ -32,10 +36,14 @@ from matbench_segvae.defects import (
     count_pairs,
     defects_on,
 )
-from matbench_segvae.expressions import Expression
+from matbench_segvae.expressions import Expression, parse
+from matbench_segvae.expressions.notation import symbolic
+from matbench_segvae.expressions.tree import constants_in
+from matbench_segvae.expressions.written import Units
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.shared_fit import fit_shared_law
 from matbench_segvae.segvae import FitSettings
+from matbench_segvae.segvae.random_formulas import random_formulas
 
 WAVE_AND_POWER = ("add", "mul", "exp", "mul", "c", "r", "cos", "q", "inv", "cube", "r")
 TWO_WAVES = (
@@ -261,17 +269,17 @@ def test_a_law_of_one_formula_says_what_it_predicts(planted):
 
 def test_a_law_of_one_formula_comes_back_from_json(planted):
     pairs, law = planted
-    again = PairLaw.from_json(json.loads(json.dumps(law.as_json())))
+    again = law_from_json(json.loads(json.dumps(law_as_json(law))))
     assert again == law
     assert (again.predict(pairs) == law.predict(pairs)).all()
 
 
 def test_a_damaged_table_is_refused(planted):
-    content = planted[1].as_json()
+    content = law_as_json(planted[1])
     label = next(iter(content["shared_shapes"]["table_eV"]))
     content["shared_shapes"]["table_eV"][label] = [1.0]
     with pytest.raises(ValueError, match="3 columns"):
-        PairLaw.from_json(content)
+        law_from_json(content)
 
 
 def test_a_law_of_one_formula_is_shown_once_with_its_table(planted):
@@ -363,22 +371,100 @@ def test_constants_inside_a_shape_have_names_of_their_own():
     ],
 )
 def test_a_damaged_shared_formula_is_refused(planted, key, value):
-    content = planted[1].as_json()
+    content = law_as_json(planted[1])
     content["shared_shapes"][key] = value
     with pytest.raises(ValueError, match=r"lattice constant|more than|formula"):
-        PairLaw.from_json(content)
+        law_from_json(content)
 
 
 @pytest.mark.parametrize("value", [{"structure": "x"}, {"structure": float("nan")}, {"other": 1.0}])
 def test_a_damaged_constant_is_refused(planted, value):
-    content = planted[1].as_json() | {"energy_per_structure_eV": value}
+    content = law_as_json(planted[1]) | {"energy_per_structure_eV": value}
     with pytest.raises(ValueError, match="energy_per_structure_eV"):
-        PairLaw.from_json(content)
+        law_from_json(content)
 
 
 def test_formulas_that_are_not_those_of_the_table_are_refused(planted):
-    content = planted[1].as_json()
+    content = law_as_json(planted[1])
     label = next(iter(content["pair_formulas"]))
     content["pair_formulas"][label] = "5.5*r"
     with pytest.raises(ValueError, match="not those of its shared formula"):
-        PairLaw.from_json(content)
+        law_from_json(content)
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda scales: scales.popitem(), lambda s: s.update({"V_S-V_S": 2})]
+)
+def test_factors_beside_a_shared_formula_are_1(planted, damage):
+    content = law_as_json(planted[1])
+    damage(content["pair_scales_eV"])
+    with pytest.raises(ValueError, match="factors are not 1"):
+        law_from_json(content)
+
+
+# As people read it.
+
+
+def shown_values(table, kind, r):
+    """The formula that is shown, with the entries of a kind of pair in place of their names."""
+    entries = {one.name: one.constant.value for one in table.entries(kind)}
+    total = np.zeros_like(r)
+    for number, term in table._shown:
+        values = {one: term.constant(one).value for one in constants_in(term.form.root)}
+        amplitude = entries.get(f"A{number}", 0.0)
+        values |= {term.head: amplitude, term.phase: entries.get(f"phi{number}", 0.0)}
+        written = symbolic(term.form.root, lambda place, values=values: sp.Float(values[place], 17))
+        value = sp.lambdify(sp.Symbol("r", real=True), written, "numpy")(r)
+        total += value if term.head is not None else amplitude * value
+    return total
+
+
+def random_sums():
+    for ids in random_formulas(SHAPE_GRAMMAR, 400, seed=0):
+        tokens = SHAPE_GRAMMAR.decode(ids)
+        if "cos" in tokens:
+            yield tokens
+
+
+WAVES = [
+    parse(text, SHAPE_VARIABLES).tokens
+    for text in ("cos(r**2)/r", "cos(1 + q)/r", "cos(2.1*r + 0.7)/r", "cos(0.4*r**2 + 0.7) + 1/r")
+]
+
+
+def test_a_formula_with_its_table_is_the_law_of_every_kind_of_pair():
+    rng = np.random.default_rng(0)
+    kinds = [PairKind.parse(one) for one in ("V_Mo-V_S", "W_Mo-V_S", "V_S-V_S across")]
+    r = rng.uniform(2.4, 6, 5)
+    for tokens in [*WAVES, *random_sums()]:
+        constants = tuple((-rng.uniform(0.2, 0.9, tokens.count("c"))).tolist())
+        n = len(shapes_of(tokens))
+        rows = [rng.normal(size=n).tolist() for _ in kinds]
+        rows[1] = [None if place % 2 else value for place, value in enumerate(rows[1])]
+        rows[2] = [value if place % 2 else None for place, value in enumerate(rows[2])]
+        law = SharedShapes(
+            Expression(tokens, constants), A, dict(zip(kinds, map(tuple, rows), strict=True))
+        )
+        table = SharedTable(law, [], Units("Å", "eV"))
+        for kind in kinds:
+            with np.errstate(all="ignore"):
+                expected, found = law.pair_formula(kind)({"r": r}), shown_values(table, kind, r)
+            there = np.abs(expected) < 1e6
+            assert found[there] == pytest.approx(expected[there], rel=1e-6, abs=1e-8), table.text
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "phase"),
+    [
+        ("cos(r**2)/r", "K = A1*cos(r**2 + phi1)/r", "0"),
+        ("cos(1 + q)/r", "K = A1*cos(2*pi*r/3.19 Å + phi1)/r", "1"),
+        ("cos(0.5*r**2 + 5)/r", "K = A1*cos(0.5 Å⁻²*r**2 + phi1)/r", "-1.28319"),
+    ],
+)
+def test_a_kind_of_pair_without_a_phase_of_its_own_has_that_of_the_formula(text, line, phase):
+    kinds = [PairKind.parse("V_Mo-V_S"), PairKind.parse("W_Mo-V_S")]
+    rows = {kinds[0]: (1.0, 2.0), kinds[1]: (3.0, None)}
+    law = SharedShapes(parse(text, SHAPE_VARIABLES), 3.19, rows)
+    shown = SharedTable(law, [], Units("Å", "eV")).lines()
+    assert shown[0] == line
+    assert shown[2] == f"K[W_Mo-V_S]: A1 3, phi1 {phase}"

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
+from matbench_segvae.algorithms.pair_laws.law_json import law_as_json, law_from_json
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
 from matbench_segvae.algorithms.pair_laws.selection import best_law, search_laws
@@ -127,7 +128,7 @@ def test_the_law_that_is_found_has_the_term_and_survives_json(triples, quick_pai
     assert law.many_body[THREE_BODY, "V_Mo"] == pytest.approx(FACTOR, rel=0.2)
     assert law.complexity == chosen.complexity <= quick.max_nodes
     assert chosen.training_mae < np.abs(energies - np.median(energies)).mean() / 5
-    again = PairLaw.from_json(json.loads(json.dumps(law.as_json())))
+    again = law_from_json(json.loads(json.dumps(law_as_json(law))))
     np.testing.assert_allclose(again.predict(triples), law.predict(triples), rtol=1e-12)
     mae = np.abs(law.predict(triples) - energies).mean()
     assert mae == pytest.approx(chosen.training_mae)
@@ -201,8 +202,8 @@ def test_a_further_term_is_in_predictions_texts_and_files(further, law):
     assert law.lines()[2:4] == ["Q[V_Mo] = 0.25*q(r1, r2)", "Q[V_S] = 0.5*q(r1, r2)"]
     assert law.latex().endswith(r"Q_{\mathrm{V\_S}}(r_1, r_2) = 0.5 \, q(r_1, r_2)")
     assert law.complexity == replace(law, many_body={}).complexity + 5 + 2 * 7
-    assert law.as_json()["further_eV"] == {"V_Mo": 0.25, "V_S": 0.5}
-    assert PairLaw.from_json(json.loads(json.dumps(law.as_json()))) == law
+    assert law_as_json(law)["further_eV"] == {"V_Mo": 0.25, "V_S": 0.5}
+    assert law_from_json(json.loads(json.dumps(law_as_json(law)))) == law
     table = count_pairs([cell([0, 40, 75], 6)])
     formula = law.pair_formulas[MO_S]
     law = replace(
@@ -233,4 +234,4 @@ def test_a_further_term_is_stored_with_intervals_and_shown(further, law, capsys)
 
 def test_a_law_with_a_term_that_is_not_known_is_not_read_without_it(law):
     with pytest.raises(ValueError, match=r"further_eV.*three_body_eVA2"):
-        PairLaw.from_json(law.as_json() | {"further_eV": {"V_Mo": 0.25}})
+        law_from_json(law_as_json(law) | {"further_eV": {"V_Mo": 0.25}})
