@@ -12,8 +12,8 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_mos2_low_families --algorithm pair_table --seed 0",
     "--task defects2d_mos2_low --algorithm pair_table --seed 0",
+    "--task defects2d_mos2_low_families --algorithm pair_table --seed 0",
     "--task defects2d_mos2_low_gap --algorithm pair_table --seed 0",
     "--task defects2d_mos2_low_homo --algorithm pair_table --seed 0",
     "--task defects2d_mos2_low_transfer --algorithm pair_table --seed 0",
