@@ -17,7 +17,7 @@ RUNS = [
     "--task defects2d_mos2_low_families --algorithm segvae --seed 0",
     "--task defects2d_mos2_low_gap --algorithm segvae --seed 0",
     "--task defects2d_mos2_low_homo --algorithm segvae --seed 0",
-    "--task defects2d_mos2_low_transfer --algorithm segvae --seed 0",
+    "--task defects2d_mos2_low_transfer --algorithm segvae --seed 0 --seeds 5",
     "--task defects2d_mos2_transfer --algorithm segvae --seed 0 --seeds 5",
     "--task defects2d_mos2_v2 --algorithm segvae --seed 0",
     "--task defects2d_mos2_v3 --algorithm segvae --seed 0",
