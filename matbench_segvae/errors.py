@@ -1,4 +1,4 @@
-"""The one exception that stands for a mistake a user can mend."""
+"""The one exception that stands for a mistake a user can mend, and parts of its messages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import re
 from collections.abc import Sequence
 
 _SHOWN = 40  # characters of a bad value
+
+_LARGEST = 1e300
+"""Largest size of a number in a file of results: sums of some and 1,000 times one stay finite."""
 
 
 class UserError(ValueError):
@@ -76,6 +79,15 @@ def cut(value: object, shown: int = _SHOWN) -> str:
     return text if len(text) <= shown else f"{text[:shown]}…"
 
 
+def finite_number(value: object) -> float | None:
+    """A number of a file of results; None for anything else, such as a boolean or NaN.
+
+    Numbers above 1e300 measure nothing, and no mean could be taken of them.
+    """
+    number = _finite(value)
+    return None if number is None or abs(number) > _LARGEST else number
+
+
 def finite(value: object, what: str) -> float:
     """A number of a file.
 
@@ -86,14 +98,21 @@ def finite(value: object, what: str) -> float:
     Raises:
         ValueError: If it is none, or not finite.
     """
-    if not isinstance(value, bool) and isinstance(value, int | float):
-        try:
-            number = float(value)
-        except OverflowError:
-            number = math.inf
-        if math.isfinite(number):
-            return number
-    raise ValueError(f"a number of its {what} is {cut(value)!r}")
+    number = _finite(value)
+    if number is None:
+        raise ValueError(f"a number of its {what} is {cut(value)!r}")
+    return number
+
+
+def _finite(value: object) -> float | None:
+    """A number of JSON; None for anything else, such as a boolean or NaN."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of JSON can be too large for a float
+        return None
+    return number if math.isfinite(number) else None
 
 
 def missing_extra(user: str, packages: Sequence[str], extra: str) -> UserError:

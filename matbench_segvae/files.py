@@ -22,10 +22,6 @@ TASKS_VARIABLE = "MATBENCH_SEGVAE_TASKS"
 """Names the folder that is used instead of the user's data folder."""
 
 
-_LARGEST = 1e300
-"""Largest size of a number in a file of results: sums of some and 1,000 times one stay finite."""
-
-
 _GZIP_MAGIC = b"\x1f\x8b"  # the first bytes of every file in gzip's format
 
 
@@ -136,16 +132,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(loaded, dict):
         raise ValueError(f"'{path}' holds no JSON object")
     return loaded
-
-
-def finite_number(value: object) -> float | None:
-    """A number of a file of results; None for anything else, such as a boolean or NaN.
-
-    Numbers above 1e300 measure nothing, and no mean could be taken of them.
-    """
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    # Compared as it is: a whole number of JSON can be too large for a float. NaN fails too.
-    if not -_LARGEST <= value <= _LARGEST:
-        return None
-    return float(value)

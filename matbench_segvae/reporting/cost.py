@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from matbench_segvae.files import finite_number
+from matbench_segvae.errors import finite_number
 
 Params = Mapping[str, Any]
 """What an algorithm recorded beside the predictions of a fold."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from matbench_segvae.benchmark import task_summary
-from matbench_segvae.errors import UserError, cut
-from matbench_segvae.files import finite_number, read_json
+from matbench_segvae.errors import UserError, cut, finite_number
+from matbench_segvae.files import read_json
 from matbench_segvae.reporting.cost import Cost, Params, cost_of
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.running import FoldResult, FoldStore
@@ -164,7 +164,7 @@ def _fold_number(key: str) -> int:
     """
     found = re.fullmatch("fold_(0|[1-9][0-9]{0,8})", key)
     if found is None:
-        raise ValueError(f"a fold is {key[:40]!r}, and has to be fold_0, fold_1 and so on")
+        raise ValueError(f"a fold is {cut(key)!r}, and has to be fold_0, fold_1 and so on")
     return int(found[1])
 
 
@@ -188,7 +188,7 @@ def _prediction(value: object) -> float:
     """
     number = finite_number(int(value) if isinstance(value, bool) else value)
     if number is None:
-        raise ValueError(f"a prediction is {str(value)[:40]!r}")
+        raise ValueError(f"a prediction is {cut(value)!r}")
     return number
 
 

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
-from matbench_segvae.errors import UserError
-from matbench_segvae.files import finite_number, write_text
+from matbench_segvae.errors import UserError, cut, finite_number
+from matbench_segvae.files import write_text
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
 
@@ -136,7 +136,7 @@ def _number(text: str) -> float:
     """
     number = finite_number(float(text))
     if number is None:
-        raise ValueError(f"a number is {text[:40]!r}")
+        raise ValueError(f"a number is {cut(text)!r}")
     return number
 
 

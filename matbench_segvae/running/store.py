@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.errors import UserError
-from matbench_segvae.files import finite_number, write_text
+from matbench_segvae.errors import UserError, finite_number
+from matbench_segvae.files import write_text
 
 # Increased when the meaning of a stored file is modified; older files are then run again.
 FORMAT = 1

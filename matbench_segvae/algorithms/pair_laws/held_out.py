@@ -9,7 +9,7 @@ would hide which one describes pairs best.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 import numpy as np
 from sklearn.model_selection import KFold
@@ -95,13 +95,30 @@ class Validation:
             ValueError: If a law has no fit to some of the training folds, or there is only one
                 structure.
         """
-        if not self.splits(self._seed):
+        n_tested = int(self.tested.sum())
+        if n_tested < 2:
             raise ValueError("a law of one structure cannot be cross-validated")
-        n_repeats = -(-self._settings.min_validation_rows // int(self.tested.sum()))
-        errors = np.zeros((n_repeats, len(self.rows)))
-        for repeat in range(n_repeats):
-            for training, held_out in self.splits(self._seed + repeat):
-                predict = fitted(compared.subset(training))
-                test = compared.subset(held_out)
-                errors[repeat, held_out] = np.abs(predict(test) - test.target)
+        n_repeats = -(-self._settings.min_validation_rows // n_tested)
+
+        def left_out(training: Ints, held_out: Ints) -> Floats:
+            predict = fitted(compared.subset(training))
+            test = compared.subset(held_out)
+            return np.asarray(predict(test) - test.target)
+
+        return self.mean_errors(left_out, range(self._seed, self._seed + n_repeats))
+
+    def mean_errors(
+        self, left_out: Callable[[Ints, Ints], Floats], seeds: Collection[int]
+    ) -> Floats:
+        """Absolute errors of the structures that are held out, means over repeats, shape ``(T,)``.
+
+        Args:
+            left_out: Errors of structures that are held out, given the numbers of those to fit
+                and of those.
+            seeds: Seeds of the splits, one for each repeat.
+        """
+        errors = np.zeros((len(seeds), len(self.rows)))
+        for repeat, seed in enumerate(seeds):
+            for training, held_out in self.splits(seed):
+                errors[repeat, held_out] = np.abs(left_out(training, held_out))
         return np.asarray(errors[:, self.tested].mean(axis=0))

@@ -1,12 +1,13 @@
 """Choosing a law: a formula for each kind of pair, or one in common with a table of coefficients.
 
-With three kinds of pairs or more, both are searched where structures are many. With hardly more
-structures than distances, formulas for each kind follow the scatter of a few points and nothing
-inside the training part shows it: there the kinds have one formula in common; two kinds, such as
-two sulfur vacancies in one plane and on both sides of a layer, have it to the last number. More
-formulas are chosen only where cross-validation inside the training part supports them by more
-than a standard error, and so is a longer law, as in the rule of Breiman et al., Classification
-and Regression Trees (1984), section 3.4.3.
+With three kinds of pairs or more, both are searched where structures are many. With hardly
+more structures than distances, formulas for each kind follow the scatter of a few points and
+nothing inside the training part shows it: there the kinds have one formula in common, each
+with coefficients of its own; two kinds, such as two sulfur vacancies in one plane and on both
+sides of a layer, have the same numbers as well. More formulas are chosen only where
+cross-validation inside the training part supports them by more than a standard error, and so
+is a longer law, as in the rule of Breiman et al., Classification and Regression Trees (1984),
+section 3.4.3.
 """
 
 from __future__ import annotations

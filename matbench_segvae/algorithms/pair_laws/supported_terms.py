@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from matbench_segvae.algorithms.pair_laws.held_out import Validation
-from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairCounts
@@ -77,8 +77,7 @@ class _Compared:
         self.pairs = data.pairs.subset(validation.rows)
         self.energies = data.energies[validation.rows]
         repeats = range(settings.many_body_repeats)
-        seeds = [derived_short_seed(seed, "three-body", repeat) for repeat in repeats]
-        self._folds = [validation.splits(one) for one in seeds]
+        self._seeds = [derived_short_seed(seed, "three-body", repeat) for repeat in repeats]
 
     def errors(self, columns: tuple[int, ...]) -> Floats:
         """Absolute errors of fitted pair energies, each structure left out of its fit.
@@ -89,17 +88,14 @@ class _Compared:
         Returns:
             Means over the repeats, eV per site, of the structures that are held out.
         """
-        errors = np.zeros((len(self._folds), len(self.energies)))
-        for repeat, folds in enumerate(self._folds):
-            for training, held_out in folds:
-                fitted = self._fitted(training, columns)
-                predicted = fitted.predict(self.pairs.subset(held_out))
-                errors[repeat, held_out] = np.abs(predicted - self.energies[held_out])
-        return np.asarray(errors[:, self._validation.tested].mean(axis=0))
 
-    def _fitted(self, rows: Ints, columns: tuple[int, ...]) -> PairEnergies:
-        known = _without_absent_classes(self.pairs.subset(rows))
-        return fit_pair_energies(known, self.energies[rows], columns, exact=len(rows) <= _MANY)
+        def left_out(training: Ints, held_out: Ints) -> Floats:
+            known = _without_absent_classes(self.pairs.subset(training))
+            exact = len(training) <= _MANY
+            fitted = fit_pair_energies(known, self.energies[training], columns, exact=exact)
+            return fitted.predict(self.pairs.subset(held_out)) - self.energies[held_out]
+
+        return self._validation.mean_errors(left_out, self._seeds)
 
 
 def _most_promising(
