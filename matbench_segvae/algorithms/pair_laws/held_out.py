@@ -46,8 +46,7 @@ def replaceable(pairs: PairCounts) -> Booleans:
 class Validation:
     """The structures of a training part that laws are compared on, and how they are split.
 
-    Of many structures some are drawn, and which of them others can stand in for is judged among
-    those.
+    Of many structures some are drawn, beside those that no other can stand in for.
 
     Args:
         pairs: Pairs of all structures of the training part.
@@ -61,8 +60,10 @@ class Validation:
 
     def __init__(self, pairs: PairCounts, settings: PairLawSettings, seed: int) -> None:
         self._settings, self._seed = settings, seed
-        self.rows = drawn_rows(len(pairs.counts), settings.max_rows_compared, seed)
-        self.tested = replaceable(pairs.subset(self.rows))
+        may_be_held_out = replaceable(pairs)
+        drawn = drawn_rows(len(pairs.counts), settings.max_rows_compared, seed)
+        self.rows = np.union1d(drawn, np.flatnonzero(~may_be_held_out))
+        self.tested = may_be_held_out[self.rows]
 
     def splits(self, seed: int) -> list[tuple[Ints, Ints]]:
         """Of the compared structures those to fit and to hold out, by number, for each fold.

@@ -170,7 +170,9 @@ def observed_pair_energies(
         pairs: Pairs of ``N`` structures, with the kinds of the law in its order.
         energies: Energy per defect site, eV, shape ``(N,)``.
     """
-    corrections = fit_pair_energies(pairs, energies - law.predict(pairs)).pair_energies
+    corrections = fit_pair_energies(
+        pairs, energies - law.predict(pairs), constant=law.constant is not None
+    ).pair_energies
     n_structures = (pairs.counts > 0).sum(axis=0)
     observed = []
     for number, kind in enumerate(pairs.pair_kinds):

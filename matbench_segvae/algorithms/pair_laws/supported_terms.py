@@ -16,7 +16,7 @@ import numpy as np
 from scipy.stats import wilcoxon
 
 from matbench_segvae.algorithms.pair_laws.held_out import Validation
-from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
+from matbench_segvae.algorithms.pair_laws.pair_energies import PairEnergies, fit_pair_energies
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairCounts
@@ -53,7 +53,7 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
         return chosen
     best = compared.errors(chosen)
     while left:
-        promising = _most_promising(compared.pairs, compared.energies, chosen, left)
+        promising = _most_promising(compared, chosen, left)
         tried = {column: compared.errors((*chosen, column)) for column in promising}
         column = min(tried, key=lambda c: float(tried[c].mean()))
         if not _significantly_smaller(tried[column], best):
@@ -76,8 +76,24 @@ class _Compared:
         self._validation = validation = Validation(data.pairs, settings, seed)
         self.pairs = data.pairs.subset(validation.rows)
         self.energies = data.energies[validation.rows]
+        self.has_constant = data.has_constant
         repeats = range(settings.many_body_repeats)
         self._seeds = [derived_short_seed(seed, "three-body", repeat) for repeat in repeats]
+
+    def fitted(self, columns: tuple[int, ...], rows: Ints) -> PairEnergies:
+        """Pair energies of some of the structures.
+
+        Args:
+            columns: Numbers of the descriptors that have a factor.
+            rows: Numbers of the structures.
+        """
+        return fit_pair_energies(
+            _without_absent_classes(self.pairs.subset(rows)),
+            self.energies[rows],
+            columns,
+            constant=self.has_constant,
+            exact=len(rows) <= _MANY,
+        )
 
     def errors(self, columns: tuple[int, ...]) -> Floats:
         """Absolute errors of fitted pair energies, each structure left out of its fit.
@@ -90,27 +106,24 @@ class _Compared:
         """
 
         def left_out(training: Ints, held_out: Ints) -> Floats:
-            known = _without_absent_classes(self.pairs.subset(training))
-            exact = len(training) <= _MANY
-            fitted = fit_pair_energies(known, self.energies[training], columns, exact=exact)
+            fitted = self.fitted(columns, training)
             return fitted.predict(self.pairs.subset(held_out)) - self.energies[held_out]
 
         return self._validation.mean_errors(left_out, self._seeds)
 
 
-def _most_promising(
-    pairs: PairCounts, energies: Floats, chosen: tuple[int, ...], left: list[int]
-) -> list[int]:
+def _most_promising(compared: _Compared, chosen: tuple[int, ...], left: list[int]) -> list[int]:
     """The descriptors worth a cross-validation: those that would lower squared errors most.
 
     Errors are those of fitted pair energies, weighted so that squares count as absolute errors;
     a descriptor lowers them by the square of its correlation with what is left.
     """
-    fitted = fit_pair_energies(pairs, energies, chosen, exact=len(energies) <= _MANY)
-    residuals = energies - fitted.predict(pairs)
+    pairs, energies = compared.pairs, compared.energies
+    residuals = energies - compared.fitted(chosen, np.arange(len(energies))).predict(pairs)
     root = np.sqrt(absolute_weights(residuals, COARSE_FLOOR) / pairs.n_sites**2)[:, None]
     blocks = [pairs.composition, pairs.counts, pairs.descriptors[:, list(chosen)]]
-    design = root * np.concatenate([*blocks, np.ones((len(energies), 1))], axis=1)
+    ones = np.ones((len(energies), int(compared.has_constant)))
+    design = root * np.concatenate([*blocks, ones], axis=1)
     vectors, sizes, _ = np.linalg.svd(design, full_matrices=False)
     basis = vectors[:, sizes > _RANK * sizes.max()]
     rest = root[:, 0] * residuals * pairs.n_sites

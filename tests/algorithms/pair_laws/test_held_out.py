@@ -61,3 +61,12 @@ def test_one_structure_has_no_validation_error():
     one = pairs([[1, 0, 0, 0]])
     with pytest.raises(ValueError, match="cannot be cross-validated"):
         Validation(one, PairLawSettings(), 0).errors(None, None)
+
+
+def test_of_many_structures_those_that_are_never_held_out_are_always_there():
+    many = pairs([[0, 0, 0, 0], [1, 0, 0, 0], *[[0, 1, 1, 0], [0, 1, 0, 1]] * 50])
+    few = PairLawSettings(max_rows_compared=10)
+    for seed in range(5):
+        validation = Validation(many, few, seed)
+        assert {0, 1} <= set(validation.rows)
+        assert validation.tested.tolist() == [row > 1 for row in validation.rows]

@@ -178,6 +178,27 @@ def test_a_law_has_to_vanish_far_away_unless_set_otherwise(xtb_task):
     assert free(program, constants).all()
 
 
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "0.01*(r - 40.7)",  # through 0 where one might look
+        "(r - 40.7)**2",
+        "cos(0.04*r)",  # as long a wave
+        "1/r + 0.1/(1 + 0.01*r)",  # levels off late
+        "1/sqrt(r)",
+        "1/r - 0.04",
+    ],
+)
+def test_a_law_that_comes_back_far_away_has_not_vanished(formula, xtb_task):
+    problem = TrainingPairs.of(*xtb_task.get_train_and_val_data(1)).problem()
+    expression = parse(formula)
+    program = Program.compile([expression.tokens], ("r",))
+    constants = np.array([expression.constants])
+    distances = problem.points[problem.members[0]]
+    only = ConstraintSettings(smooth=False)
+    assert PairConstraints(distances, only)(program, constants).tolist() == [False]
+
+
 def test_each_kind_of_pair_gets_back_the_formula_it_was_made_of():
     """Two planted laws, a different one for each group, under large errors in a few rows."""
     rng = np.random.default_rng(0)
