@@ -47,7 +47,7 @@ def search_laws(
     columns = supported_terms(data, settings, seed) if settings.many_body else ()
     found: list[CandidateLaw] = []
     n_kinds = len(data.pairs.pair_kinds)
-    few = len(data.energies) < settings.min_rows_per_distance * len(data.pairs.distance)
+    few = data.rows_per_distance < settings.min_rows_per_distance
     if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
         found += SharedSearch(data, settings, seed, columns).run(report)
     if not found or (n_kinds <= settings.max_kinds_own and not few):
@@ -88,7 +88,8 @@ def _best_of(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
 def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw:
     """The law with the fewest nodes among those that the best one is not clearly better than.
 
-    Of laws with as many nodes the one whose formulas change sign least beyond the data.
+    Of laws with as many nodes the one whose formulas change sign least beyond the data, then the
+    one with the smallest validation error.
     """
     near = [
         candidate
@@ -97,7 +98,11 @@ def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw
     ]
     return min(
         near,
-        key=lambda candidate: (candidate.complexity, _sign_changes_beyond(candidate)),
+        key=lambda candidate: (
+            candidate.complexity,
+            _sign_changes_beyond(candidate),
+            candidate.validation_mae,
+        ),
         default=best,
     )
 

@@ -50,7 +50,10 @@ class PairLawSettings:
         shape_search: The network and the length of the search for shapes that all kinds of
             pairs have in common.
         shape_fit: How hard constants of shapes are fitted.
-        shape_sets: Sets of shapes of which laws are made.
+        shape_searches: Searches for common shapes, each from another seed, where structures are
+            few for each distance of pairs; one where they are many. The laws of one search are
+            much alike, and few structures do not show in the search which ones interpolate.
+        shape_sets: Sets of shapes of each search of which laws are made.
         shared_sizes: Sizes of those laws, as shares of the largest.
         min_kinds_shared: With fewer kinds of pairs there is no search for common shapes.
         max_kinds_own: With more kinds of pairs there are no formulas of their own.
@@ -71,7 +74,7 @@ class PairLawSettings:
             they are.
         combinations_fitted: Combinations that are fitted to the structures, beside the best
             one of every complexity.
-        candidates: Laws that are cross-validated.
+        candidates: Laws of each search that are cross-validated.
         max_rows_compared: Laws are compared on at most so many training structures, drawn
             at random; the search uses all of them, and so does the final fit of each law.
         validation_folds: Folds of the cross-validation that chooses a law.
@@ -112,6 +115,7 @@ class PairLawSettings:
             decay=1e-9,
         )
     )
+    shape_searches: int = 3
     shape_sets: int = 6
     shared_sizes: tuple[float, ...] = (0.6, 0.75, 0.9, 1.0)
     min_kinds_shared: int = 3

@@ -28,7 +28,11 @@ SHAPE_VARIABLES = ("r", LATTICE_PHASE)
 """The variables of shapes: the distance in Å and the phase of the lattice."""
 
 _SIMPLE = frozenset({FITTED, "1", "2", "r", LATTICE_PHASE, "add", "mul", "square"})
-"""What the arguments of decays and waves are made of."""
+"""What the arguments of decays are made of."""
+
+_MULTIPLE = frozenset({FITTED, "1", "2", "mul"})
+"""What stands beside the distance in the argument of a wave, so that it has a wavelength; a number
+added there would be a phase, which the kinds of pairs have anyway."""
 
 _LATTICE_PHASE_NODES = 3  # a number times the distance, written as one variable
 _COEFFICIENT_NODES = 2  # a symbol and a product, or a phase and a sum
@@ -96,12 +100,21 @@ def _is_shape(term: Tokens) -> bool:
         and ("cos" not in term or _oscillates(term))
         and no_free_factor(term)
         and no_free_multiple(term)
-        and all(
-            _SIMPLE.issuperset(term[place + 1 : subtree_end(term, place)])
-            for place, token in enumerate(term)
-            if token in ("exp", "cos")
-        )
+        and all(_SIMPLE.issuperset(argument) for argument in _arguments(term, "exp"))
+        and all(_has_a_wavelength(argument) for argument in _arguments(term, "cos"))
     )
+
+
+def _arguments(term: Tokens, function: str) -> list[Tokens]:
+    """The arguments of a function of one variable wherever it stands in a term."""
+    places = [place for place, token in enumerate(term) if token == function]
+    return [term[place + 1 : subtree_end(term, place)] for place in places]
+
+
+def _has_a_wavelength(argument: Tokens) -> bool:
+    """Whether a wave's argument is a multiple of the distance."""
+    rest = [token for token in argument if token not in SHAPE_VARIABLES]
+    return len(argument) - len(rest) == 1 and _MULTIPLE.issuperset(rest)
 
 
 def _oscillates(term: Tokens) -> bool:

@@ -36,6 +36,7 @@ from matbench_segvae.expressions import Expression
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
 from matbench_segvae.fitting.shared_fit import SharedFit, fit_shared_law
+from matbench_segvae.seeding import derived_seed
 from matbench_segvae.segvae import Scored, Search, pretrained
 from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
 
@@ -82,18 +83,26 @@ class SharedSearch:
 
     def run(self, report: Report) -> list[CandidateLaw]:
         """Search laws, simplest first; none if no set of shapes satisfies the constraints."""
-        settings = self._settings
         shapes = self._shape_problem()
+        few = self._data.rows_per_distance < self._settings.min_rows_per_distance
+        found = self._searched(shapes, self._seed, report)
+        for repeat in range(1, self._settings.shape_searches if few else 1):
+            found += self._searched(shapes, derived_seed(self._seed, "repeat", repeat), report)
+        return sorted(found, key=lambda candidate: candidate.complexity)
+
+    def _searched(self, shapes: ShapeProblem, seed: int, report: Report) -> list[CandidateLaw]:
+        """The laws of one search."""
+        settings = self._settings
         objective = ShapeObjective(
             shapes,
             len(self._problem.target),
             self._max_nodes - self._nodes_beside,
             settings.shape_fit,
             self._constraints,
-            self._seed,
+            seed,
         )
         module = pretrained(SHAPE_GRAMMAR, settings.shape_search)
-        search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, self._seed)
+        search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, seed)
         found = search.run(report)
         every = [*found.front(), *found.best_per_complexity(2)]
         ranked = _different(sorted(every, key=lambda scored: scored.loss))[: settings.shape_sets]
@@ -153,7 +162,7 @@ class SharedSearch:
         fits.sort(key=lambda pair: pair[1].mae)
         best = fits[: self._settings.candidates]
         found = [self._validated(draft, fit, compared) for draft, fit in best]
-        return sorted((one for one in found if one), key=lambda one: one.complexity)
+        return [one for one in found if one]
 
     def _fitted(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit | None:
         """Fit a law; none if its shapes are undefined."""

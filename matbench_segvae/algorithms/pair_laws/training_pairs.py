@@ -73,6 +73,11 @@ class TrainingPairs:
         lengths = [host.a for host in self.hosts]
         return float(self.pairs.distance.max(initial=0.0)) >= _FAR * max(lengths)
 
+    @property
+    def rows_per_distance(self) -> float:
+        """Number of structures for each distance of pairs of each kind."""
+        return len(self.energies) / max(len(self.pairs.distance), 1)
+
     def problem(
         self,
         formula_of: Sequence[int] | None = None,

@@ -109,6 +109,10 @@ def test_a_wave_stands_for_a_cosine_and_a_sine_with_the_same_constants():
         ("mul c exp r", False),
         ("add c inv r", False),  # a term without the distance
         ("mul cos r cos q", False),
+        ("mul inv r cos square r", False),  # a wave without one wavelength
+        ("mul inv r cos mul r r", False),
+        ("mul inv r cos add c r", False),  # a phase that the table has anyway
+        ("mul inv r cos mul c r", True),
         (" ".join(WAVE_AND_POWER), True),
         (" ".join(TWO_WAVES), True),
     ],
