@@ -136,6 +136,6 @@ class PairLawSettings:
     candidates: int = 12
     max_rows_compared: int = 2000
     validation_folds: int = 5
-    min_validation_rows: int = 50
+    min_validation_rows: int = 300
     min_gain: float = 0.0
     bootstrap_samples: int = 30
