@@ -23,7 +23,8 @@ class ShapeProblem:
     """Pair energies of every kind, and what it costs to miss them.
 
     Attributes:
-        points: Distance and phase of the lattice at every distance, shape ``(U, 2)``.
+        points: Distance, phase of the lattice and direction of every class of pairs, shape
+            ``(U, 3)``.
         gathers: Which point each of a kind's classes is, shape ``(K, W)``; narrower kinds
             repeat their last one, at no weight.
         matrices: Roots of the quadratic forms that missed energies cost, shape ``(K, W, W)``.
@@ -36,19 +37,17 @@ class ShapeProblem:
     targets: Floats
 
     @classmethod
-    def of(
-        cls, distance: Floats, kind: Ints, normal: Floats, energies: Floats, lattice: float
-    ) -> ShapeProblem:
+    def of(cls, points: Floats, kind: Ints, normal: Floats, energies: Floats) -> ShapeProblem:
         """Pose the problem.
 
         Args:
-            distance: Of each class of pairs, Å, shape ``(R,)``.
+            points: Distance, phase of the lattice and direction of each class of pairs, shape
+                ``(R, 3)``.
             kind: Number of its kind, shape ``(R,)``.
             normal: Normal matrix of the pair energies in the structures, shape ``(R, R)``.
             energies: Pair energies, eV, shape ``(R,)``.
-            lattice: Lattice constant, Å.
         """
-        unique, place = np.unique(distance, return_inverse=True)
+        unique, place = np.unique(points, axis=0, return_inverse=True)
         members = [np.flatnonzero(kind == number) for number in range(int(kind.max()) + 1)]
         width = max(map(len, members))
         gathers = np.zeros((len(members), width), dtype=np.int64)
@@ -61,8 +60,7 @@ class ShapeProblem:
             gathers[number] = place[np.concatenate([rows, np.repeat(rows[-1:], width - n)])]
             matrices[number, :n, :n] = root
             targets[number, :n] = root @ energies[rows]
-        points = np.column_stack([unique, 2 * np.pi * unique / lattice])
-        return cls(points, gathers, matrices, targets)
+        return cls(unique, gathers, matrices, targets)
 
     def allocated(self, values: Floats, n_entries: int) -> tuple[Booleans, float]:
         """Which coefficients to keep, ``(K, M)``, given shapes' values ``(M, U)``; squares left."""
@@ -178,7 +176,7 @@ class ShapeConstraints:
     """Decides which sets of shapes consist of shapes that may stand in a pair law.
 
     Args:
-        points: Distance, Å, and phase of the lattice at the distances of pairs, shape ``(U, 2)``.
+        points: Distance, Å, phase of the lattice and direction of pairs, shape ``(U, 3)``.
         settings: Which constraints hold.
         shortest: Shortest distance on the lattice, Å.
     """
@@ -199,7 +197,10 @@ class ShapeConstraints:
 
 
 class _OfDistance:
-    """The shapes of a batch as functions of the distance alone, as constraints take them."""
+    """The shapes of a batch as functions of the distance alone, as constraints take them.
+
+    The direction, a factor if it is there, is 1, where it is largest.
+    """
 
     def __init__(self, batch: ShapeBatch, phase: float) -> None:
         self._program, self._phase = batch.program, phase
@@ -209,4 +210,5 @@ class _OfDistance:
 
     def values(self, points: Floats, constants: Floats) -> Floats:
         """Values at distances, Å, shape ``(R, 1)``."""
-        return self._program.values(np.hstack([points, self._phase * points]), constants)
+        columns = [points, self._phase * points, np.ones_like(points)]
+        return self._program.values(np.hstack(columns), constants)

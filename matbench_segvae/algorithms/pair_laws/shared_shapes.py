@@ -48,7 +48,8 @@ class SharedShapes:
     """The formula that the kinds of pairs have in common, and their coefficients.
 
     Attributes:
-        formula: Sum of the terms, in the distance ``r`` and the lattice phase ``q``.
+        formula: Sum of the terms, in the distance ``r``, the lattice phase ``q`` and the direction
+            ``s``.
         lattice: Lattice constant that the phase refers to, Å.
         table: For each kind of pair, the coefficient of each shape, eV; ``None`` where left out.
             A term with a phase stands for two shapes, see
@@ -103,7 +104,7 @@ class SharedShapes:
 
     @property
     def terms(self) -> list[Expression]:
-        """The terms as formulas of ``r`` alone."""
+        """The terms as formulas of ``r`` and ``s``, the lattice phase written out."""
         return [_of_distance(term, self.lattice) for term in _with_constants(self.formula)]
 
     def coefficients(self, kind: PairKind) -> list[Coefficient | None]:
