@@ -167,7 +167,6 @@ def _law_lines(saved: SavedLaw) -> Iterator[str]:
         yield f"{line}{unit}, fitted for r from {low:.3f} to {high:.3f} Å"
     for line, meaning in zip(law.many_body_lines(refits), law.many_body_meanings, strict=True):
         yield f"{line} eV, {meaning}"
-    yield from saved.direction_lines
     energies, *constant = law.energy_lines(refits)
     yield f"{energies.replace(',', ' eV,')} eV"
     for line in constant:

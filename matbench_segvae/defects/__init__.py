@@ -1,6 +1,5 @@
 """Matter: pristine hosts, the defects of a structure, and the pairs they form."""
 
-from matbench_segvae.defects.directions import direction_meaning
 from matbench_segvae.defects.host_table import HOSTS, known_hosts
 from matbench_segvae.defects.hosts import Host
 from matbench_segvae.defects.kinds import (
@@ -56,7 +55,6 @@ __all__ = [
     "defect_orbits",
     "defective_structure",
     "defects_on",
-    "direction_meaning",
     "known_hosts",
     "meaning",
     "numbers_by_defects",

@@ -70,15 +70,6 @@ def lowest_harmonic(host: Host, exchangeable: bool) -> tuple[int, float | None]:
     return order, min(planes, key=lambda angle: (round(1 - math.cos(angle - bond), 6), angle))
 
 
-def direction_meaning(host: Host) -> str:
-    """What the direction of a pair is in a host with mirror planes, in words."""
-    different, equal = (lowest_harmonic(host, exchangeable)[0] for exchangeable in (False, True))
-    formula = f"cos({different}*phi)"
-    if equal != different:
-        formula += f", of two equal defects cos({equal}*phi)"
-    return f"{formula}; phi is the angle from the first to the second defect to a mirror plane"
-
-
 def _bond_direction(host: Host) -> float:
     """Direction of a shortest bond of the first atom that is not normal to the plane, radians."""
     shifts = np.array(list(itertools.product(range(-2, 3), repeat=2)))

@@ -117,20 +117,6 @@ class PairCounts:
             descriptors=self.descriptors[rows],
         )
 
-    def without_directions(self) -> PairCounts:
-        """The same with pairs of one kind and distance in one class, of direction 0."""
-        if not len(self.kind):
-            return self
-        turns = (np.diff(self.kind) != 0) | (np.diff(self.distance) != 0)
-        firsts = np.flatnonzero(np.concatenate([[True], turns]))
-        return replace(
-            self,
-            kind=self.kind[firsts],
-            distance=self.distance[firsts],
-            direction=np.zeros(len(firsts)),
-            counts=np.add.reduceat(self.counts, firsts, axis=1),
-        )
-
     @property
     def term_columns(self) -> tuple[TermColumn, ...]:
         """Term, and which defects it is for, of every column of the descriptors."""

@@ -35,12 +35,10 @@ class Units:
     Attributes:
         variable: Of its variables.
         value: Of its values.
-        dimensionless: Names of variables that have no unit.
     """
 
     variable: str = ""
     value: str = ""
-    dimensionless: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Writer:
             total: The formula.
             scaled: Whether its values have their unit; else it is one of several factors.
         """
-        dimension = _Dimension(True) if scaled else _Dimension(False, self._power_of(total))
+        dimension = _Dimension(True) if scaled else _Dimension(False, _power_of(total))
         return self._sum(total, dimension)
 
     def _unit(self, dimension: _Dimension, power: int | None = 0) -> str | None:
@@ -88,7 +86,7 @@ class Writer:
 
     def _sum(self, total: Sum, dimension: _Dimension) -> Node:
         """A sum: what is added first, then what is subtracted, then the constant."""
-        powers = [self._factors_power(t.factors) for t in total.varying if t.coefficient.whole]
+        powers = [_factors_power(t.factors) for t in total.varying if t.coefficient.whole]
         if any(power != dimension.power for power in powers):
             dimension = _Dimension(dimension.values, None)
         varying = [without_sign(term) for term in total.varying]
@@ -132,7 +130,7 @@ class Writer:
             above += [Whole(float(fraction.numerator))] if fraction.numerator != 1 else []
             below += [Whole(float(fraction.denominator))]
         else:
-            unit = self._unit(of, self._factors_power(factors))
+            unit = self._unit(of, _factors_power(factors))
             above += [Constant(number, _meaning(factors) or constant, unit)]
         for base, exponent in sorted(factors, key=_rank):
             node = self._base(base)
@@ -153,7 +151,7 @@ class Writer:
                 return Call("exp", self._exponent(argument.terms[0]))
             case Function(name, argument):
                 return Call(name, self._sum(argument, _NONE))
-        return self._sum(base, _Dimension(False, self._power_of(base)))
+        return self._sum(base, _Dimension(False, _power_of(base)))
 
     def _wave(self, wave: Wave) -> Node:
         """The argument of a cosine: ``2*pi*r/wavelength + phase``."""
@@ -176,7 +174,7 @@ class Writer:
         number = term.coefficient
         base, exponent = term.factors[0]
         falls = number.value < 0 and not number.whole and len(term.factors) == 1 and exponent > 0
-        if not falls or self._factors_power([(base, 1)]) != 1:
+        if not falls or _factors_power([(base, 1)]) != 1:
             return self._sum(Sum((term,)), _NONE)
         meaning = "decay length" if exponent == 1 else "width"
         # Where a refit grows instead, it has no such length.
@@ -186,27 +184,6 @@ class Writer:
         constant = Constant(size, meaning, self.units.variable)
         ratio = Quotient((self._base(base),), (constant,))
         return Addition(((-1, ratio if exponent == 1 else Power(ratio, exponent)),))
-
-    def _power_of(self, total: Sum) -> int | None:
-        """Power of the variables' unit that a sum has, by its terms without a fitted number."""
-        powers = {self._factors_power(t.factors) for t in total.varying if t.coefficient.whole}
-        return powers.pop() if len(powers) == 1 else None
-
-    def _factors_power(self, factors: Iterable[tuple[Base, int]]) -> int | None:
-        """Power of the variables' unit that a product of factors has, if that is known."""
-        power = 0
-        for base, exponent in factors:
-            match base:
-                case Variable(name):
-                    inner: int | None = int(name not in self.units.dimensionless)
-                case Sum():
-                    inner = self._power_of(base)
-                case _:
-                    inner = 0
-            if inner is None:
-                return None
-            power += inner * exponent
-        return power
 
 
 def _meaning(factors: Iterable[tuple[Base, int]]) -> str:
@@ -239,3 +216,20 @@ def _is_variable(term: Term) -> bool:
         and isinstance(term.factors[0][0], Variable)
         and term.factors[0][1] == 1
     )
+
+
+def _power_of(total: Sum) -> int | None:
+    """Power of the variables' unit that a sum has, by its terms without a fitted number."""
+    powers = {_factors_power(t.factors) for t in total.varying if t.coefficient.whole}
+    return powers.pop() if len(powers) == 1 else None
+
+
+def _factors_power(factors: Iterable[tuple[Base, int]]) -> int | None:
+    """Power of the variables' unit that a product of factors has, if that is known."""
+    power = 0
+    for base, exponent in factors:
+        inner = 1 if isinstance(base, Variable) else _power_of(base) if isinstance(base, Sum) else 0
+        if inner is None:
+            return None
+        power += inner * exponent
+    return power

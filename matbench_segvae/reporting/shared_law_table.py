@@ -46,18 +46,17 @@ def _written(saved: SavedLaw, params: Mapping[str, Any]) -> str:
         of_column = {one.name: one.constant.figures for one in row}
         rows.append([str(kind), *(of_column.get(name, NONE) for name in columns)])
     beside = [*law.many_body_lines(refits), *law.energy_lines(refits)]
-    meanings = ["energies in eV, distances in Å", *saved.direction_lines]
     numbers = f"{law.complexity} nodes, {params['parameters']} fitted numbers"
     return "\n".join(
         [
-            f"$${table.equation}$$",
+            f"$$K_{{ab}}(r) = {table.latex}$$",
             "",
             f"{markdown_table(header, rows)}",
             "```",
             *beside,
             "```",
             "",
-            f"({numbers}; {'; '.join(meanings)})",
+            f"({numbers}; energies in eV, distances in Å)",
             "",
         ]
     )

@@ -120,16 +120,3 @@ def test_the_published_triples_have_34_classes_and_are_read_fast(v3_table):
     assert time.perf_counter() - start < 15  # 1.2 s on an idle core
     assert np.bincount(table.kind).tolist() == [15, 9, 10]  # two of the first kind at one distance
     assert (table.counts.sum(axis=1) == 3).all()
-
-
-def test_without_directions_pairs_of_one_distance_are_one_class():
-    orbits = defect_orbits(Supercell(MOS2, 8, 8), {"V_Mo": 1, "V_S": 1})
-    table = count_pairs([cell(sites, 8) for sites in orbits.representatives])
-    merged = table.without_directions()
-    assert len({*zip(table.kind, table.distance, strict=True)}) == len(merged.kind)
-    assert len(merged.kind) < len(table.kind)
-    assert (merged.direction == 0).all()
-    for kind, distance, counts in zip(merged.kind, merged.distance, merged.counts.T, strict=True):
-        same = (table.kind == kind) & (table.distance == distance)
-        assert (counts == table.counts[:, same].sum(axis=1)).all()
-    assert count_pairs([]).without_directions().counts.shape == (0, 0)

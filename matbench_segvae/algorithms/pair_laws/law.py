@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from matbench_segvae.algorithms.pair_laws.shapes import DIRECTION
 from matbench_segvae.algorithms.pair_laws.shared_shapes import NO_ENERGY, SharedShapes
 from matbench_segvae.algorithms.pair_laws.shared_table import SharedTable
 from matbench_segvae.defects import (
@@ -36,7 +35,7 @@ from matbench_segvae.types import Floats, Tokens
 VARIABLES = ("r",)
 """The formulas' variable: the distance of two defects, in Å."""
 
-UNITS = Units(variable="Å", value="eV", dimensionless=frozenset({DIRECTION}))
+UNITS = Units(variable="Å", value="eV")
 """Units of formulas with their factors."""
 
 
@@ -116,16 +115,14 @@ class PairLaw:
             **linear_numbers(fit.linear, pairs, columns, constant=constant),
         )
 
-    def values(self, kind: PairKind, distances: Floats, directions: Floats | float = 0.0) -> Floats:
+    def values(self, kind: PairKind, distances: Floats) -> Floats:
         """Energy of pairs of a kind, eV.
 
         Args:
             kind: Kind of pair.
             distances: Å, any shape.
-            directions: From -1 to 1, of a shape that broadcasts with that of the distances.
         """
-        points = {"r": distances, DIRECTION: directions}
-        return self.pair_scales[kind] * self.pair_formulas[kind](points)
+        return self.pair_scales[kind] * self.pair_formulas[kind]({"r": distances})
 
     def predict(self, pairs: PairCounts) -> Floats:
         """Energy per defect site, eV, shape ``(N,)``.
@@ -136,7 +133,7 @@ class PairLaw:
         values = np.zeros(len(pairs.distance))
         for number, kind in enumerate(pairs.pair_kinds):
             rows = pairs.kind == number
-            values[rows] = self.values(kind, pairs.distance[rows], pairs.direction[rows])
+            values[rows] = self.values(kind, pairs.distance[rows])
         energies = np.array([self.defect_energies[kind] for kind in pairs.defect_kinds])
         factors = np.array([self.many_body.get(column, 0.0) for column in pairs.term_columns])
         total = pairs.composition @ energies + pairs.counts @ values + pairs.descriptors @ factors
@@ -177,13 +174,6 @@ class PairLaw:
         if formula == NO_ENERGY or not any(scales):
             return NormalForm(Whole(0.0), (), True)
         return normal_form(ScaledFormula(formula, self.pair_scales[kind], others), UNITS)
-
-    @property
-    def directed(self) -> frozenset[PairKind]:
-        """The kinds of pairs whose energies depend on the direction of a pair."""
-        return frozenset(
-            kind for kind, formula in self.pair_formulas.items() if DIRECTION in formula.variables
-        )
 
     def lines(self, refits: Sequence[PairLaw] = ()) -> list[str]:
         """The law in lines to read: formulas, many-body terms, and the defects' energies.
@@ -244,7 +234,7 @@ class PairLaw:
         """The law in LaTeX, one line for each formula."""
         table = self.shared_table(refits)
         pairs = (
-            [table.equation]
+            [rf"K_{{ab}}(r) = {table.latex}"]
             if table
             else [
                 rf"K_{{\mathrm{{{_latex_text(joined(kinds))}}}}}(r) = {form.latex}"

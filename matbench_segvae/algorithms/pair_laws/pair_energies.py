@@ -178,6 +178,6 @@ def observed_pair_energies(
     for number, kind in enumerate(pairs.pair_kinds):
         rows = pairs.kind == number
         distances = pairs.distance[rows]
-        values = law.values(kind, distances, pairs.direction[rows]) + corrections[rows]
+        values = law.values(kind, distances) + corrections[rows]
         observed.append(ObservedPairEnergies(kind, distances, values, n_structures[rows]))
     return observed

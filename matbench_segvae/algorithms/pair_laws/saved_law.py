@@ -21,7 +21,6 @@ from matbench_segvae.algorithms.pair_laws.law_json import (
     range_from_json,
 )
 from matbench_segvae.algorithms.pair_laws.law_numbers import normal_forms_as_json
-from matbench_segvae.algorithms.pair_laws.shapes import DIRECTION
 from matbench_segvae.defects import (
     MANY_BODY_TERMS,
     MAX_STRAIN,
@@ -31,7 +30,6 @@ from matbench_segvae.defects import (
     PairKind,
     columns_around,
     count_pairs,
-    direction_meaning,
     ordered_defect_kinds,
     ordered_pair_kinds,
     pairs_of,
@@ -156,14 +154,6 @@ class SavedLaw:
             for kind, formula in self.law.pair_formulas.items()
         }
         return {**numbers, "pair_constants": constants}
-
-    @property
-    def direction_lines(self) -> list[str]:
-        """What the direction of pairs means in each host, if the law has it."""
-        if not self.law.directed:
-            return []
-        meanings = dict.fromkeys(map(direction_meaning, self.hosts))
-        return [f"{DIRECTION} = {one}" for one in meanings]
 
     @property
     def kinds(self) -> PairCounts:

@@ -23,10 +23,7 @@ from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.search import PairSearch
 from matbench_segvae.algorithms.pair_laws.settings import PairLawSettings
 from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
-from matbench_segvae.algorithms.pair_laws.supported_terms import (
-    supported_terms,
-    supports_direction,
-)
+from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairKind, numbers_by_defects
 from matbench_segvae.types import Report
@@ -52,8 +49,7 @@ def search_laws(
     n_kinds = len(data.pairs.pair_kinds)
     few = data.rows_per_distance < settings.min_rows_per_distance
     if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
-        directed = supports_direction(data, columns, settings, seed)
-        found += SharedSearch(data, settings, seed, columns, directed=directed).run(report)
+        found += SharedSearch(data, settings, seed, columns).run(report)
     if not found or (n_kinds <= settings.max_kinds_own and not few):
         every = tuple(range(n_kinds))
         formula_of = numbers_by_defects(data.pairs.pair_kinds) if few else every

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
 from matbench_segvae.algorithms.pair_laws.law import VARIABLES
-from matbench_segvae.algorithms.pair_laws.shapes import (
-    DIRECTION,
-    SHAPE_VARIABLES,
-    stands_for_shapes,
-)
+from matbench_segvae.algorithms.pair_laws.shapes import SHAPE_VARIABLES, stands_for_shapes
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar, no_free_factor
 from matbench_segvae.segvae import FitSettings, SearchSettings
 
@@ -24,7 +20,7 @@ PAIR_GRAMMAR = Grammar(
 )
 """The language of pair laws: what decays, oscillates and combines."""
 
-DIRECTED_SHAPE_GRAMMAR = Grammar(
+SHAPE_GRAMMAR = Grammar(
     variables=SHAPE_VARIABLES,
     operators=("add", "mul", "div", "square", "cube", "inv", "exp", "cos"),
     constants=("1", "2"),
@@ -33,13 +29,7 @@ DIRECTED_SHAPE_GRAMMAR = Grammar(
     predicates=(*DEFAULT_PREDICATES, stands_for_shapes),
 )
 """The language of shapes that all kinds of pairs have in common: sums, with whole powers and the
-lattice phase on offer, and the direction of a pair as a factor."""
-
-SHAPE_GRAMMAR = replace(
-    DIRECTED_SHAPE_GRAMMAR,
-    variables=tuple(name for name in SHAPE_VARIABLES if name != DIRECTION),
-)
-"""The same for shapes of the distance alone."""
+lattice phase on offer."""
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,7 @@ class ShapeProblem:
     """Pair energies of every kind, and what it costs to miss them.
 
     Attributes:
-        points: Distance, phase of the lattice and direction of every class of pairs, shape
-            ``(U, 3)``.
+        points: Distance and phase of the lattice at every distance, shape ``(U, 2)``.
         gathers: Which point each of a kind's classes is, shape ``(K, W)``; narrower kinds
             repeat their last one, at no weight.
         matrices: Roots of the quadratic forms that missed energies cost, shape ``(K, W, W)``.
@@ -37,17 +36,19 @@ class ShapeProblem:
     targets: Floats
 
     @classmethod
-    def of(cls, points: Floats, kind: Ints, normal: Floats, energies: Floats) -> ShapeProblem:
+    def of(
+        cls, distance: Floats, kind: Ints, normal: Floats, energies: Floats, lattice: float
+    ) -> ShapeProblem:
         """Pose the problem.
 
         Args:
-            points: Distance, phase of the lattice and direction of each class of pairs, shape
-                ``(R, 3)``.
+            distance: Of each class of pairs, Å, shape ``(R,)``.
             kind: Number of its kind, shape ``(R,)``.
             normal: Normal matrix of the pair energies in the structures, shape ``(R, R)``.
             energies: Pair energies, eV, shape ``(R,)``.
+            lattice: Lattice constant, Å.
         """
-        unique, place = np.unique(points, axis=0, return_inverse=True)
+        unique, place = np.unique(distance, return_inverse=True)
         members = [np.flatnonzero(kind == number) for number in range(int(kind.max()) + 1)]
         width = max(map(len, members))
         gathers = np.zeros((len(members), width), dtype=np.int64)
@@ -60,7 +61,8 @@ class ShapeProblem:
             gathers[number] = place[np.concatenate([rows, np.repeat(rows[-1:], width - n)])]
             matrices[number, :n, :n] = root
             targets[number, :n] = root @ energies[rows]
-        return cls(unique, gathers, matrices, targets)
+        points = np.column_stack([unique, 2 * np.pi * unique / lattice])
+        return cls(points, gathers, matrices, targets)
 
     def allocated(self, values: Floats, n_entries: int) -> tuple[Booleans, float]:
         """Which coefficients to keep, ``(K, M)``, given shapes' values ``(M, U)``; squares left."""
@@ -176,7 +178,7 @@ class ShapeConstraints:
     """Decides which sets of shapes consist of shapes that may stand in a pair law.
 
     Args:
-        points: Distance, Å, phase of the lattice and direction of pairs, shape ``(U, 3)``.
+        points: Distance, Å, and phase of the lattice at the distances of pairs, shape ``(U, 2)``.
         settings: Which constraints hold.
         shortest: Shortest distance on the lattice, Å.
     """
@@ -197,10 +199,7 @@ class ShapeConstraints:
 
 
 class _OfDistance:
-    """The shapes of a batch as functions of the distance alone, as constraints take them.
-
-    The direction, a factor if it is there, is 1, where it is largest.
-    """
+    """The shapes of a batch as functions of the distance alone, as constraints take them."""
 
     def __init__(self, batch: ShapeBatch, phase: float) -> None:
         self._program, self._phase = batch.program, phase
@@ -210,5 +209,4 @@ class _OfDistance:
 
     def values(self, points: Floats, constants: Floats) -> Floats:
         """Values at distances, Å, shape ``(R, 1)``."""
-        columns = [points, self._phase * points, np.ones_like(points)]
-        return self._program.values(np.hstack(columns), constants)
+        return self._program.values(np.hstack([points, self._phase * points]), constants)

@@ -24,12 +24,8 @@ LATTICE_PHASE = "q"
 """Variable ``2 pi r / a`` with the lattice constant ``a`` of the host: it advances by a whole turn
 from one lattice site to the next."""
 
-DIRECTION = "s"
-"""Variable from -1 to 1: direction of a pair in the plane, as far as the symmetry of the host lets
-energies depend on it; see :mod:`~matbench_segvae.defects.directions`."""
-
-SHAPE_VARIABLES = ("r", LATTICE_PHASE, DIRECTION)
-"""The variables of shapes: the distance in Å, the phase of the lattice, and the direction."""
+SHAPE_VARIABLES = ("r", LATTICE_PHASE)
+"""The variables of shapes: the distance in Å and the phase of the lattice."""
 
 _SIMPLE = frozenset({FITTED, "1", "2", "r", LATTICE_PHASE, "add", "mul", "square"})
 """What the arguments of decays are made of."""
@@ -98,26 +94,15 @@ def stands_for_shapes(tokens: Sequence[str]) -> bool:
 
 
 def _is_shape(term: Tokens) -> bool:
-    """Whether a term can be read: a product of powers, decays and at most one wave.
-
-    The direction may stand in front of it.
-    """
-    term = without_direction(term)
+    """Whether a term can be read: a product of powers, decays and at most one wave."""
     return (
         not {"r", LATTICE_PHASE}.isdisjoint(term)
-        and DIRECTION not in term
         and ("cos" not in term or _oscillates(term))
         and no_free_factor(term)
         and no_free_multiple(term)
         and all(_SIMPLE.issuperset(argument) for argument in _arguments(term, "exp"))
         and all(_has_a_wavelength(argument) for argument in _arguments(term, "cos"))
     )
-
-
-def without_direction(term: Tokens) -> Tokens:
-    """A term without the direction as a factor of the whole."""
-    # Arguments stand in canonical order, the shorter one first.
-    return term[2:] if term[:2] == ("mul", DIRECTION) else term
 
 
 def _arguments(term: Tokens, function: str) -> list[Tokens]:
@@ -128,7 +113,7 @@ def _arguments(term: Tokens, function: str) -> list[Tokens]:
 
 def _has_a_wavelength(argument: Tokens) -> bool:
     """Whether a wave's argument is a multiple of the distance."""
-    rest = [token for token in argument if token not in ("r", LATTICE_PHASE)]
+    rest = [token for token in argument if token not in SHAPE_VARIABLES]
     return len(argument) - len(rest) == 1 and _MULTIPLE.issuperset(rest)
 
 
@@ -156,7 +141,7 @@ class ShapeValues:
 
     Args:
         tokens: The set.
-        points: Columns as in `SHAPE_VARIABLES`, shape ``(U, 3)``.
+        points: Columns as in `SHAPE_VARIABLES`, shape ``(U, 2)``.
     """
 
     def __init__(self, tokens: Tokens, points: Floats) -> None:

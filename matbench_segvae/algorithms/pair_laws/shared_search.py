@@ -18,18 +18,13 @@ from matbench_segvae.algorithms.pair_laws.candidate import CandidateLaw
 from matbench_segvae.algorithms.pair_laws.held_out import Predictor, Validation
 from matbench_segvae.algorithms.pair_laws.law import PairLaw, linear_numbers, nodes_of
 from matbench_segvae.algorithms.pair_laws.pair_energies import fit_pair_energies
-from matbench_segvae.algorithms.pair_laws.settings import (
-    DIRECTED_SHAPE_GRAMMAR,
-    SHAPE_GRAMMAR,
-    PairLawSettings,
-)
+from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR, PairLawSettings
 from matbench_segvae.algorithms.pair_laws.shape_objective import (
     ShapeConstraints,
     ShapeObjective,
     ShapeProblem,
 )
 from matbench_segvae.algorithms.pair_laws.shapes import (
-    DIRECTION,
     ShapeValues,
     formula_nodes,
     shape_values,
@@ -37,7 +32,6 @@ from matbench_segvae.algorithms.pair_laws.shapes import (
 )
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
-from matbench_segvae.defects import PairCounts
 from matbench_segvae.expressions import Expression
 from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
@@ -65,7 +59,6 @@ class SharedSearch:
         seed: Source of all randomness.
         columns: Numbers of the descriptors that have a factor in the law, as columns of
             ``data.pairs.descriptors``.
-        directed: Whether energies may depend on the direction of pairs.
     """
 
     def __init__(
@@ -74,10 +67,7 @@ class SharedSearch:
         settings: PairLawSettings,
         seed: int,
         columns: Sequence[int] = (),
-        *,
-        directed: bool = False,
     ) -> None:
-        self._grammar = DIRECTED_SHAPE_GRAMMAR if directed else SHAPE_GRAMMAR
         self._data, self._settings, self._seed = data, settings, seed
         self._columns = tuple(columns)
         self._lattice = data.hosts[0].a
@@ -87,7 +77,7 @@ class SharedSearch:
         self._validation = Validation(data.pairs, settings, seed)
         self._energies, problem = self._table()
         self._problem = problem
-        self._points = self._points_of(data.pairs)
+        self._points = self._phased(data.pairs.distance)
         shortest = min(data.shortest())
         self._constraints = ShapeConstraints(self._points, settings.constraints, shortest)
 
@@ -111,8 +101,8 @@ class SharedSearch:
             self._constraints,
             seed,
         )
-        module = pretrained(self._grammar, settings.shape_search)
-        search = Search(self._grammar, objective, module, settings.shape_search, seed)
+        module = pretrained(SHAPE_GRAMMAR, settings.shape_search)
+        search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, seed)
         found = search.run(report)
         every = [*found.front(), *found.best_per_complexity(2)]
         ranked = _different(sorted(every, key=lambda scored: scored.loss))[: settings.shape_sets]
@@ -146,7 +136,9 @@ class SharedSearch:
         """Pair energies in the metric in which the structures determine them."""
         pairs = self._data.pairs
         matrix = self._problem.reduced_matrix
-        return ShapeProblem.of(self._points, pairs.kind, matrix.T @ matrix, self._energies)
+        return ShapeProblem.of(
+            pairs.distance, pairs.kind, matrix.T @ matrix, self._energies, self._lattice
+        )
 
     def _drafts(self, scored: Scored, shapes: ShapeProblem) -> list[_Draft]:
         """Laws of several sizes with one set of shapes."""
@@ -231,12 +223,9 @@ class SharedSearch:
         numbers = linear_numbers(fit.linear, pairs, self._columns, constant=self._data.has_constant)
         return PairLaw.from_shared(shared, **numbers)
 
-    def _points_of(self, pairs: PairCounts) -> Floats:
-        """Distance, Å, phase of the lattice and direction of each class of pairs, ``(R, 3)``."""
-        phase = 2 * np.pi * pairs.distance / self._lattice
-        directed = DIRECTION in self._grammar.variables
-        direction = pairs.direction if directed else np.zeros_like(phase)
-        return np.column_stack([pairs.distance, phase, direction])
+    def _phased(self, distances: Floats) -> Floats:
+        """Distances, Å, with the phase of the lattice, shape ``(R, 2)``."""
+        return np.column_stack([distances, 2 * np.pi * distances / self._lattice])
 
 
 def _different(ranked: Sequence[Scored]) -> list[Scored]:

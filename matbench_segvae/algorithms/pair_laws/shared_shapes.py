@@ -48,8 +48,7 @@ class SharedShapes:
     """The formula that the kinds of pairs have in common, and their coefficients.
 
     Attributes:
-        formula: Sum of the terms, in the distance ``r``, the lattice phase ``q`` and the direction
-            ``s``.
+        formula: Sum of the terms, in the distance ``r`` and the lattice phase ``q``.
         lattice: Lattice constant that the phase refers to, Å.
         table: For each kind of pair, the coefficient of each shape, eV; ``None`` where left out.
             A term with a phase stands for two shapes, see
@@ -104,7 +103,7 @@ class SharedShapes:
 
     @property
     def terms(self) -> list[Expression]:
-        """The terms as formulas of ``r`` and ``s``, the lattice phase written out."""
+        """The terms as formulas of ``r`` alone."""
         return [_of_distance(term, self.lattice) for term in _with_constants(self.formula)]
 
     def coefficients(self, kind: PairKind) -> list[Coefficient | None]:

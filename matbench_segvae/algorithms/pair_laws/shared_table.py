@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from matbench_segvae.algorithms.pair_laws.shapes import DIRECTION
 from matbench_segvae.algorithms.pair_laws.shared_shapes import (
     Coefficient,
     SharedShapes,
@@ -116,13 +115,6 @@ class SharedTable:
             notation = Text(_figure(term, symbols))
             parts.append(_written(term, notation, f"{symbols.amplitude}*"))
         return " + ".join(parts) or "0"
-
-    @property
-    def equation(self) -> str:
-        """The formula and what it is of, in LaTeX."""
-        has_direction = DIRECTION in self._shared.formula.variables
-        variables = f"r, {DIRECTION}" if has_direction else "r"
-        return rf"K_{{ab}}({variables}) = {self.latex}"
 
     @property
     def latex(self) -> str:

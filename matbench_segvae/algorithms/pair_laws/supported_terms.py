@@ -1,4 +1,4 @@
-"""What energies depend on beside the distances of pairs: more than two defects, and directions.
+"""What a law has beside pairs: energies of more than two defects.
 
 Many-body terms such as the three-body ``T / (r1 r2)`` (see
 :mod:`~matbench_segvae.defects.many_body`) are linear in their factors. Fitted pair energies
@@ -61,28 +61,6 @@ def supported_terms(data: TrainingPairs, settings: PairLawSettings, seed: int) -
         chosen, best = (*chosen, column), tried[column]
         left.remove(column)
     return tuple(sorted(chosen))
-
-
-def supports_direction(
-    data: TrainingPairs, columns: tuple[int, ...], settings: PairLawSettings, seed: int
-) -> bool:
-    """Decide whether energies of pairs depend on their direction, by the same comparison.
-
-    Args:
-        data: Training structures.
-        columns: Numbers of the descriptors that have a factor.
-        settings: Number of structures, folds and repeats of the cross-validation.
-        seed: Source of all randomness.
-
-    Returns:
-        Whether pair energies for each direction have smaller cross-validated errors than pair
-        energies for each distance, in the mean and for more structures than chance allows.
-    """
-    by_distance = replace(data, pairs=data.pairs.without_directions())
-    if len(by_distance.pairs.kind) == len(data.pairs.kind):
-        return False
-    errors = _Compared(data, settings, seed).errors(columns)
-    return _significantly_smaller(errors, _Compared(by_distance, settings, seed).errors(columns))
 
 
 class _Compared:

@@ -18,7 +18,6 @@ from matbench_segvae.algorithms.pair_laws.pair_energies import (
     observed_pair_energies,
 )
 from matbench_segvae.algorithms.pair_laws.saved_law import SavedLaw
-from matbench_segvae.algorithms.pair_laws.shapes import DIRECTION
 from matbench_segvae.defects import DefectiveCell, PairCounts, PairKind, count_pairs
 from matbench_segvae.errors import UserError
 from matbench_segvae.reporting.law_result import LawResult
@@ -155,12 +154,6 @@ def _law_panel(axis: Axes, saved: SavedLaw, data: ObservedPairEnergies) -> None:
         band = np.nanpercentile(refits, _BAND, axis=0)
         axis.fill_between(r, *band, color="C0", alpha=0.25, linewidth=0, label="90 % of refits")
     axis.plot(r, saved.law.values(kind, r), color="C0", label="law")
-    if kind in saved.law.directed:
-        for direction, style in ((1.0, "--"), (-1.0, ":")):
-            along = saved.law.values(kind, r, direction)
-            axis.plot(
-                r, along, f"C0{style}", linewidth=0.8, label=f"{DIRECTION} = {direction:+.0f}"
-            )
     sizes = _sizes(data.n_structures.tolist())
     axis.scatter(data.distances, data.energies, sizes, "C1", alpha=0.7, label="data", zorder=3)
     _keep_in_sight(axis, np.concatenate([data.energies, saved.law.values(kind, inside), [0.0]]))

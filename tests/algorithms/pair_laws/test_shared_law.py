@@ -11,7 +11,7 @@ import sympy as sp
 from matbench_segvae.algorithms.pair_laws.constraints import ConstraintSettings
 from matbench_segvae.algorithms.pair_laws.law import PairLaw
 from matbench_segvae.algorithms.pair_laws.law_json import law_as_json, law_from_json
-from matbench_segvae.algorithms.pair_laws.settings import DIRECTED_SHAPE_GRAMMAR, SHAPE_GRAMMAR
+from matbench_segvae.algorithms.pair_laws.settings import SHAPE_GRAMMAR
 from matbench_segvae.algorithms.pair_laws.shape_objective import (
     ShapeConstraints,
     ShapeObjective,
@@ -27,7 +27,6 @@ from matbench_segvae.algorithms.pair_laws.shapes import (
 from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
 from matbench_segvae.algorithms.pair_laws.shared_shapes import SharedShapes
 from matbench_segvae.algorithms.pair_laws.shared_table import SharedTable
-from matbench_segvae.algorithms.pair_laws.supported_terms import supports_direction
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import (
     HOSTS,
@@ -76,9 +75,8 @@ A = HOSTS["MoS2"].a
 CELL = Supercell(HOSTS["MoS2"], 6, 6)
 
 
-def points(distance, direction=0.0):
-    direction = np.broadcast_to(direction, np.shape(distance))
-    return np.column_stack([distance, 2 * np.pi * distance / A, direction])
+def points(distance):
+    return np.column_stack([distance, 2 * np.pi * distance / A])
 
 
 # Shapes.
@@ -115,11 +113,6 @@ def test_a_wave_stands_for_a_cosine_and_a_sine_with_the_same_constants():
         ("mul inv r cos mul r r", False),
         ("mul inv r cos add c r", False),  # a phase that the table has anyway
         ("mul inv r cos mul c r", True),
-        ("mul s inv r", True),  # a direction in front of a shape
-        ("mul s mul inv r cos q", True),
-        ("add s inv r", False),  # an energy of any distance
-        ("inv add r s", False),  # a direction inside
-        ("mul s mul s inv r", False),
         (" ".join(WAVE_AND_POWER), True),
         (" ".join(TWO_WAVES), True),
     ],
@@ -127,8 +120,7 @@ def test_a_wave_stands_for_a_cosine_and_a_sine_with_the_same_constants():
 def test_only_sums_of_readable_shapes_are_searched(formula, stands):
     assert stands_for_shapes(formula.split()) is stands
     if stands:
-        assert DIRECTED_SHAPE_GRAMMAR.keeps(formula.split())
-        assert "s" in formula or SHAPE_GRAMMAR.keeps(formula.split())
+        assert SHAPE_GRAMMAR.keeps(formula.split())
 
 
 def test_a_table_entry_counts_one_node():
@@ -154,7 +146,7 @@ def shape_problem():
     kind = np.repeat([0, 1, 2], 10)
     root = rng.normal(size=(40, 30))
     energies = rng.normal(size=30) / distance**2
-    return ShapeProblem.of(points(distance), kind, root.T @ root, energies), root, kind, energies
+    return ShapeProblem.of(distance, kind, root.T @ root, energies, A), root, kind, energies
 
 
 def objective(problem, max_nodes, **settings):
@@ -199,7 +191,7 @@ def test_the_best_table_of_a_size_is_found(shape_problem):
 def test_shapes_that_cancel_are_not_taken_together():
     distance = np.tile(np.linspace(2.4, 12, 10), 2)
     energies = 1 / distance
-    problem = ShapeProblem.of(points(distance), np.repeat([0, 1], 10), np.eye(20), energies)
+    problem = ShapeProblem.of(distance, np.repeat([0, 1], 10), np.eye(20), energies, A)
     alike = np.stack([1 / problem.points[:, 0] ** 2, 1 / problem.points[:, 0] ** 2.01])
     kept, left = problem.allocated(alike, 4)
     assert (kept.sum(axis=1) == 1).all()
@@ -226,7 +218,7 @@ def test_constants_of_shapes_are_found(shape_problem):
     coefficients = np.array([[1.0, -2.0], [0.5, 0.1], [-3.0, 0.0]])
     energies = np.concatenate([row @ values for row in coefficients])
     distance = np.tile(problem.points[:, 0], 3)
-    exact = ShapeProblem.of(points(distance), np.repeat([0, 1, 2], 10), np.eye(30), energies)
+    exact = ShapeProblem.of(distance, np.repeat([0, 1, 2], 10), np.eye(30), energies, A)
     how = {"screening_starts": 20, "screening_steps": 20, "polishing_steps": 60}
     scored = objective(exact, 60, **how).score([tokens])[0]
     assert scored.loss < 1e-6
@@ -348,59 +340,6 @@ def test_the_search_finds_a_law_for_all_kinds_of_pairs(planted, quick_pair_laws)
     assert [one.law for one in found[0]] == [one.law for one in found[1]]
     refit = best.refit(np.arange(0, len(pairs.counts), 2))
     assert refit.shared.table.keys() == best.law.shared.table.keys()
-
-
-@pytest.fixture(scope="module")
-def directed():
-    """Structures with energies that depend on the direction of pairs, and their law."""
-    pairs = count_pairs(structures(260))
-    shared = SharedShapes(
-        parse("1/r**3 + s*(1/r**2)", SHAPE_VARIABLES),
-        A,
-        {kind: (1.0 + n, 0.5 + n) for n, kind in enumerate(pairs.pair_kinds)},
-    )
-    energies = {kind: 1.0 + n for n, kind in enumerate(pairs.defect_kinds)}
-    return pairs, PairLaw.from_shared(shared, energies, {}, None)
-
-
-def test_pairs_of_one_distance_differ_by_their_direction(directed):
-    pairs, law = directed
-    kind = pairs.pair_kinds[0]
-    rows = pairs.kind == 0
-    distance, direction = pairs.distance[rows], pairs.direction[rows]
-    values = 1 / distance**3 + 0.5 * direction / distance**2
-    assert np.ptp(direction) > 1
-    assert law.values(kind, distance, direction) == pytest.approx(values)
-    assert law.values(kind, distance) == pytest.approx(1 / distance**3)
-    single = np.flatnonzero((pairs.counts.sum(axis=1) == 1) & (pairs.counts[:, rows].any(axis=1)))
-    row = single[0]
-    energies = pairs.composition[row] @ np.array(list(law.defect_energies.values()))
-    expected = (energies + pairs.counts[row, rows] @ values) / 2
-    assert law.predict(pairs)[row] == pytest.approx(expected)
-
-
-def test_a_law_with_directions_is_written_and_read(directed):
-    pairs, law = directed
-    assert law.lines()[0] == "K = A1/r**3 + A2*s/r**2"
-    assert law.latex().startswith("K_{ab}(r, s) = ")
-    assert law.directed == set(pairs.pair_kinds)
-    for form in law.normal_forms():
-        assert [one.unit for one in form.constants if not one.fixed] == ["eV Å³", "eV Å²"]
-    assert law_from_json(json.loads(json.dumps(law_as_json(law)))) == law
-
-
-def test_directions_are_searched_where_energies_depend_on_them(directed, planted, quick_pair_laws):
-    pairs, law = directed
-    data = TrainingPairs(pairs, law.predict(pairs), (HOSTS["MoS2"],))
-    assert supports_direction(data, (), quick_pair_laws, 0)
-    alike = TrainingPairs(pairs, planted[1].predict(pairs), data.hosts)
-    assert not supports_direction(alike, (), quick_pair_laws, 0)
-    found = SharedSearch(data, quick_pair_laws, 0, directed=True).run(lambda _: None)
-    without = SharedSearch(data, quick_pair_laws, 0).run(lambda _: None)
-    best = min(found, key=lambda one: one.validation_mae)
-    assert best.law.directed
-    assert best.validation_mae < 0.5 * min(one.validation_mae for one in without)
-    assert not any(one.law.directed for one in without)
 
 
 def test_the_table_has_the_signs_of_the_law():
