@@ -7,7 +7,9 @@ with coefficients of its own; two kinds, such as two sulfur vacancies in one pla
 sides of a layer, have the same numbers as well. More formulas are chosen only where
 cross-validation inside the training part supports them by more than a standard error, and so
 is a longer law, as in the rule of Breiman et al., Classification and Regression Trees (1984),
-section 3.4.3.
+section 3.4.3. Errors of laws are compared structure by structure as ratios: a few structures whose
+closest pairs are held out have errors a hundred times as large as all others, and their mean would
+say by chance which law is best.
 """
 
 from __future__ import annotations
@@ -26,11 +28,12 @@ from matbench_segvae.algorithms.pair_laws.shared_search import SharedSearch
 from matbench_segvae.algorithms.pair_laws.supported_terms import supported_terms
 from matbench_segvae.algorithms.pair_laws.training_pairs import TrainingPairs
 from matbench_segvae.defects import PairKind, numbers_by_defects
-from matbench_segvae.types import Report
+from matbench_segvae.types import Floats, Report
 
 _BEYOND = 3.0  # times the longest distance in the data: as far as a formula is looked at
 _N_POINTS = 1000
-_ROUNDING = 1e-9  # eV; laws that fit exactly differ by no more
+_NEGLIGIBLE = 1e-5  # eV; far below what energies are known to
+_SAME = 1e-3  # relative; errors of laws that fit equally differ by no more
 
 
 def search_laws(
@@ -80,28 +83,28 @@ def best_law(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
 
 def _best_of(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
     """The simplest law that no longer one improves on by more than the gain."""
-    best = min(candidate.validation_mae for candidate in found)
+    best = min(map(typical_error, found))
     limit = best * (1 + min_gain) if math.isfinite(best) else math.inf
-    return next(candidate for candidate in found if candidate.validation_mae <= limit)
+    return next(candidate for candidate in found if typical_error(candidate) <= limit)
 
 
 def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw:
     """The law with the fewest nodes among those that the best one is not clearly better than.
 
     Of laws with as many nodes the one whose formulas change sign least beyond the data, then the
-    one with the smallest validation error.
+    one with the smallest typical error.
     """
     near = [
         candidate
         for candidate in found
-        if math.isfinite(candidate.validation_mae) and not _clearly_better(best, candidate)
+        if math.isfinite(typical_error(candidate)) and not _clearly_better(best, candidate)
     ]
     return min(
         near,
         key=lambda candidate: (
             candidate.complexity,
             _sign_changes_beyond(candidate),
-            candidate.validation_mae,
+            typical_error(candidate),
         ),
         default=best,
     )
@@ -134,9 +137,19 @@ def sign_changes(law: PairLaw, kind: PairKind, start: float) -> int:
 
 
 def _clearly_better(one: CandidateLaw, other: CandidateLaw) -> bool:
-    """Whether validation errors are smaller by more than a standard error of the difference."""
-    gain = other.validation_errors - one.validation_errors
-    return bool(gain.mean() > max(gain.std(ddof=1) / np.sqrt(len(gain)), _ROUNDING))
+    """Whether validation errors are smaller by more than a standard error of the ratio."""
+    gain = _logarithms(other) - _logarithms(one)
+    return bool(gain.mean() > max(gain.std(ddof=1) / np.sqrt(len(gain)), _SAME))
+
+
+def typical_error(candidate: CandidateLaw) -> float:
+    """Geometric mean of the validation errors, eV per site."""
+    return float(np.exp(_logarithms(candidate).mean()))
+
+
+def _logarithms(candidate: CandidateLaw) -> Floats:
+    """Logarithms of the validation errors, shape ``(N,)``; errors of rounding are all the same."""
+    return np.asarray(np.log(candidate.validation_errors + _NEGLIGIBLE))
 
 
 def bootstrap(candidate: CandidateLaw, n_samples: int, seed: int, n_rows: int) -> list[PairLaw]:
