@@ -49,10 +49,11 @@ class PairConstraints:
     beyond, is no more than a few times its spread there, and a small step away from a
     distance in the data changes it by a fraction of that only: a narrow peak can pass
     through a single distance, where it would amount to a free pair energy. It vanishes when it
-    falls at least about as fast as ``1/r`` from the longest distance on, or when next to nothing
-    is left beyond three times that. What levels off instead stands for an energy of defects or of
-    all structures, and adds up to something else where structures have more defects; what returns
-    later, as a long wave or a line through 0 does, is no interaction.
+    is nowhere larger beyond the data than at them, and from three times the longest distance on
+    has fallen at least about as fast as ``1/r``, or to next to nothing. What levels off instead
+    stands for an energy of defects or of all structures, and adds up to something else where
+    structures have more defects; what returns later, as a pole, a long wave or a line through 0
+    does, is no interaction.
     """
 
     n_points = 150  # of the grid over the range of the distances
@@ -61,8 +62,9 @@ class PairConstraints:
     largest_variation = 4.0  # in units of the spread at the data
     step = 0.05  # Å
     largest_change = 0.25  # in the same units, over one step
-    far = (3.0, 30.0)  # times the longest distance: where a law has to have vanished
-    n_far = 60  # of the points there, each a few percent farther than the last
+    far = 3.0  # times the longest distance: where a law has to have fallen
+    farthest = 30.0  # the same, as far as it is looked at
+    n_far = 120  # of the points from the longest distance on, each 3 % farther than the last
     largest_remainder = 1.2  # there, times 1/r as it would go on from just beyond the data
     largest_far_value = 1e-3  # there, of the largest value at the data
 
@@ -84,7 +86,7 @@ class PairConstraints:
         start, end = min(shortest, distances.min()), self.beyond * distances.max()
         self._beyond = np.linspace(distances.max(), end, self.n_beyond)[:, None]
         self._grid = np.linspace(start, end, self.n_points)[:, None]
-        self._times = np.geomspace(*self.far, self.n_far)
+        self._times = np.geomspace(1.0, self.farthest, self.n_far)
         self._far = distances.max() * self._times[:, None]
 
     def __call__(self, program: Formulas, constants: Floats, group: int = 0) -> Booleans:
@@ -110,10 +112,12 @@ class PairConstraints:
         """Compare what is left far away with the values at the data and just beyond."""
         beyond = np.abs(program.values(self._beyond, constants)).max(axis=1)
         far = np.abs(program.values(self._far, constants))
-        nothing = self.largest_far_value * np.abs(at_data).max(axis=1)
-        falls = (far * self._times).max(axis=1) <= self.largest_remainder * beyond
+        largest = np.abs(at_data).max(axis=1)
+        left = self._times >= self.far
+        falls = (far * self._times)[:, left].max(axis=1) <= self.largest_remainder * beyond
+        nothing = far[:, left].max(axis=1) <= self.largest_far_value * largest
         # NaN compares false.
-        return np.asarray(falls | (far.max(axis=1) <= nothing))
+        return np.asarray((far.max(axis=1) <= largest) & (falls | nothing))
 
     def _is_smooth(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
         """Compare variation and steps with the spread at the data."""

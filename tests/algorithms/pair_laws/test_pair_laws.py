@@ -187,6 +187,8 @@ def test_a_law_has_to_vanish_far_away_unless_set_otherwise(xtb_task):
         "1/r + 0.1/(1 + 0.01*r)",  # levels off late
         "1/sqrt(r)",
         "1/r - 0.04",
+        "1/r + 0.2/(r - 20.0)",  # a pole between the data and where it has to have vanished
+        "exp(-r) + 0.2*exp(-(r - 20.0)**2)",
     ],
 )
 def test_a_law_that_comes_back_far_away_has_not_vanished(formula, xtb_task):
