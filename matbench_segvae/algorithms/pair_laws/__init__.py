@@ -20,9 +20,9 @@ How ``segvae`` finds a law on the training part of a fold:
    pair distance. Structures that the pair energies fit exactly get no more weight than those at the
    median residual, since a formula will miss them by as much.
 3. *Search.* SEGVAE searches a formula for each kind of pair on its own, and once more for the kind
-   whose best formula has the largest residual. A law must fall at least about as fast as 1/r beyond
-   the data and have neither poles nor fast oscillations in the range of the data; formulas that
-   violate this are rejected
+   whose best formula has the largest residual. A law must be no larger beyond the data than at
+   them, fall there at least about as fast as 1/r, and have neither poles nor fast oscillations in
+   the range of the data; formulas that violate this are rejected
    (:class:`~matbench_segvae.algorithms.pair_laws.constraints.ConstraintSettings` switches either
    condition off). With three kinds of pairs or more, SEGVAE also searches one formula for all of
    them: a sum of shapes (products of powers, decays and a wave) whose constants all kinds have in
@@ -33,17 +33,19 @@ How ``segvae`` finds a law on the training part of a fold:
    the only search.
 4. *Joint fit.* The best combinations of formulas, of up to 40 nodes in all, are fitted together to
    the structures, under absolute error.
-5. *Selection* by cross-validation inside the training part. Of the laws whose errors are within a
-   standard error of the smallest, the one with the fewest nodes is taken, then the one that changes
-   sign least often beyond the data. Single defects and the only structure with the closest pair of
-   a kind are in every fit. With fewer than 50 structures the cross-validation is repeated with
-   further splits, because a single split of a dozen structures is too noisy. Constants have 90 %
-   intervals from refits to resampled structures.
+5. *Selection* by cross-validation inside the training part. Errors are compared as ratios,
+   structure by structure: the mean would be that of the few whose closest pairs are held out. Of
+   the laws whose errors are within a standard error of the smallest, the one with the fewest nodes
+   is taken, then the one that changes sign least often beyond the data. Single defects and the only
+   structure with the closest pair of a kind are in every fit. With fewer than 300 structures the
+   cross-validation is repeated with further splits. Constants have 90 % intervals from refits to
+   resampled structures.
 
-With fewer than three structures for each pair distance there is only the search of one formula; two
-kinds of pairs of the same two defects then share a formula with all its numbers. A law has at most
-as many nodes as there are structures, and a third as many fitted numbers. With many structures,
-laws are compared on 2,000 of them and fitted to all at the end.
+With fewer than three structures for each pair distance there is only the search of one formula,
+from three seeds; two kinds of pairs of the same two defects then share a formula with all its
+numbers. A law has at most as many nodes as there are structures, and a third as many fitted
+numbers. With many structures, laws are compared on 2,000 of them, and on those that are in every
+fit, and fitted to all at the end.
 
 Where all training structures have the same composition, as in ``defects2d_mos2_v3``, the energies
 of single defects are not determined separately. The commands that show a saved law or predict with
