@@ -42,7 +42,7 @@ How ``segvae`` finds a law on the training part of a fold:
    resampled structures.
 
 With fewer than three structures for each pair distance there is only the search of one formula,
-from three seeds; two kinds of pairs of the same two defects then share a formula with all its
+from five seeds; two kinds of pairs of the same two defects then share a formula with all its
 numbers. A law has at most as many nodes as there are structures, and a third as many fitted
 numbers. With many structures, laws are compared on 2,000 of them, and on those that are in every
 fit, and fitted to all at the end.

@@ -115,7 +115,7 @@ class PairLawSettings:
             decay=1e-9,
         )
     )
-    shape_searches: int = 3
+    shape_searches: int = 5
     shape_sets: int = 6
     shared_sizes: tuple[float, ...] = (0.6, 0.75, 0.9, 1.0)
     min_kinds_shared: int = 3
