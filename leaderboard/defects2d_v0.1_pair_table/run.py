@@ -12,6 +12,7 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
+    "--task defects2d_xtb_mos2 --algorithm pair_table --seed 0",
     "--task defects2d_mos2_low --algorithm pair_table --seed 0",
     "--task defects2d_mos2_low_families --algorithm pair_table --seed 0",
     "--task defects2d_mos2_low_gap --algorithm pair_table --seed 0",
@@ -22,7 +23,6 @@ RUNS = [
     "--task defects2d_mos2_v3 --algorithm pair_table --seed 0",
     "--task defects2d_mos2_x2 --algorithm pair_table --seed 0",
     "--task defects2d_xtb_hbn --algorithm pair_table --seed 0",
-    "--task defects2d_xtb_mos2 --algorithm pair_table --seed 0",
 ]
 
 if __name__ == "__main__":
