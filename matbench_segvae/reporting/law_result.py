@@ -18,6 +18,7 @@ from matbench_segvae.running.store import BrokenFoldFile
 LAW_FILE = "law.json"
 """Name of the file of a law that was fitted to a user's own data."""
 
+_LEVELS = "edges"  # what only laws of levels report
 _REASON = 300  # characters of a reason: some come from other packages and quote whole files
 _WANTED = (
     "give a finished fold of segvae (…/folds/<task>-fold_<number>.json), its submission "
@@ -105,6 +106,8 @@ def _read_folder(path: Path) -> list[FoldScore]:
 
 
 def _of_task(path: Path, scores: Sequence[FoldScore], task: str | None) -> list[FoldScore]:
+    if task is None:
+        scores = [score for score in scores if not _is_of_levels(score)] or scores
     tasks = list(dict.fromkeys(score.task for score in scores))
     if task is None and len(tasks) > 1:
         raise UserError(f"'{path}' holds several tasks: choose one with --task, {_listed(tasks)}")
@@ -130,6 +133,11 @@ def _of_fold(path: Path, scores: Sequence[FoldScore], fold: int | None) -> tuple
 
 
 def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
+    if _is_of_levels(score):
+        raise UserError(
+            f"'{path}', {cut(score.task)} fold {score.fold}, is a law of levels: only laws of "
+            "energies can be shown or used, give a task whose target is an energy"
+        )
     try:
         seed = score.params.get("seed")
         return LawResult(
@@ -148,6 +156,11 @@ def _law_result(path: Path, score: FoldScore, choice: str) -> LawResult:
             f"'{cut(score.algorithm)}' and has no law of segvae that can be used "
             f"({cut(error, _REASON)}): {_WANTED}"
         ) from error
+
+
+def _is_of_levels(score: FoldScore) -> bool:
+    """Whether it is a law of HOMO, LUMO or gap."""
+    return _LEVELS in score.params
 
 
 def _own_law(path: Path) -> LawResult:

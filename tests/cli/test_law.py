@@ -286,6 +286,15 @@ def test_of_a_folder_the_fold_closest_to_the_mean(store, result, capsys):
     assert main(["law", "show", folder, "--task", TASK]) == 0
 
 
+def test_laws_of_levels_are_told_from_those_of_energies(capsys):
+    folder = str(Path(__file__).parents[2] / "leaderboard" / "defects2d_v0.1_segvae")
+    assert main(["law", "show", folder, "--task", "defects2d_mos2_low_gap"]) == 2
+    assert "is a law of levels" in complaint(capsys)
+    assert main(["law", "show", folder]) == 2
+    line = complaint(capsys)
+    assert "defects2d_mos2_low" in line and "low_gap" not in line
+
+
 def test_normal_forms_have_the_values_and_intervals_of_the_law(result):
     saved = SavedLaw.from_description(result.params)
     r = np.linspace(2.4, 9.0, 20)

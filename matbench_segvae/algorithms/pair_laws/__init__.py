@@ -41,11 +41,11 @@ How ``segvae`` finds a law on the training part of a fold:
    cross-validation is repeated with further splits. Constants have 90 % intervals from refits to
    resampled structures.
 
-With fewer than three structures for each pair distance there is only the search of one formula,
-from five seeds; two kinds of pairs of the same two defects then share a formula with all its
-numbers. A law has at most as many nodes as there are structures, and a third as many fitted
-numbers. With many structures, laws are compared on 2,000 of them, and on those that are in every
-fit, and fitted to all at the end.
+With fewer than three structures for each pair distance there is only the search of one formula with
+a table, repeated from five seeds. Data with one or two kinds of pairs have no such table: there
+kinds of the same two defects have the same formula. A law has at most as many nodes as there are
+structures, and a third as many fitted numbers. With many structures, laws are compared on 2,000 of
+them, and on those that are in every fit, and fitted to all at the end.
 
 Where all training structures have the same composition, as in ``defects2d_mos2_v3``, the energies
 of single defects are not determined separately. The commands that show a saved law or predict with

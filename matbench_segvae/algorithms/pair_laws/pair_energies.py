@@ -4,7 +4,7 @@ Energies of sets of defects are sums over defects and over pairs of them,
 ``E = c0 + sum_i eps(t_i) + sum_{i<j} v(t_i t_j, r_ij)``. On a lattice pair distances and
 directions are discrete, so ``v`` is a table, as in a cluster expansion up to pairs. A formula of
 the distance cannot describe the training data better than this table does; what it leaves
-unexplained is beyond any pair law. The constant ``c0``, an error common to all cells, is there
+unexplained is beyond any pair law. The constant ``c0``, an error common to all cells, may be there
 where structures differ in their number of defects.
 """
 

@@ -3,13 +3,13 @@
 With three kinds of pairs or more, both are searched where structures are many. With hardly
 more structures than distances, formulas for each kind follow the scatter of a few points and
 nothing inside the training part shows it: there the kinds have one formula in common, each
-with coefficients of its own; two kinds, such as two sulfur vacancies in one plane and on both
-sides of a layer, have the same numbers as well. More formulas are chosen only where
-cross-validation inside the training part supports them by more than a standard error, and so
-is a longer law, as in the rule of Breiman et al., Classification and Regression Trees (1984),
-section 3.4.3. Errors of laws are compared structure by structure as ratios: a few structures whose
-closest pairs are held out have errors a hundred times as large as all others, and their mean would
-say by chance which law is best.
+with coefficients of its own. With one or two kinds there is no such table: two sulfur vacancies
+in one plane and on both sides of a layer then have the same formula. More formulas are chosen
+only where cross-validation inside the training part supports them by more than a standard error,
+and so is a longer law, as in the rule of Breiman et al., Classification and Regression Trees
+(1984), section 3.4.3. Errors of laws are compared structure by structure as ratios: a few
+structures whose closest pairs are held out have errors a hundred times as large as all others, and
+their mean would say by chance which law is best.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def search_laws(
     columns = supported_terms(data, settings, seed) if settings.many_body else ()
     found: list[CandidateLaw] = []
     n_kinds = len(data.pairs.pair_kinds)
-    few = data.rows_per_distance < settings.min_rows_per_distance
+    few = data.are_few(settings.min_rows_per_distance)
     if n_kinds >= settings.min_kinds_shared and len(data.hosts) == 1:
         found += SharedSearch(data, settings, seed, columns).run(report)
     if not found or (n_kinds <= settings.max_kinds_own and not few):

@@ -64,9 +64,10 @@ class PairLawSettings:
             with a handful of structures, some of many long formulas have small
             cross-validation errors by chance.
         min_rows_per_parameter: The same for each fitted number.
-        min_rows_per_distance: With fewer training structures for each distance of pairs,
-            kinds of pairs have one formula with a table of coefficients; where there is none,
-            kinds of the same two defects have a formula in common.
+        min_rows_per_distance: With fewer training structures for each distance of a kind of
+            pair (each direction by itself, where directions differ), kinds of pairs have one
+            formula with a table of coefficients; with one or two kinds there is no such table,
+            and kinds of the same two defects have the same formula.
         many_body: Whether there may be many-body terms, where cross-validation clearly
             supports them.
         many_body_repeats: Repeats of the cross-validation that decides on them.
@@ -75,8 +76,9 @@ class PairLawSettings:
         combinations_fitted: Combinations that are fitted to the structures, beside the best
             one of every complexity.
         candidates: Laws of each search that are cross-validated.
-        max_rows_compared: Laws are compared on at most so many training structures, drawn
-            at random; the search uses all of them, and so does the final fit of each law.
+        max_rows_compared: Laws are compared on so many training structures, drawn at random,
+            and on those that are in every fit; the search uses all structures, and so does the
+            final fit of each law.
         validation_folds: Folds of the cross-validation that chooses a law.
         min_validation_rows: Cross-validation is repeated with other splits until so many
             structures have been held out: a single split of a dozen structures is too noisy.

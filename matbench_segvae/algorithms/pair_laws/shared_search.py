@@ -84,7 +84,7 @@ class SharedSearch:
     def run(self, report: Report) -> list[CandidateLaw]:
         """Search laws, simplest first; none if no set of shapes satisfies the constraints."""
         shapes = self._shape_problem()
-        few = self._data.rows_per_distance < self._settings.min_rows_per_distance
+        few = self._data.are_few(self._settings.min_rows_per_distance)
         found = self._searched(shapes, self._seed, report)
         for repeat in range(1, self._settings.shape_searches if few else 1):
             found += self._searched(shapes, derived_seed(self._seed, "repeat", repeat), report)

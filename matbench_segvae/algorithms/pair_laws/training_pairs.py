@@ -73,10 +73,9 @@ class TrainingPairs:
         lengths = [host.a for host in self.hosts]
         return float(self.pairs.distance.max(initial=0.0)) >= _FAR * max(lengths)
 
-    @property
-    def rows_per_distance(self) -> float:
-        """Number of structures for each distance of pairs of each kind."""
-        return len(self.energies) / max(len(self.pairs.distance), 1)
+    def are_few(self, per_class: float) -> bool:
+        """Whether there are fewer structures than so many for each class of pairs."""
+        return len(self.energies) < per_class * len(self.pairs.distance)
 
     def problem(
         self,
