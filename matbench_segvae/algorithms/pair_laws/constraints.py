@@ -64,10 +64,10 @@ class PairConstraints:
     step = 0.05  # Å
     largest_change = 0.25  # in the same units, over one step
     far = 3.0  # times the longest distance: where a law has to have fallen
-    farthest = 30.0  # the same, as far as it is looked at
-    n_far = 120  # of the points from the longest distance on, each 3 % farther than the last
-    largest_remainder = 1.2  # there, times 1/r as it would go on from just beyond the data
-    largest_far_value = 1e-3  # there, of the largest value at the data
+    farthest = 30.0  # times the longest distance: where looking ends
+    n_outside = 120  # of the points from the longest distance on, each 3 % farther than the last
+    largest_remainder = 1.2  # of |K| r far away, over the longest distance and |K| just beyond it
+    largest_far_value = 1e-3  # of |K| far away, in units of its largest value at the data
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class PairConstraints:
         start, end = min(shortest, distances.min()), self.beyond * distances.max()
         self._beyond = np.linspace(distances.max(), end, self.n_beyond)[:, None]
         self._grid = np.linspace(start, end, self.n_points)[:, None]
-        self._times = np.geomspace(1.0, self.farthest, self.n_far)
-        self._far = distances.max() * self._times[:, None]
+        self._times = np.geomspace(1.0, self.farthest, self.n_outside)
+        self._outside = distances.max() * self._times[:, None]
 
     def __call__(self, program: Formulas, constants: Floats, group: int = 0) -> Booleans:
         """Decide which of ``B`` formulas may stand for the kind of pair.
@@ -112,13 +112,13 @@ class PairConstraints:
     def _vanishes(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
         """Compare what is left far away with the values at the data and just beyond."""
         beyond = np.abs(program.values(self._beyond, constants)).max(axis=1)
-        far = np.abs(program.values(self._far, constants))
+        outside = np.abs(program.values(self._outside, constants))
         largest = np.abs(at_data).max(axis=1)
-        left = self._times >= self.far
-        falls = (far * self._times)[:, left].max(axis=1) <= self.largest_remainder * beyond
-        nothing = far[:, left].max(axis=1) <= self.largest_far_value * largest
+        far = self._times >= self.far
+        falls = (outside * self._times)[:, far].max(axis=1) <= self.largest_remainder * beyond
+        nothing = outside[:, far].max(axis=1) <= self.largest_far_value * largest
         # NaN compares false.
-        return np.asarray((far.max(axis=1) <= largest) & (falls | nothing))
+        return np.asarray((outside.max(axis=1) <= largest) & (falls | nothing))
 
     def _is_smooth(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
         """Compare variation and steps with the spread at the data."""

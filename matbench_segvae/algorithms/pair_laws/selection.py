@@ -32,7 +32,7 @@ from matbench_segvae.types import Floats, Report
 
 _BEYOND = 3.0  # times the longest distance in the data: as far as a formula is looked at
 _N_POINTS = 1000
-_NEGLIGIBLE = 1e-5  # eV; far below what energies are known to
+_NEGLIGIBLE = 1e-5  # eV per site; smaller errors count as equal
 _SAME = 1e-3  # relative; errors of laws that fit equally differ by no more
 
 
@@ -83,9 +83,9 @@ def best_law(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
 
 def _best_of(found: Sequence[CandidateLaw], min_gain: float) -> CandidateLaw:
     """The simplest law that no longer one improves on by more than the gain."""
-    best = min(map(typical_error, found))
+    best = min(map(_typical_error, found))
     limit = best * (1 + min_gain) if math.isfinite(best) else math.inf
-    return next(candidate for candidate in found if typical_error(candidate) <= limit)
+    return next(candidate for candidate in found if _typical_error(candidate) <= limit)
 
 
 def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw:
@@ -97,14 +97,14 @@ def _simplest(found: Sequence[CandidateLaw], best: CandidateLaw) -> CandidateLaw
     near = [
         candidate
         for candidate in found
-        if math.isfinite(typical_error(candidate)) and not _clearly_better(best, candidate)
+        if math.isfinite(_typical_error(candidate)) and not _clearly_better(best, candidate)
     ]
     return min(
         near,
         key=lambda candidate: (
             candidate.complexity,
             _sign_changes_beyond(candidate),
-            typical_error(candidate),
+            _typical_error(candidate),
         ),
         default=best,
     )
@@ -142,7 +142,7 @@ def _clearly_better(one: CandidateLaw, other: CandidateLaw) -> bool:
     return bool(gain.mean() > max(gain.std(ddof=1) / np.sqrt(len(gain)), _SAME))
 
 
-def typical_error(candidate: CandidateLaw) -> float:
+def _typical_error(candidate: CandidateLaw) -> float:
     """Geometric mean of the validation errors, eV per site."""
     return float(np.exp(_logarithms(candidate).mean()))
 

@@ -51,8 +51,8 @@ class PairLawSettings:
             pairs have in common.
         shape_fit: How hard constants of shapes are fitted.
         shape_searches: Searches for common shapes, each from another seed, where structures are
-            few for each distance of pairs; one where they are many. The laws of one search are
-            much alike, and few structures do not show in the search which ones interpolate.
+            few, see `min_rows_per_distance`; one where they are many. Laws of one search are
+            much alike; the cross-validation then has others to choose from.
         shape_sets: Sets of shapes of each search of which laws are made.
         shared_sizes: Sizes of those laws, as shares of the largest.
         min_kinds_shared: With fewer kinds of pairs there is no search for common shapes.
@@ -81,7 +81,8 @@ class PairLawSettings:
             final fit of each law.
         validation_folds: Folds of the cross-validation that chooses a law.
         min_validation_rows: Cross-validation is repeated with other splits until so many
-            structures have been held out: a single split of a dozen structures is too noisy.
+            structures have been held out: errors of few structures depend on which of them were
+            held out together.
         min_gain: Relative gain in validation error that justifies a longer law.
         bootstrap_samples: Resamples of the training data for the intervals of the constants.
     """

@@ -77,6 +77,7 @@ class SharedSearch:
         self._validation = Validation(data.pairs, settings, seed)
         self._energies, problem = self._table()
         self._problem = problem
+        self._compared = problem.subset(self._validation.rows)
         self._points = self._phased(data.pairs.distance)
         shortest = min(data.shortest())
         self._constraints = ShapeConstraints(self._points, settings.constraints, shortest)
@@ -85,9 +86,9 @@ class SharedSearch:
         """Search laws, simplest first; none if no set of shapes satisfies the constraints."""
         shapes = self._shape_problem()
         few = self._data.are_few(self._settings.min_rows_per_distance)
-        found = self._searched(shapes, self._seed, report)
-        for repeat in range(1, self._settings.shape_searches if few else 1):
-            found += self._searched(shapes, derived_seed(self._seed, "repeat", repeat), report)
+        repeats = range(1, self._settings.shape_searches if few else 1)
+        seeds = [self._seed, *(derived_seed(self._seed, "repeat", repeat) for repeat in repeats)]
+        found = [one for seed in seeds for one in self._searched(shapes, seed, report)]
         return sorted(found, key=lambda candidate: candidate.complexity)
 
     def _searched(self, shapes: ShapeProblem, seed: int, report: Report) -> list[CandidateLaw]:
@@ -157,11 +158,10 @@ class SharedSearch:
 
     def _candidates(self, drafts: Sequence[_Draft]) -> list[CandidateLaw]:
         """Fit laws, cross-validate the best of them, and fit those to all structures."""
-        compared = self._problem.subset(self._validation.rows)
-        fits = [(draft, fit) for draft in drafts if (fit := self._fitted(compared, draft))]
+        fits = [(draft, fit) for draft in drafts if (fit := self._fitted(self._compared, draft))]
         fits.sort(key=lambda pair: pair[1].mae)
         best = fits[: self._settings.candidates]
-        found = [self._validated(draft, fit, compared) for draft, fit in best]
+        found = [self._validated(draft, fit) for draft, fit in best]
         return [one for one in found if one]
 
     def _fitted(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit | None:
@@ -177,9 +177,7 @@ class SharedSearch:
         shapes = ShapeValues(draft.tokens, self._points)
         return fit_shared_law(problem, shapes, draft.constants, draft.kept, admissible)
 
-    def _validated(
-        self, draft: _Draft, fit: SharedFit, problem: AdditiveProblem
-    ) -> CandidateLaw | None:
+    def _validated(self, draft: _Draft, fit: SharedFit) -> CandidateLaw | None:
         """Cross-validate a law; none if it has no fit to some of the training folds."""
         better = replace(draft, constants=fit.constants)
         shapes = ShapeValues(draft.tokens, self._points)
@@ -189,7 +187,7 @@ class SharedSearch:
             return lambda test: law.predict(test, shapes)
 
         with suppress(ValueError):
-            errors = self._validation.errors(problem, fitted)
+            errors = self._validation.errors(self._compared, fitted)
             final = self._fit(self._problem, better)
             settled = replace(draft, constants=final.constants)
 
