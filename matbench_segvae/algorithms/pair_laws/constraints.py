@@ -49,25 +49,24 @@ class PairConstraints:
     beyond, is no more than a few times its spread there, and a small step away from a
     distance in the data changes it by a fraction of that only: a narrow peak can pass
     through a single distance, where it would amount to a free pair energy. It vanishes when it
-    is nowhere larger beyond the data than at them, and from three times the longest distance on
-    has fallen at least about as fast as ``1/r``, or to next to nothing. What levels off instead
-    stands for an energy of defects or of all structures, and adds up to something else where
-    structures have more defects; what returns later, as a pole, a long wave or a line through 0
-    does, is no interaction. Beyond the data a law is looked at in steps of 3 %: a narrower pole may
-    be missed.
+    is nowhere larger beyond the data than at them, and falls there at least about as fast as
+    ``1/r``, from what it was in the outer half of the data, or to next to nothing. What levels off
+    instead stands for an energy of defects or of all structures, and adds up to something else
+    where structures have more defects; what returns later, as a pole, a long wave or a line
+    through 0 does, is no interaction. Beyond the data a law is looked at in steps of 1.4 %: a
+    narrower pole may be missed.
     """
 
     n_points = 150  # of the grid over the range of the distances
-    n_beyond = 10  # of the grid beyond the longest one
-    beyond = 1.25  # times the longest distance in the data: where it ends
+    n_outer = 30  # of the grid over the outer half of the range
+    beyond = 1.25  # times the longest distance in the data: where both end
     largest_variation = 4.0  # in units of the spread at the data
     step = 0.05  # Å
     largest_change = 0.25  # in the same units, over one step
-    far = 3.0  # times the longest distance: where a law has to have fallen
     farthest = 30.0  # times the longest distance: where looking ends
-    n_outside = 120  # of the points from the longest distance on, each 3 % farther than the last
-    largest_remainder = 1.2  # of |K| r far away, over the longest distance and |K| just beyond it
-    largest_far_value = 1e-3  # of |K| far away, in units of its largest value at the data
+    n_outside = 240  # of the points from the longest distance on, each 1.4 % farther than the last
+    largest_remainder = 1.2  # of |K| r beyond the data, in units of its largest value before
+    largest_far_value = 1e-4  # of |K| there that is nothing, in units of its largest at the data
 
     def __init__(
         self,
@@ -85,10 +84,9 @@ class PairConstraints:
         self._settings = settings or ConstraintSettings()
         self._distances = distances
         start, end = min(shortest, distances.min()), self.beyond * distances.max()
-        self._beyond = np.linspace(distances.max(), end, self.n_beyond)[:, None]
         self._grid = np.linspace(start, end, self.n_points)[:, None]
-        self._times = np.geomspace(1.0, self.farthest, self.n_outside)
-        self._outside = distances.max() * self._times[:, None]
+        self._outer = np.linspace(max(start, distances.max() / 2), end, self.n_outer)[:, None]
+        self._outside = np.geomspace(1.0, self.farthest, self.n_outside)[:, None] * distances.max()
 
     def __call__(self, program: Formulas, constants: Floats, group: int = 0) -> Booleans:
         """Decide which of ``B`` formulas may stand for the kind of pair.
@@ -110,15 +108,14 @@ class PairConstraints:
         return np.asarray(kept)
 
     def _vanishes(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
-        """Compare what is left far away with the values at the data and just beyond."""
-        beyond = np.abs(program.values(self._beyond, constants)).max(axis=1)
+        """Compare what is left beyond the data with the values at them and in their outer half."""
+        outer = np.abs(program.values(self._outer, constants)) * self._outer[:, 0]
         outside = np.abs(program.values(self._outside, constants))
-        largest = np.abs(at_data).max(axis=1)
-        far = self._times >= self.far
-        falls = (outside * self._times)[:, far].max(axis=1) <= self.largest_remainder * beyond
-        nothing = outside[:, far].max(axis=1) <= self.largest_far_value * largest
+        largest = np.abs(at_data).max(axis=1, keepdims=True)
+        limit = self.largest_remainder * outer.max(axis=1, keepdims=True) / self._outside[:, 0]
+        limit = np.maximum(limit, self.largest_far_value * largest)
         # NaN compares false.
-        return np.asarray((outside.max(axis=1) <= largest) & (falls | nothing))
+        return np.asarray((outside <= np.minimum(limit, largest)).all(axis=1))
 
     def _is_smooth(self, program: Formulas, constants: Floats, at_data: Floats) -> Booleans:
         """Compare variation and steps with the spread at the data."""

@@ -61,9 +61,13 @@ class Validation:
     def __init__(self, pairs: PairCounts, settings: PairLawSettings, seed: int) -> None:
         self._settings, self._seed = settings, seed
         may_be_held_out = replaceable(pairs)
-        drawn = drawn_rows(len(pairs.counts), settings.max_rows_compared, seed)
+        among = np.flatnonzero(may_be_held_out)
+        drawn = among[drawn_rows(len(among), settings.max_rows_compared, seed)]
         self.rows = np.union1d(drawn, np.flatnonzero(~may_be_held_out))
-        self.tested = may_be_held_out[self.rows]
+        # Among fewer structures one may be the only one with a closest pair, too.
+        tested = may_be_held_out[self.rows]
+        still = tested & replaceable(pairs.subset(self.rows))
+        self.tested = still if still.sum() > 1 else tested
 
     def splits(self, seed: int) -> list[tuple[Ints, Ints]]:
         """Of the compared structures those to fit and to hold out, by number, for each fold.

@@ -32,7 +32,7 @@ from matbench_segvae.types import Floats, Report
 
 _BEYOND = 3.0  # times the longest distance in the data: as far as a formula is looked at
 _N_POINTS = 1000
-_NEGLIGIBLE = 1e-5  # eV per site; smaller errors count as equal
+_NEGLIGIBLE = 1e-4  # eV per site; smaller errors count as equal
 _SAME = 1e-3  # relative; errors of laws that fit equally differ by no more
 
 

@@ -88,11 +88,13 @@ class SharedSearch:
         few = self._data.are_few(self._settings.min_rows_per_distance)
         repeats = range(1, self._settings.shape_searches if few else 1)
         seeds = [self._seed, *(derived_seed(self._seed, "repeat", repeat) for repeat in repeats)]
-        found = [one for seed in seeds for one in self._searched(shapes, seed, report)]
+        sets = [one for seed in seeds for one in self._searched(shapes, seed, report)]
+        drafts = [draft for scored in _different(sets) for draft in self._drafts(scored, shapes)]
+        found = self._candidates(drafts, len(seeds) * self._settings.candidates)
         return sorted(found, key=lambda candidate: candidate.complexity)
 
-    def _searched(self, shapes: ShapeProblem, seed: int, report: Report) -> list[CandidateLaw]:
-        """The laws of one search."""
+    def _searched(self, shapes: ShapeProblem, seed: int, report: Report) -> list[Scored]:
+        """The best sets of shapes of one search."""
         settings = self._settings
         objective = ShapeObjective(
             shapes,
@@ -106,9 +108,7 @@ class SharedSearch:
         search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, seed)
         found = search.run(report)
         every = [*found.front(), *found.best_per_complexity(2)]
-        ranked = _different(sorted(every, key=lambda scored: scored.loss))[: settings.shape_sets]
-        drafts = [draft for scored in ranked for draft in self._drafts(scored, shapes)]
-        return self._candidates(drafts)
+        return _different(every)[: settings.shape_sets]
 
     @property
     def _max_nodes(self) -> int:
@@ -156,12 +156,11 @@ class SharedSearch:
                 drafts[kept.tobytes()] = _Draft(scored.tokens, constants, kept)
         return list(drafts.values())
 
-    def _candidates(self, drafts: Sequence[_Draft]) -> list[CandidateLaw]:
+    def _candidates(self, drafts: Sequence[_Draft], most: int) -> list[CandidateLaw]:
         """Fit laws, cross-validate the best of them, and fit those to all structures."""
         fits = [(draft, fit) for draft in drafts if (fit := self._fitted(self._compared, draft))]
         fits.sort(key=lambda pair: pair[1].mae)
-        best = fits[: self._settings.candidates]
-        found = [self._validated(draft, fit) for draft, fit in best]
+        found = [self._validated(draft, fit) for draft, fit in fits[:most]]
         return [one for one in found if one]
 
     def _fitted(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit | None:
@@ -226,9 +225,9 @@ class SharedSearch:
         return np.column_stack([distances, 2 * np.pi * distances / self._lattice])
 
 
-def _different(ranked: Sequence[Scored]) -> list[Scored]:
-    """Sets of shapes in their order, of those that differ only in the order of terms the first."""
+def _different(found: Sequence[Scored]) -> list[Scored]:
+    """Sets of shapes, best first, of those that differ only in the order of terms the best."""
     sets: dict[tuple[Tokens, ...], Scored] = {}
-    for scored in ranked:
+    for scored in sorted(found, key=lambda scored: scored.loss):
         sets.setdefault(tuple(sorted(terms_of(scored.tokens))), scored)
     return list(sets.values())

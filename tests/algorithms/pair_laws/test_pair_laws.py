@@ -189,16 +189,36 @@ def test_a_law_has_to_vanish_far_away_unless_set_otherwise(xtb_task):
         "1/r - 0.04",
         "1/r + 0.2/(r - 20.0)",  # a pole between the data and where it has to have vanished
         "exp(-r) + 0.2*exp(-(r - 20.0)**2)",
+        "exp(-r) + 0.02*exp(-(r - 20.0)**2)",  # smaller than at the data, but not where it is
+        "1/r + 0.01/(r - 20.0)",
+        "exp(-r) + 1e-3",
     ],
 )
 def test_a_law_that_comes_back_far_away_has_not_vanished(formula, xtb_task):
-    problem = TrainingPairs.of(*xtb_task.get_train_and_val_data(1)).problem()
+    assert not _vanishes(formula, xtb_task)
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "1/r",
+        "exp(-r/10)",
+        "cos(6.2832*r/20 + 1)/r",  # nearly 0 from the longest distance on
+        "exp(-r/4)*cos(2*r)",
+        "1/r**3",
+    ],
+)
+def test_a_law_that_falls_from_the_outer_half_of_the_data_vanishes(formula, xtb_task):
+    assert _vanishes(formula, xtb_task)
+
+
+def _vanishes(formula, task):
+    problem = TrainingPairs.of(*task.get_train_and_val_data(1)).problem()
     expression = parse(formula)
     program = Program.compile([expression.tokens], ("r",))
     constants = np.array([expression.constants])
-    distances = problem.points[problem.members[0]]
-    only = ConstraintSettings(smooth=False)
-    assert PairConstraints(distances, only)(program, constants).tolist() == [False]
+    only = PairConstraints(problem.points[problem.members[0]], ConstraintSettings(smooth=False))
+    return only(program, constants).item()
 
 
 def test_each_kind_of_pair_gets_back_the_formula_it_was_made_of():
