@@ -30,7 +30,8 @@ ALLOWED = {
     | {"seeding", "lightning_tools", "expressions", "fitting", "defects", "features", "segvae"},
     "running": GROUND | {"files", "benchmark", "algorithms"},
     "bench": GROUND
-    | {"lightning_tools", "expressions", "fitting", "defects", "segvae", "regressor", "algorithms"},
+    | {"lightning_tools", "expressions", "fitting", "defects", "benchmark"}
+    | {"segvae", "regressor", "algorithms"},
     "reporting": GROUND | {"files", "defects", "benchmark", "algorithms", "running"},
     "cli": GROUND
     | {"files", "segvae", "regressor", "bench", "benchmark", "algorithms", "running", "reporting"},

@@ -20,9 +20,8 @@ from typing import Any
 
 import numpy as np
 
-from matbench_segvae.bench.nguyen import NGUYEN, RecoveryProblem
+from matbench_segvae.bench.known_formulas import RecoveryProblem, suite_named
 from matbench_segvae.bench.records import append, stored
-from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression
 from matbench_segvae.lightning_tools import use_one_core
 from matbench_segvae.regressor.regressor import SEGVAERegressor
@@ -34,9 +33,6 @@ _NEAR = 1e-3
 _OUTLIER = 3.0  # root mean squares of the values
 _LARGEST_DENOMINATOR = 4
 _FRESH_POINTS = 1000
-SUITES: dict[str, tuple[RecoveryProblem, ...]] = {"nguyen": NGUYEN}
-"""Recovery suites by name."""
-
 
 Finder = Callable[
     [Floats, Floats, tuple[str, ...], int],
@@ -156,21 +152,20 @@ def run_suite(
     Raises:
         UserError: If there is no such suite or the file cannot be used.
     """
-    if suite not in SUITES:
-        raise UserError(f"unknown suite '{suite}': choose from {', '.join(SUITES)}")
+    problems = suite_named(suite)
     data = settings.noise, settings.outliers
     done = {(a.problem, a.seed): a for a in stored(store, Attempt) if (a.noise, a.outliers) == data}
     missing = [
         (problem, seed)
         for seed in range(settings.seeds)
-        for problem in SUITES[suite]
+        for problem in problems
         if (problem.name, seed) not in done
     ]
     for result in _attempts(missing, find, settings):
         append(store, result)
         done[result.problem, result.seed] = result
         report(result)
-    return [done[problem.name, seed] for problem in SUITES[suite] for seed in range(settings.seeds)]
+    return [done[problem.name, seed] for problem in problems for seed in range(settings.seeds)]
 
 
 def _attempts(

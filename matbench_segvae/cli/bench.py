@@ -10,11 +10,12 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
 from matbench_segvae.cli.common import console
-from matbench_segvae.errors import UserError
 
 if TYPE_CHECKING:
-    from matbench_segvae.bench.pair_ablation import Comparison, PairTrial
+    from collections.abc import Sequence
+
     from matbench_segvae.bench.recovery import Attempt
+    from matbench_segvae.bench.trials import Budgeted, Trial
 
 bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
 
@@ -55,8 +56,15 @@ def throughput_command(
 def recovery_command(
     suite: Annotated[str, typer.Option(help="Name of the suite.", metavar="NAME")] = "nguyen",
     noise: Annotated[float, typer.Option(help="Noise, in units of RMS(y).", min=0)] = 0.0,
+    outliers: Annotated[
+        int, typer.Option(help="Outliers among each problem's values.", min=0, max=10)
+    ] = 0,
+    loss: Annotated[
+        str, typer.Option(help="squared, absolute or huber.", metavar="NAME")
+    ] = "squared",
     seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 10,
     preset: Annotated[str, typer.Option(help="default or paper.", metavar="NAME")] = "default",
+    rounds: Annotated[int, typer.Option(help="Most rounds of a search.", min=1)] = 10_000,
     time_limit: Annotated[float, typer.Option(help="Seconds per search.", min=1)] = 60.0,
     out: Annotated[
         Path, typer.Option(help="File of finished searches; a search in it is not run again.")
@@ -72,10 +80,13 @@ def recovery_command(
         summarise,
     )
 
-    find = EstimatorFinder({"preset": preset, "epochs": 10_000, "time_limit": time_limit})
-    settings = RecoverySettings(noise, seeds=seeds, workers=workers)
+    find = EstimatorFinder(
+        {"preset": preset, "loss": loss, "epochs": rounds, "time_limit": time_limit}
+    )
+    settings = RecoverySettings(noise, outliers, seeds=seeds, workers=workers)
     attempts = run_suite(suite, find, settings, out, _print_attempt)
-    table = Table(title=f"{suite}, noise {noise:g}, preset {preset}", box=SIMPLE_HEAD)
+    off = f"noise {noise:g}" + f", {outliers} outliers" * (outliers > 0)
+    table = Table(title=f"{suite}, {off}, preset {preset}, loss {loss}", box=SIMPLE_HEAD)
     for header in ("problem", "searches", "strict", "front", "median s"):
         table.add_column(header, justify="left" if header == "problem" else "right")
     found = [*summarise(attempts), overall(attempts)]
@@ -88,110 +99,78 @@ def recovery_command(
 
 @bench_app.command("ablation")
 def ablation_command(
-    suite: Annotated[
-        str,
-        typer.Option(help="nguyen, or a task whose pairs to search formulas for.", metavar="NAME"),
-    ] = "nguyen",
-    seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 3,
-    rounds: Annotated[int, typer.Option(help="Most rounds of a search.", min=1)] = 30,
+    suites: Annotated[
+        list[str] | None,
+        typer.Option("--suite", help="Repeatable; all by default.", metavar="NAME"),
+    ] = None,
     variants: Annotated[
         list[str] | None,
         typer.Option("--variant", help="Repeatable; all by default.", metavar="NAME"),
     ] = None,
+    reference: Annotated[
+        str, typer.Option(help="The variant the others are compared with.", metavar="NAME")
+    ] = "default",
+    seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
+    seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 3,
+    cpu: Annotated[
+        float | None, typer.Option(help="CPU seconds to compare at; the suite's own.", min=0.1)
+    ] = None,
+    formulas: Annotated[
+        int | None, typer.Option(help="Scored formulas to compare at; the suite's own.", min=1)
+    ] = None,
     out: Annotated[
-        Path, typer.Option(help="Folder of finished searches; a search in it is not run again.")
-    ] = Path("ablation"),
-    outliers: Annotated[
-        int, typer.Option(help="Outliers among each problem's 20 values.", min=0, max=10)
-    ] = 0,
+        Path, typer.Option(help="File of finished searches; a search in it is not run again.")
+    ] = Path("ablation.jsonl"),
     workers: Annotated[int, typer.Option(help="Searches at a time, one core each.", min=1)] = 1,
 ) -> None:
-    """The effect of each choice of the default settings: searches without it."""
-    from matbench_segvae.bench.ablation import VARIANTS, variant
-    from matbench_segvae.bench.recovery import (
-        SUITES,
-        EstimatorFinder,
-        RecoverySettings,
-        overall,
-        run_suite,
-    )
+    """The effect of each choice of the default settings: searches with and without it."""
+    from matbench_segvae.bench.ablation import run_ablation
+    from matbench_segvae.bench.search_problems import SEARCH_SUITES
+    from matbench_segvae.bench.variants import VARIANTS, Budget, budget_of
 
-    if suite not in SUITES:
-        if outliers or workers > 1:
-            raise UserError("--outliers and --workers are for the suite nguyen")
-        _pair_ablation(suite, seeds, rounds, variants, out)
-        return
-    names = variants or list(VARIANTS)
-    chosen = [variant(name) for name in names]
-    settings = RecoverySettings(outliers=outliers, seeds=seeds, workers=workers)
-    out.mkdir(parents=True, exist_ok=True)
-    off = f"{outliers} outliers" if outliers else "no noise"
-    table = Table(title=f"{suite}, {off}, at most {rounds} rounds", box=SIMPLE_HEAD)
-    for header in ("variant", "searches", "strict", "front", "median s"):
-        table.add_column(header, justify="left" if header == "variant" else "right")
-    for name, variation in zip(names, chosen, strict=True):
-        find = EstimatorFinder(variation.arguments(rounds))
-        store = out / f"{suite}-{rounds}-{name}.jsonl"
-        r = overall(run_suite(suite, find, settings, store, _print_attempt))
-        table.add_row(
-            name, str(r.attempts), f"{r.strict:.1%}", f"{r.front:.1%}", f"{r.seconds:.1f}"
+    names = list(dict.fromkeys([reference, *(variants or VARIANTS)]))
+    for suite in suites or SEARCH_SUITES:
+        own = budget_of(suite)
+        budget = Budget(cpu or own.cpu, formulas or own.formulas)
+        trials = run_ablation(
+            suite,
+            names,
+            range(seed, seed + seeds),
+            out,
+            budget=budget,
+            workers=workers,
+            report=_print_trial,
         )
-    console().print(table)
+        title = f"{suite}, losses in units of those of {reference}, after"
+        _print_comparisons(f"{title} {budget.formulas} formulas", trials, names, "formulas")
+        _print_comparisons(f"{title} {budget.cpu:g} CPU s", trials, names, "cpu")
 
 
-def _pair_ablation(
-    task_name: str,
-    seeds: int,
-    rounds: int,
-    variants: list[str] | None,
-    out: Path,
+def _print_comparisons(
+    title: str, trials: Sequence[Trial], names: Sequence[str], budget: Budgeted
 ) -> None:
-    """The same for searches of pair formulas, which are compared search by search."""
-    from matbench_segvae.bench.pair_ablation import compared, pair_variants, search_pairs, varied
-    from matbench_segvae.benchmark import (
-        BENCHMARK_NAME,
-        OWN_BENCHMARK,
-        benchmark_name_of,
-        load_task,
-        make_task,
-        task_name_of,
-    )
+    """Print the variants beside the first of them, at equal budgets."""
+    from matbench_segvae.bench.trials import compared, written_by
 
-    task_name = task_name_of(task_name)
-    if benchmark_name_of(task_name) not in (BENCHMARK_NAME, OWN_BENCHMARK):
-        raise UserError(
-            f"{task_name} has no pairs of defects: choose a task of {BENCHMARK_NAME} or one of "
-            "your own"
-        )
-    chosen = pair_variants(variants)
-    task = make_task(task_name)
-    load_task(task)
-    training_sets = [task.get_train_and_val_data(fold) for fold in task.folds]
-    out.mkdir(parents=True, exist_ok=True)
-    title = f"formulas for pairs of {task_name}, at most {rounds} rounds"
     table = Table(title=title, box=SIMPLE_HEAD)
-    lengths = {"15 tokens": lambda trial: trial.short, "any length": lambda trial: trial.any_length}
-    headers = [header for length in lengths for header in (length, "less", "more")]
-    for header in ("variant", "searches", *headers, "s"):
-        table.add_column(header, justify="left" if header == "variant" else "right")
-    found = {
-        name: search_pairs(
-            training_sets,
-            varied(variant, rounds),
-            seeds,
-            out / f"{task_name}-{rounds}-{name}.jsonl",
-            _print_pair_search,
-        )
-        for name, variant in chosen.items()
-    }
-    for name, trials in found.items():
-        seconds = sum(trial.seconds for trial in trials) / len(trials)
-        figures = [
-            figure
-            for loss in lengths.values()
-            for figure in _figures(compared(trials, found["default"], loss))
-        ]
-        table.add_row(name, str(len(trials)), *figures, f"{seconds:.1f}")
+    headers = (
+        "variant",
+        "searches",
+        "ratio",
+        "×/÷",
+        "median",
+        "wins",
+        "losses",
+        "found",
+        "leaders",
+    )
+    for header in headers:
+        table.add_column(header, justify="left" if header in ("variant", "leaders") else "right")
+    for name in names:
+        c = compared(trials, name, names[0], budget)
+        leaders = ", ".join(f"{n} {who}" for who, n in written_by(trials, name, budget).items())
+        figures = (f"{c.ratio:.2f}", f"{c.factor:.2f}", f"{c.median:.2f}", str(c.wins))
+        table.add_row(name, str(c.searches), *figures, str(c.losses), str(c.found[0]), leaders)
     console().print(table)
 
 
@@ -216,17 +195,11 @@ def scaling_command(
     print(f"{factor} times the structures take {ratio:.2f} times as long")
 
 
-def _figures(found: Comparison) -> tuple[str, str, str]:
-    """Errors in units of the default's, and how many searches were better and worse."""
-    return f"{found.ratio:.2f} ± {found.error:.2f}", str(found.better), str(found.worse)
-
-
-def _print_pair_search(trial: PairTrial) -> None:
-    """Print the outcome of a search for a formula of pairs."""
+def _print_trial(trial: Trial) -> None:
+    """Print the state of a search at a budget."""
     print(
-        f"fold {trial.part} kind {trial.kind} seed {trial.seed}: "
-        f"{1000 * trial.short:.3g} meV with 15 tokens, {1000 * trial.any_length:.3g} with any, "
-        f"{trial.seconds:.1f} s",
+        f"{trial.suite} {trial.problem} seed {trial.seed} {trial.variant}: "
+        f"{trial.loss:.3g} after {trial.formulas} formulas and {trial.cpu_seconds:.1f} CPU s",
         flush=True,
     )
 

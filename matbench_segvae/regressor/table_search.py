@@ -86,7 +86,7 @@ def search_table(
     spread = table.standardised().spread if linear_scaling else float(np.std(table.target))
     target_loss = max(options.search.target_loss, _PERFECT * spread)
     settings = replace(options.search, target_loss=target_loss)
-    objective = _objective(table, grammar.variables, options, seed)
+    objective = table_objective(table, grammar.variables, options, seed)
     found = Search(grammar, objective, module, settings, seed + 1).run(options.report)
     scored = {s.tokens: s for s in [*found.fronts(), *found.constant_free()]}
     new = [Expression(s.tokens, tuple(s.constants.ravel().tolist())) for s in scored.values()]
@@ -95,10 +95,17 @@ def search_table(
     return list(candidates.values()), weights
 
 
-def _objective(
+def table_objective(
     table: Table, variables: tuple[str, ...], options: SearchOptions, seed: int
 ) -> Objective:
-    """What scores formulas: their error on the table, linearly scaled or as they are."""
+    """What scores formulas: their error on the table, linearly scaled or as they are.
+
+    Args:
+        table: The rows, features of ordinary size.
+        variables: Names of the features in formulas.
+        options: How to search.
+        seed: Source of the random starts.
+    """
     criteria = Criteria(
         admissible=defined_between(table.points, _PROBES, seed, beyond_rounding=True),
         # Huber's width is only known once there are good formulas: absolute errors until then.

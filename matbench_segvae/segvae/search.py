@@ -7,7 +7,8 @@ between two rounds; :class:`EliteData` and the callback after it are all that it
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ from matbench_segvae.segvae.mutations import Mutations
 from matbench_segvae.segvae.population import Population
 from matbench_segvae.segvae.pretraining import identity_of_search
 from matbench_segvae.segvae.random_formulas import FormulaMask, complete_rows, random_formulas
-from matbench_segvae.segvae.scoring import Objective
+from matbench_segvae.segvae.scoring import Objective, Scored
 from matbench_segvae.segvae.settings import SearchSettings
 from matbench_segvae.segvae.training import Batches, SEGVAEModule
 from matbench_segvae.types import Floats, Report, Tokens
@@ -59,6 +60,9 @@ class Search:
     Attributes:
         population: All formulas scored so far.
         n_sampled: Formulas sampled from the network so far.
+        leaders_by_writer: How many of the leaders so far, one a round at most, were written by the
+            ``"network"``, by chance, ``"random"``, or are a ``"mutation"``.
+        front_by_writer: The same for formulas that joined the Pareto front.
         metrics: Figures about the last round, for the loggers.
     """
 
@@ -75,6 +79,8 @@ class Search:
         )
         self.n_sampled = 0
         self.metrics: dict[str, float] = {}
+        self.leaders_by_writer: Counter[str] = Counter()
+        self.front_by_writer: Counter[str] = Counter()
         self._grammar = grammar
         self._objective = objective
         self._module = module
@@ -133,22 +139,38 @@ class Search:
         self._objective_before = self._objective_state()
         started = time.perf_counter()
 
-        # At least one formula of a round is a sample of the network.
-        n_mutations = min(round(settings.mutation_share * settings.samples), settings.samples - 1)
+        # At least one formula of a round is none, unless all are to be mutations.
+        most = settings.samples - (settings.mutation_share < 1)
+        n_mutations = min(round(settings.mutation_share * settings.samples), most)
         mutations = self._mutate(n_mutations)
-        n_samples = settings.samples - (n_mutations if mutations else 0)
-        samples = self._sample(n_samples)
-        formulas = list(dict.fromkeys([*samples, *mutations]))
+        generated = self._generate(settings.samples - (n_mutations if mutations else 0))
+        formulas = list(dict.fromkeys([*generated, *mutations]))
         new = self._discard_known(formulas)
         proposed = time.perf_counter()
 
         scores = self._objective.score(new, mutations) if new else []
+        leader, front = self.population.leader, self.population.front()
         self.population.add(formulas, scores)
         scored = time.perf_counter()
 
-        self.n_sampled += n_samples
+        self._credit(leader, front, set(generated))
         self._objective_before = None
         self._measure(proposed - started, scored - proposed)
+
+    def _credit(
+        self, leader: Scored | None, front: Sequence[Scored], generated: Collection[Tokens]
+    ) -> None:
+        """Count who wrote the new leader and the new members of the front."""
+
+        def writer(scored: Scored) -> str:
+            return self._settings.generator if scored.tokens in generated else "mutation"
+
+        before = {scored.tokens for scored in front}
+        new = [scored for scored in self.population.front() if scored.tokens not in before]
+        self.front_by_writer.update(map(writer, new))
+        now = self.population.leader
+        if now is not None and (leader is None or now.tokens != leader.tokens):
+            self.leaders_by_writer[writer(now)] += 1
 
     def _mutate(self, n_formulas: int) -> dict[Tokens, Floats]:
         """Mutations of the best formulas, with constants to start their fits from."""
@@ -160,6 +182,17 @@ class Search:
         drawn = self._mutations.draw(self.population.parents(), n_formulas, rng)
         fronts = [*front, *self.population.constant_free_front()]
         return self._mutations.simplify(fronts) | drawn
+
+    def _generate(self, n_formulas: int) -> list[Tokens]:
+        """Formulas that are no mutations: samples of the network, or random ones."""
+        if self._settings.generator == "network" and n_formulas:
+            self.n_sampled += n_formulas
+            return self._sample(n_formulas)
+        if not n_formulas:
+            return []
+        ids = random_formulas(self._grammar, n_formulas, self._derived_seed("random"))
+        unique = dict.fromkeys(canonical(self._grammar.decode(row)) for row in ids.tolist())
+        return [tokens for tokens in unique if self._grammar.keeps(tokens)]
 
     def _sample(self, n_formulas: int) -> list[Tokens]:
         """Different formulas that satisfy the grammar, sampled from the network."""
@@ -204,15 +237,22 @@ class Search:
         return self.population.elite(n_each)
 
     def elite_batches(self) -> Batches:
-        """The elite in batches to retrain the network on; random formulas if there is none."""
+        """The elite in batches to retrain the network on; random formulas if there is none.
+
+        One empty batch if the network is not trained: Lightning wants a batch in every epoch.
+        """
+        settings = self._settings
+        if settings.generator == "random" or not settings.elite_passes:
+            none = torch.empty((0, self._grammar.max_length), dtype=torch.long)
+            return Batches(none, settings.training.batch_size)
         elite = self._elite()
         if elite:
             ids = self._encode(elite)
         else:
             seed = derived_seed(self._seed, "substitutes", 0)
             ids = torch.from_numpy(random_formulas(self._grammar, _SUBSTITUTES, seed))
-        ids = ids.repeat(self._settings.elite_passes, 1)
-        return Batches(ids, self._settings.training.batch_size, self._derived_seed("order"))
+        ids = ids.repeat(settings.elite_passes, 1)
+        return Batches(ids, settings.training.batch_size, self._derived_seed("order"))
 
     @property
     def finished(self) -> bool:
@@ -277,6 +317,8 @@ class Search:
             "population": self.population.state_dict(),
             "n_sampled": self.n_sampled,
             "metrics": dict(self.metrics),
+            "leaders_by_writer": dict(self.leaders_by_writer),
+            "front_by_writer": dict(self.front_by_writer),
             "objective": self._objective_state() if before is None else before,
         }
 
@@ -288,6 +330,8 @@ class Search:
         self._duplicates.discard_from(list(self.population.best))
         self.n_sampled = int(state["n_sampled"])
         self.metrics = dict(state["metrics"])
+        self.leaders_by_writer = Counter(state["leaders_by_writer"])
+        self.front_by_writer = Counter(state["front_by_writer"])
         load = getattr(self._objective, "load_state_dict", None)
         if callable(load) and state["objective"] is not None:
             load(state["objective"])

@@ -92,13 +92,16 @@ class SearchSettings:
         network: Sizes of the network.
         training: How the network learns, in pretraining and in the search.
         samples: Formulas of a round: samples of the network and mutations.
+        generator: What writes the formulas that are no mutations: the ``"network"``, or chance,
+            ``"random"``, as the corpus was written. Then no network is trained.
         grammar_mask: Whether the grammar's mask makes every sample a complete formula.
             Without it samples that are not formulas are discarded.
         local_share: Share of the samples drawn around the latent vectors of the elite
             instead of from the prior.
         local_noise: Standard deviation of the noise around them.
         mutation_share: Share of a round's formulas that are mutations of the best ones
-            instead of samples of the network; none in the first round.
+            instead of samples of the network; none in the first round. With 1 all of them are
+            from the second round on.
         term_share: Share of the random mutations that add, drop or exchange a whole term of a
             sum, for sums whose terms are fitted with coefficients of their own.
         discard_duplicates: Whether formulas numerically equivalent to earlier ones, up to a
@@ -110,7 +113,8 @@ class SearchSettings:
         recent_rounds: Rounds whose formulas compete for the elite.
         elite_share: Size of the elite, as a share of the samples of the recent rounds.
         hall_of_fame: Best formulas of all rounds that stay in the elite however old they are.
-        elite_passes: Times the network is trained on the elite in a round.
+        elite_passes: Times the network is trained on the elite in a round; with 0 it stays as it
+            was pretrained.
         epochs: Most rounds of sampling and retraining.
         target_loss: The search ends once a loss is not above this.
         patience: Rounds without a better loss after which the search ends; ``None`` for
@@ -131,6 +135,7 @@ class SearchSettings:
 
     # Sampling, mutations and scoring
     samples: int = 2000
+    generator: Literal["network", "random"] = "network"
     grammar_mask: bool = True
     local_share: float = 0.0
     local_noise: float = 0.5
@@ -152,16 +157,15 @@ class SearchSettings:
     max_seconds: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("corpus_size", "epochs", "samples", "recent_rounds", "elite_passes"):
+        for name in ("corpus_size", "epochs", "samples", "recent_rounds"):
             _require(getattr(self, name) >= 1, name, getattr(self, name), "at least 1")
-        for name in ("pretraining_epochs", "validation_size", "hall_of_fame"):
+        for name in ("pretraining_epochs", "validation_size", "hall_of_fame", "elite_passes"):
             _require(getattr(self, name) >= 0, name, getattr(self, name), "at least 0")
         _require(0 < self.elite_share <= 1, "elite_share", self.elite_share, "above 0, at most 1")
-        _require(0 <= self.local_share <= 1, "local_share", self.local_share, "from 0 to 1")
-        _require(
-            0 <= self.mutation_share < 1, "mutation_share", self.mutation_share, "from 0 to below 1"
-        )
-        _require(0 <= self.term_share <= 1, "term_share", self.term_share, "from 0 to 1")
+        for name in ("local_share", "mutation_share", "term_share"):
+            _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "from 0 to 1")
+        known = self.generator in ("network", "random")
+        _require(known, "generator", self.generator, "'network' or 'random'")
         _require(self.local_noise >= 0, "local_noise", self.local_noise, "at least 0")
         if self.patience is not None:
             _require(self.patience >= 1, "patience", self.patience, "at least 1, or None")

@@ -26,7 +26,7 @@ class Batches:
     def __init__(self, ids: torch.Tensor, batch_size: int, seed: int | None = None) -> None:
         if seed is not None:
             ids = ids[torch.randperm(len(ids), generator=torch.Generator().manual_seed(seed))]
-        self._batches = torch.split(ids, batch_size) if len(ids) else ()
+        self._batches = torch.split(ids, batch_size)  # one empty batch, if there are no rows
         self._first = 0  # of the next pass
         self._n_given = 0
 
@@ -71,9 +71,9 @@ class SEGVAEModule(L.LightningModule):
         self.log_dict(named, on_step=False, on_epoch=True, batch_size=len(ids))
         return loss
 
-    def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
-        """One step on a batch of ids, shape ``(B, T)``."""
-        return self._shared_step(batch, "")
+    def training_step(self, batch: torch.Tensor, _: int) -> torch.Tensor | None:
+        """One step on a batch of ids, shape ``(B, T)``; none if it is empty."""
+        return self._shared_step(batch, "") if len(batch) else None
 
     def validation_step(self, batch: torch.Tensor, _: int) -> torch.Tensor:
         """The loss of a batch of the hold-out, shape ``(B, T)``."""

@@ -1,17 +1,14 @@
 """The recovery benchmark: what counts as found."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 
+from matbench_segvae.bench import known_formulas
 from matbench_segvae.bench import recovery as suite
-from matbench_segvae.bench.ablation import VARIANTS, variant
-from matbench_segvae.bench.nguyen import NGUYEN
-from matbench_segvae.bench.recovery import EstimatorFinder, RecoverySettings, attempt, rounded
+from matbench_segvae.bench.known_formulas import LIVERMORE, NGUYEN
+from matbench_segvae.bench.recovery import RecoverySettings, attempt, rounded
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Grammar, canonical, parse
-from matbench_segvae.segvae.settings import NetworkSettings
 
 
 @pytest.mark.parametrize(
@@ -27,6 +24,25 @@ def test_the_suite_holds_the_published_formulas(number, truth):
     problem = NGUYEN[number - 1]
     points = problem.points(np.random.default_rng(0))
     assert points.shape == (20, len(problem.variables))
+    np.testing.assert_allclose(problem.values(points), truth(*points.T), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("number", "truth"),
+    [
+        (7, np.sinh),
+        (8, np.cosh),
+        (9, lambda x: sum(x**n for n in range(1, 10))),
+        (12, lambda x, y: x**5 / y**3),
+        (13, np.cbrt),
+        (19, lambda x: np.log(x**2 + x) + np.log(x**3 + x)),
+        (22, lambda x: sum(x**n for n in range(1, 9))),
+    ],
+)
+def test_livermore_holds_the_published_formulas(number, truth):
+    problem = LIVERMORE[number - 1]
+    assert problem.name == f"Livermore-{number}"
+    points = problem.points(np.random.default_rng(0))
     np.testing.assert_allclose(problem.values(points), truth(*points.T), rtol=1e-12)
 
 
@@ -71,7 +87,7 @@ def test_nothing_known_beforehand_forbids_the_truth(problem):
 
 
 def test_a_suite_goes_on_where_it_stopped(tmp_path, monkeypatch):
-    monkeypatch.setitem(suite.SUITES, "two", NGUYEN[7:9])
+    monkeypatch.setattr(known_formulas, "SUITES", {"two": NGUYEN[7:9]})
     store, calls = tmp_path / "store.jsonl", []
 
     def find(points, values, variables, seed):
@@ -109,23 +125,3 @@ def test_outliers_change_so_many_values_and_nothing_else(tmp_path):
     shift = np.abs(seen[2][1] - seen[0][1])
     assert sorted(shift)[:-2] == [0.0] * 18
     np.testing.assert_allclose(sorted(shift)[-2:], 3 * np.sqrt(np.mean(seen[0][1] ** 2)))
-
-
-@pytest.mark.parametrize("name", list(VARIANTS))
-def test_every_ablation_can_be_searched(name):
-    quick = replace(
-        variant(name).arguments(rounds=1)["search_settings"],
-        **{"corpus_size": 60, "validation_size": 0, "pretraining_epochs": 1, "samples": 40},
-        network=NetworkSettings(embedding=8, hidden=8, latent=4),
-    )
-    find = EstimatorFinder({**variant(name).arguments(rounds=1), "search_settings": quick})
-    points = np.random.default_rng(0).uniform(0.5, 2, (12, 1))
-    selected, front = find(points, points[:, 0] ** 2, ("x",), 0)
-    assert selected in front
-    if name == "nothing-fitted":
-        assert all("c" not in formula.tokens for formula in front)
-
-
-def test_an_unknown_ablation_is_refused():
-    with pytest.raises(UserError, match="unknown variant 'nope': choose from default"):
-        variant("nope")

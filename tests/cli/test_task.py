@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 from pymatgen.io.vasp import Poscar
 
-from matbench_segvae.bench.pair_ablation import PairTrial
 from matbench_segvae.benchmark import read_task, task_names, write_task
 from matbench_segvae.cli import main
 
@@ -152,19 +151,3 @@ def test_a_submission_is_made_with_its_notebook(own_task, tmp_path, capsys):
     notebook = json.loads((tmp_path / "sub/own_tasks_dummy/notebook.ipynb").read_text())
     assert any("OwnBenchmark" in "".join(cell["source"]) for cell in notebook["cells"])
     assert "--task my_task" in (tmp_path / "sub/own_tasks_dummy/run.py").read_text()
-
-
-def test_searches_for_pairs_can_be_compared_on_it(own_task, tmp_path, capsys, monkeypatch):
-    write_task(own_task, tmp_path / "mine")
-    seen = {}
-    trial = PairTrial(part=0, kind=0, seed=0, short=0.1, any_length=0.1, seconds=1.0)
-
-    def searches(parts, settings, seeds, store, report):
-        seen["parts"], seen["store"] = len(parts), store.name
-        return [trial, trial]
-
-    monkeypatch.setattr("matbench_segvae.bench.pair_ablation.search_pairs", searches)
-    words = ["bench", "ablation", "--suite", "mine", "--rounds", "7", "--variant", "default"]
-    assert main(words) == 0
-    assert "formulas for pairs of my_task" in capsys.readouterr().out
-    assert seen == {"parts": 5, "store": "my_task-7-default.jsonl"}

@@ -29,7 +29,14 @@ from matbench_segvae.fitting.compiled import Program
 from matbench_segvae.fitting.joint_fit import LawFit, fit_law
 from matbench_segvae.fitting.robust import robust_weights
 from matbench_segvae.seeding import derived_seed
-from matbench_segvae.segvae import AdditiveObjective, Criteria, Scored, Search, pretrained
+from matbench_segvae.segvae import (
+    AdditiveObjective,
+    Criteria,
+    FitSettings,
+    Scored,
+    Search,
+    pretrained,
+)
 from matbench_segvae.types import Floats, Ints, Report, Tokens
 
 
@@ -101,16 +108,26 @@ class PairSearch:
             seed: Source of the search's randomness.
             report: Takes lines of progress.
         """
-        settings, problem = self.settings, self._by_formula[number]
-        criteria = Criteria(admissible=self._constraints[number])
-        objective = AdditiveObjective(problem, VARIABLES, settings.fit, seed, criteria)
+        settings = self.settings
+        objective = self.objective(number, settings.fit, seed)
         module = pretrained(PAIR_GRAMMAR, settings.search)
         how = settings.search
-        if len(problem.points) <= PAIR_GRAMMAR.max_fitted:
+        if len(self._by_formula[number].points) <= PAIR_GRAMMAR.max_fitted:
             how = replace(how, target_loss=settings.interpolation_loss)
         found = Search(PAIR_GRAMMAR, objective, module, how, seed).run(report)
         every = [*found.front(), *found.best_per_complexity(settings.formulas_per_complexity)]
         return _united(every)
+
+    def objective(self, number: int, fitting: FitSettings, seed: int) -> AdditiveObjective:
+        """What scores formulas for one kind of pair.
+
+        Args:
+            number: Number of the formula in the law.
+            fitting: How hard constants are fitted.
+            seed: Source of the random starts.
+        """
+        criteria = Criteria(admissible=self._constraints[number])
+        return AdditiveObjective(self._by_formula[number], VARIABLES, fitting, seed, criteria)
 
     def _worst(self, formulas: Sequence[Sequence[Scored]]) -> int:
         """The kind of pair whose best formula leaves the largest sum of squares."""

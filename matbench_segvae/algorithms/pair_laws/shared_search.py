@@ -37,7 +37,7 @@ from matbench_segvae.fitting.additive_problem import AdditiveProblem
 from matbench_segvae.fitting.robust import COARSE_FLOOR, absolute_weights
 from matbench_segvae.fitting.shared_fit import SharedFit, fit_shared_law
 from matbench_segvae.seeding import derived_seed
-from matbench_segvae.segvae import Scored, Search, pretrained
+from matbench_segvae.segvae import FitSettings, Scored, Search, pretrained
 from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
 
 
@@ -84,7 +84,7 @@ class SharedSearch:
 
     def run(self, report: Report) -> list[CandidateLaw]:
         """Search laws, simplest first; none if no set of shapes satisfies the constraints."""
-        shapes = self._shape_problem()
+        shapes = self.shape_problem()
         few = self._data.are_few(self._settings.min_rows_per_distance)
         repeats = range(1, self._settings.shape_searches if few else 1)
         seeds = [self._seed, *(derived_seed(self._seed, "repeat", repeat) for repeat in repeats)]
@@ -96,19 +96,23 @@ class SharedSearch:
     def _searched(self, shapes: ShapeProblem, seed: int, report: Report) -> list[Scored]:
         """The best sets of shapes of one search."""
         settings = self._settings
-        objective = ShapeObjective(
-            shapes,
-            len(self._problem.target),
-            self._max_nodes - self._nodes_beside,
-            settings.shape_fit,
-            self._constraints,
-            seed,
-        )
+        objective = self.objective(shapes, settings.shape_fit, seed)
         module = pretrained(SHAPE_GRAMMAR, settings.shape_search)
         search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, seed)
         found = search.run(report)
         every = [*found.front(), *found.best_per_complexity(2)]
         return _different(every)[: settings.shape_sets]
+
+    def objective(self, shapes: ShapeProblem, fitting: FitSettings, seed: int) -> ShapeObjective:
+        """What scores sets of shapes.
+
+        Args:
+            shapes: The pair energies, see :meth:`shape_problem`.
+            fitting: How hard constants are fitted.
+            seed: Source of the random starts.
+        """
+        n_structures, room = len(self._problem.target), self._max_nodes - self._nodes_beside
+        return ShapeObjective(shapes, n_structures, room, fitting, self._constraints, seed)
 
     @property
     def _max_nodes(self) -> int:
@@ -133,7 +137,7 @@ class SharedSearch:
             problem = problem.reweighted(absolute_weights(residuals, COARSE_FLOOR))
         return table.pair_energies, problem
 
-    def _shape_problem(self) -> ShapeProblem:
+    def shape_problem(self) -> ShapeProblem:
         """Pair energies in the metric in which the structures determine them."""
         pairs = self._data.pairs
         matrix = self._problem.reduced_matrix
