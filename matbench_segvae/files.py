@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -94,10 +95,62 @@ def folder_written_whole(
         made.rename(target)
 
 
+@contextmanager
+def folder_replaced(folder: Path) -> Iterator[Path]:
+    """Change a folder so that it is there as it was or with all changes, but for a moment.
+
+    Between two renames it is not there at all.
+
+    Args:
+        folder: Where; it need not exist.
+
+    Yields:
+        A copy of the folder to change, empty if there is none. If that fails, the folder stays
+        as it was.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    target = folder.absolute()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+        made, before = Path(scratch) / "made", Path(scratch) / "before"
+        if target.exists():
+            shutil.copytree(target, made, symlinks=True)
+        else:
+            made.mkdir()
+        yield made
+        if target.exists():
+            target.rename(before)
+        try:
+            made.rename(target)
+        except BaseException:
+            if before.exists():
+                before.rename(target)
+            raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all, see :func:`written_whole`."""
     with written_whole(path) as file:
         file.write(text.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401
+    """Write JSON whole or not at all, in gzip's format if the name ends with ``.gz``.
+
+    The same content gives the same bytes: no time or name is written into the compressed file.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    data = json.dumps(content).encode("utf-8")
+    with written_whole(path) as file:
+        if path.suffix != ".gz":
+            file.write(data)
+            return
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as compressed:
+            compressed.write(data)
 
 
 def is_compressed(path: Path) -> bool:
@@ -113,8 +166,8 @@ def is_compressed(path: Path) -> bool:
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, compressed or not.
 
-    Matbench 0.6 writes and reads plain text even under the name ``results.json.gz``, while
-    most of the files in its repository are really compressed, so the content decides.
+    Matbench 0.6 writes and reads plain text even under the name ``results.json.gz``, while its
+    repository holds and reads files that are really compressed, so the content decides.
 
     Raises:
         ValueError: If there is no JSON object in it.

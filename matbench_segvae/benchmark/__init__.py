@@ -32,6 +32,11 @@ if TYPE_CHECKING:
         task_names,
         task_summary,
     )
+    from matbench_segvae.benchmark.results_file import (
+        benchmark_from,
+        read_benchmark,
+        write_benchmark,
+    )
     from matbench_segvae.benchmark.task_card import OWN_BENCHMARK
     from matbench_segvae.benchmark.tasks import DefectTask
 
@@ -47,6 +52,7 @@ _HOMES = {
     "OwnMatbenchTask": "own_benchmark",
     "OwnTask": "own_task",
     "TaskSummary": "registry",
+    "benchmark_from": "results_file",
     "benchmark_name_of": "registry",
     "fetch": "datasets",
     "folds_of": "own_folds",
@@ -54,6 +60,7 @@ _HOMES = {
     "make_benchmark": "registry",
     "make_task": "registry",
     "quiet_matbench": "_matbench",
+    "read_benchmark": "results_file",
     "read_task": "own_task",
     "register_task": "own_task",
     "status": "datasets",
@@ -61,6 +68,7 @@ _HOMES = {
     "task_names": "registry",
     "task_summary": "registry",
     "verify": "datasets",
+    "write_benchmark": "results_file",
     "write_task": "own_task",
 }
 
@@ -76,6 +84,7 @@ __all__ = [
     "OwnMatbenchTask",
     "OwnTask",
     "TaskSummary",
+    "benchmark_from",
     "benchmark_name_of",
     "fetch",
     "folds_of",
@@ -83,6 +92,7 @@ __all__ = [
     "make_benchmark",
     "make_task",
     "quiet_matbench",
+    "read_benchmark",
     "read_task",
     "register_task",
     "status",
@@ -90,6 +100,7 @@ __all__ = [
     "task_names",
     "task_summary",
     "verify",
+    "write_benchmark",
     "write_task",
 ]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import read_json
+from matbench_segvae.files import read_json, write_json
 
 
 class MatbenchMissingError(UserError, ImportError):
@@ -134,6 +134,14 @@ class ReadBack(MSONable2File):
             reason = " ".join(str(error.args[0] if error.args else error).split())
             raise UserError(f"results of {what} {d.get(key)!r} refused: {reason}") from error
         return read
+
+    def to_file(self, filename: str | Path) -> None:
+        """Write a file, in gzip's format if its name ends with ``.gz``.
+
+        Args:
+            filename: The file.
+        """
+        write_json(Path(filename), self.as_dict())
 
     @classmethod
     def from_file(cls, filename: str | Path) -> Self:

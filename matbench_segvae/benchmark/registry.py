@@ -198,6 +198,22 @@ def make_task(name: str) -> MatbenchTask:
     return maker(name, autoload=False)
 
 
+def benchmark_class(benchmark_name: str) -> type[MatbenchBenchmark]:
+    """The class of a benchmark.
+
+    Args:
+        benchmark_name: ``"defects2d_v0.1"``, ``"matbench_v0.1"`` or ``"own_tasks"``.
+
+    Raises:
+        UserError: If there is no such benchmark.
+    """
+    if benchmark_name not in _BENCHMARKS:
+        raise UserError(
+            f"unknown benchmark {benchmark_name!r}: choose from {', '.join(_BENCHMARKS)}"
+        )
+    return _BENCHMARKS[benchmark_name]
+
+
 def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> MatbenchBenchmark:
     """Set up a benchmark without loading its data.
 
@@ -212,17 +228,13 @@ def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> 
     Raises:
         UserError: If there is no such benchmark, or a task is of another one.
     """
-    if benchmark_name not in _BENCHMARKS:
-        raise UserError(
-            f"unknown benchmark {benchmark_name!r}: choose from {', '.join(_BENCHMARKS)}"
-        )
+    maker = benchmark_class(benchmark_name)
     for name in subset or ():
         if benchmark_name_of(name) != benchmark_name:
             raise UserError(
                 f"task {name} belongs to {benchmark_name_of(name)}, not {benchmark_name}: "
                 "make one benchmark of each"
             )
-    maker = _BENCHMARKS[benchmark_name]
     return maker(benchmark_name, autoload=False, subset=None if subset is None else list(subset))
 
 

@@ -66,7 +66,12 @@ def run_command(
     that fails does not stop the others: what failed is listed at the end, with exit status 2.
     """
     from matbench_segvae.benchmark import quiet_matbench
-    from matbench_segvae.reporting import ConsoleObserver, print_run, write_submissions
+    from matbench_segvae.reporting import (
+        ConsoleObserver,
+        print_run,
+        require_readable_results,
+        write_submissions,
+    )
     from matbench_segvae.reporting.seeds import seed_folder
     from matbench_segvae.running import RunOptions, prepare_tasks, run
 
@@ -74,7 +79,9 @@ def run_command(
     tasks = _distinct(task or [DEFAULT_TASK])
     algorithms = _distinct(algorithm or _default_algorithms())
     with quiet_matbench():
-        counts = [len(set(fold or t.folds)) for t in prepare_tasks(tasks, fold).values()]
+        prepared = prepare_tasks(tasks, fold)
+        counts = [len(set(fold or t.folds)) for t in prepared.values()]
+        require_readable_results(out, algorithms, prepared)
     total = seeds * len(algorithms) * sum(counts)
     try:
         with ConsoleObserver(terminal, total) as observer:

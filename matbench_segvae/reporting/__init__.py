@@ -15,7 +15,11 @@ from matbench_segvae.reporting.leaderboard import (
     submission_folders,
     units_of,
 )
-from matbench_segvae.reporting.submission.write import Submission, write_submissions
+from matbench_segvae.reporting.submission.write import (
+    Submission,
+    require_readable_results,
+    write_submissions,
+)
 
 __all__ = [
     "ConsoleObserver",
@@ -28,6 +32,7 @@ __all__ = [
     "print_seeds",
     "rank",
     "read_results",
+    "require_readable_results",
     "submission_folders",
     "units_of",
     "write_submissions",

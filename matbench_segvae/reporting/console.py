@@ -60,7 +60,7 @@ def print_run(console: Console, report: RunReport, submissions: Sequence[Submiss
     print_leaderboard(console, board, units)
     print_seeds(console, [submission.folder for submission in submissions], units)
     for submission in submissions:
-        lines = [Text(one_line(f"warning: {line}"), style="yellow") for line in submission.warnings]
+        lines = []
         for task, folds in submission.missing.items():
             lacking = f"{task} lacks fold {', '.join(map(str, folds))}"
             lines.append(Text(one_line(f"{submission.folder}: not complete, {lacking}")))

@@ -149,5 +149,5 @@ def test_a_submission_is_made_with_its_notebook(own_task, tmp_path, capsys):
         main(["submission", "make", "results/own_tasks_dummy", "--out", "sub/own_tasks_dummy"]) == 0
     )
     notebook = json.loads((tmp_path / "sub/own_tasks_dummy/notebook.ipynb").read_text())
-    assert any("OwnBenchmark" in "".join(cell["source"]) for cell in notebook["cells"])
+    assert any("read_benchmark" in "".join(cell["source"]) for cell in notebook["cells"])
     assert "--task my_task" in (tmp_path / "sub/own_tasks_dummy/run.py").read_text()

@@ -12,8 +12,10 @@ from pathlib import Path
 import pytest
 from matbench.bench import MatbenchBenchmark
 from matbench.util import hash_dictionary
+from matbench_repository import read_as_the_repository
 
 from matbench_segvae.cli import main
+from matbench_segvae.files import read_json, write_json
 from matbench_segvae.reporting import write_submissions
 from matbench_segvae.reporting.submission.check import check_submissions
 from matbench_segvae.running import run
@@ -21,6 +23,7 @@ from matbench_segvae.running import run
 EMBEDDED = "defects2d_xtb_mos2"
 NAME = "defects2d_v0.1_dummy"
 STEELS = "matbench_steels"
+LEADERBOARD = Path(__file__).parents[2] / "leaderboard"
 
 
 def submit(out, task, algorithm="dummy"):
@@ -52,12 +55,12 @@ def change_info(folder, **changes):
 def change_results(folder, change, rehash=True):
     """Edit the results, as someone who knows how Matbench seals them."""
     path = folder / "results.json.gz"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     change(content)
     if rehash:
         del content["hash"]
         content["hash"] = hash_dictionary(content)
-    path.write_text(json.dumps(content))
+    write_json(path, content)
 
 
 def lines(folder):
@@ -199,6 +202,19 @@ def test_the_folder_has_to_be_named_after_its_benchmark(folder):
     assert "its benchmark is defects2d_v0.1, but the folder is named for matbench_v0.1" in line
 
 
+@pytest.mark.parametrize("name", ['defects2d_v0.1_a"); import os #', "defects2d_v0.1_a b", "x"])
+def test_names_have_a_pattern(folder, name):
+    (line,) = lines(folder.rename(folder.with_name(name)))
+    assert "name has to be defects2d_v0.1_<algorithm> or" in line
+
+
+@pytest.mark.parametrize("folder", sorted(LEADERBOARD.glob("*_v0.1_*")), ids=lambda f: f.name)
+def test_committed_folders_are_accepted_as_they_are(folder):
+    assert lines(folder) == []
+    if folder.name.startswith("matbench_v0.1"):
+        assert read_as_the_repository(folder / "results.json.gz").is_valid
+
+
 def test_a_name_can_be_taken_once(folder):
     other = shutil.copytree(folder, folder.with_name("defects2d_v0.1_other"))
     (line,) = lines(folder)
@@ -219,7 +235,7 @@ def test_the_command_lists_every_violation_and_fails(folder, capsys):
     assert printed[-1].startswith(f"{missing}: there is no such folder")
 
 
-def the_checker(benchmarks):
+def the_checker(benchmarks, monkeypatch):
     """Matbench's own test of its folder of submissions, as its wheel brings it."""
     source = Path(distribution("matbench").locate_file("scripts/test_submission.py"))
     if not source.is_file():
@@ -231,28 +247,30 @@ def the_checker(benchmarks):
     spec = importlib.util.spec_from_file_location("matbench_checker", copy)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    # The main branch reads gzip; the wheel still reads plain text.
+    monkeypatch.setattr(MatbenchBenchmark, "from_file", staticmethod(read_as_the_repository))
     result = unittest.TestResult()
     unittest.defaultTestLoader.loadTestsFromModule(module).run(result)
     assert result.testsRun == 2
     return result
 
 
-def test_a_matbench_folder_passes_the_checker_unchanged(matminer_data, tmp_path):
+def test_a_matbench_folder_passes_the_checker_unchanged(matminer_data, tmp_path, monkeypatch):
     folder = submit(tmp_path / "benchmarks", STEELS)
     assert lines(folder) == []
-    assert the_checker(folder.parent).wasSuccessful()
-    loaded = MatbenchBenchmark.from_file(folder / "results.json.gz")
+    assert the_checker(folder.parent, monkeypatch).wasSuccessful()
+    loaded = read_as_the_repository(folder / "results.json.gz")
     assert loaded.is_valid
     assert loaded.scores[STEELS].mae.mean == pytest.approx(229.7445, abs=5e-5)
     change_info(folder, notes=...)
     assert len(lines(folder)) == 1
-    assert not the_checker(folder.parent).wasSuccessful()
+    assert not the_checker(folder.parent, monkeypatch).wasSuccessful()
 
 
-def test_matbench_reads_plain_text_only(matminer_data, tmp_path):
+def test_matbench_reads_gzip_only(matminer_data, tmp_path, monkeypatch):
     folder = submit(tmp_path / "benchmarks", STEELS)
     path = folder / "results.json.gz"
-    path.write_bytes(gzip.compress(path.read_bytes()))
+    path.write_bytes(gzip.decompress(path.read_bytes()))
     (line,) = lines(folder)
-    assert "it is compressed, and matbench reads it as plain text" in line
-    assert not the_checker(folder.parent).wasSuccessful()
+    assert "it is plain text, and Matbench's repository reads it with gzip" in line
+    assert not the_checker(folder.parent, monkeypatch).wasSuccessful()

@@ -8,6 +8,7 @@ import pytest
 
 from matbench_segvae.cli import main
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import read_json, write_json
 from matbench_segvae.reporting import rank, read_results, write_submissions
 from matbench_segvae.reporting.submission import notebook as submission_notebook
 from matbench_segvae.reporting.submission.check import check_submissions
@@ -58,7 +59,7 @@ def test_results_and_script_are_those_of_the_run(made, finished):
 def test_info_names_authors_and_exact_versions(made, finished):
     info = json.loads((made / "info.json").read_text())
     assert info["authors"] == "A. Nonymous"
-    content = json.loads((finished / "results.json.gz").read_text())
+    content = read_json(finished / "results.json.gz")
     fold = content["tasks"][EMBEDDED]["results"]["fold_0"]
     versions = fold["parameters"]["versions"]
     expected = {f"{n}=={v.partition('+')[0]}" for n, v in versions.items() if n != "python"}
@@ -68,7 +69,7 @@ def test_info_names_authors_and_exact_versions(made, finished):
 def test_the_notebook_was_executed(made):
     text = (made / "notebook.ipynb").read_text()
     cells = json.loads(text)["cells"]
-    assert cells[0]["source"][0].startswith("# `pair_table` on `defects2d_v0.1`")
+    assert cells[0]["source"][0].startswith(r"# pair\_table on defects2d\_v0\.1")
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     assert not any(output["output_type"] == "error" for output in outputs)
     (row,) = rank(read_results(made))[EMBEDDED]
@@ -80,10 +81,10 @@ def test_the_notebook_was_executed(made):
 def test_folds_of_different_versions_are_reported(finished, no_kernel, tmp_path):
     source = shutil.copytree(finished, tmp_path / "a" / NAME)
     path = source / "results.json.gz"
-    content = json.loads(path.read_text())
+    content = read_json(path)
     fold = content["tasks"][EMBEDDED]["results"]["fold_4"]
     fold["parameters"]["versions"]["scipy"] = "9.9+local"
-    path.write_text(json.dumps(content))
+    write_json(path, content)
     result = make_submission(source, tmp_path / "b" / NAME)
     assert "different versions of scipy" in result.warnings[0]
     assert "scipy==9.9" in (result.folder / "info.json").read_text()
@@ -97,16 +98,54 @@ def test_a_folder_of_matbench_can_be_made(matminer_data, no_kernel, tmp_path):
     assert result.violations == ()
 
 
-def test_stock_matbench_reads_in_the_notebook_of_its_benchmark(matminer_data):
+def test_the_notebook_of_any_benchmark_reads_what_is_written(matminer_data):
     info = {"algorithm": "dummy"}
     fold = {"parameters": {"formula": "x"}}
     tasks = {"matbench_steels": {"results": {"fold_0": fold}}}
     recorded = {"benchmark_name": "matbench_v0.1", "tasks": tasks}
     cells = submission_notebook._cells("dummy", info, recorded)
     code = "\n".join(text for kind, text in cells if kind == "code")
-    assert 'MatbenchBenchmark.from_file("results.json.gz")' in code
-    assert "['matbench_steels']" in code and 'run_again("dummy")' in code
+    assert 'read_benchmark("results.json.gz")' in code
+    assert "['matbench_steels']" in code and "run_again('dummy')" in code
     compile(code, "notebook", "exec")
+
+
+def test_nothing_of_info_is_rendered():
+    info = {
+        "algorithm": "# x",
+        "algorithm_long": "<script>alert(1)</script> [a](javascript:x) $x$",
+        "notes": "",
+        "bibtex_refs": ["@misc{x}\n```\n# heading"],
+        "requirements": {"python": ["numpy"]},
+    }
+    text = submission_notebook._introduction("defects2d_v0.1", info)
+    assert "<script>" not in text and r"\[a\]\(javascript:x\)" in text and r"\$x\$" in text
+    assert "````bibtex\n@misc{x}\n```\n# heading\n````" in text
+
+
+def test_names_of_results_folders_are_never_code(finished, no_kernel, tmp_path):
+    hostile = shutil.copytree(finished, tmp_path / 'defects2d_v0.1_x"); open("hacked", "w"); ("')
+    with pytest.raises(UserError, match="cannot be a submission: its name has to be"):
+        make_submission(hostile, tmp_path / NAME)
+    assert not (tmp_path / NAME).exists()
+
+
+def test_a_submission_is_replaced_whole_or_not_at_all(finished, no_kernel, monkeypatch, tmp_path):
+    out = tmp_path / NAME
+    make_submission(finished, out)
+    (out / "mine.py").write_text("x = 1")
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    with monkeypatch.context() as broken:
+        # The third file to be put there is missing.
+        name = "matbench_segvae.reporting.submission.make._copy"
+        broken.setattr(name, lambda files, folder: shutil.copy(files[0], folder))
+        with pytest.raises(UserError, match=r"cannot write to .*No such file"):
+            make_submission(finished, out, authors="Another")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    make_submission(finished, out, authors="Another")
+    assert "Another" in (out / "info.json").read_text()
+    assert (out / "mine.py").read_text() == "x = 1"
 
 
 def test_only_data_at_hand_are_drawn(no_data, monkeypatch, tmp_path):

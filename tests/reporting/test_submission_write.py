@@ -2,15 +2,18 @@
 
 import gzip
 import json
+import shutil
 import subprocess
 import sys
 
 import pytest
-from matbench.bench import MatbenchBenchmark
+from matbench_repository import read_as_the_repository
 from rich.console import Console
 
-from matbench_segvae.benchmark import make_benchmark
+from matbench_segvae.benchmark import read_benchmark
+from matbench_segvae.cli import main
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import read_json
 from matbench_segvae.reporting import (
     FoldScore,
     best_formula,
@@ -31,7 +34,7 @@ def submit(out, task, **options):
     return write_submissions(out, ["dummy"], report.tasks)[0]
 
 
-def test_a_v01_submission_is_valid_in_stock_matbench(matminer_data, tmp_path):
+def test_a_v01_submission_is_valid_in_the_repository_of_matbench(matminer_data, tmp_path):
     submission = submit(tmp_path, STEELS)
     assert submission.folder == tmp_path / "matbench_v0.1_dummy"
     assert sorted(path.name for path in submission.folder.iterdir() if path.is_file()) == [
@@ -39,7 +42,7 @@ def test_a_v01_submission_is_valid_in_stock_matbench(matminer_data, tmp_path):
         "results.json.gz",
         "run.py",
     ]
-    loaded = MatbenchBenchmark.from_file(submission.folder / "results.json.gz")
+    loaded = read_as_the_repository(submission.folder / "results.json.gz")
     assert loaded.is_recorded and loaded.is_valid
     assert loaded.scores[STEELS].mae.mean == pytest.approx(229.7445, abs=5e-5)
     assert loaded.tasks_map[STEELS].results.fold_0.parameters["seed"] == 0
@@ -72,21 +75,38 @@ def test_tasks_of_earlier_runs_stay_in_the_results(dft_data, tmp_path):
     submit(tmp_path, EMBEDDED)
     submission = submit(tmp_path, "defects2d_mos2_x2", seed=3)
     assert set(submission.tasks) == {EMBEDDED, "defects2d_mos2_x2"}
-    benchmark = type(make_benchmark("defects2d_v0.1")).from_file(
-        submission.folder / "results.json.gz"
-    )
-    assert benchmark.is_valid
+    assert read_benchmark(submission.folder / "results.json.gz").is_valid
     script = (submission.folder / "run.py").read_text()
     assert f"--task {EMBEDDED} --algorithm dummy --seed 0" in script
     assert "--task defects2d_mos2_x2 --algorithm dummy --seed 3" in script
 
 
-def test_a_damaged_results_file_is_replaced_with_a_warning(tmp_path):
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\x1f\x8bxx", b'{"benchmark_name": "nope"}'])
+def test_results_that_cannot_be_read_stop_a_run_before_it_begins(damage, tmp_path, capsys):
     results = submit(tmp_path, EMBEDDED).folder / "results.json.gz"
-    results.write_text("{}")
-    submission = submit(tmp_path, EMBEDDED)
-    assert "could not be read" in submission.warnings[0]
-    assert json.loads(results.read_text())["tasks"].keys() == {EMBEDDED}
+    results.write_bytes(damage)
+    folds = results.parent / "folds"
+    shutil.rmtree(folds)
+    words = ["--task", EMBEDDED, "--algorithm", "dummy", "--out", str(tmp_path)]
+    assert main(["run", *words]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and str(results) in error and "it is kept as it is" in error
+    assert results.read_bytes() == damage
+    assert not folds.exists()
+
+
+def test_the_same_results_give_the_same_bytes(tmp_path):
+    folder = submit(tmp_path, EMBEDDED).folder
+    before = (folder / "results.json.gz").read_bytes()
+    assert before.startswith(b"\x1f\x8b")
+    assert before[4:8] == bytes(4)  # no time
+    submit(tmp_path, EMBEDDED)
+    again = (folder / "results.json.gz").read_bytes()
+    # Matbench writes the second into the file; nothing else differs.
+    one, other = (json.loads(gzip.decompress(each)) for each in (before, again))
+    assert one["tasks"] == other["tasks"]
+    if one == other:
+        assert before == again
 
 
 def test_the_script_makes_the_results_again(tmp_path):
@@ -97,7 +117,7 @@ def test_the_script_makes_the_results_again(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     first, second = (
-        json.loads((folder / "results.json.gz").read_text())["tasks"][EMBEDDED]["results"]
+        read_json(folder / "results.json.gz")["tasks"][EMBEDDED]["results"]
         for folder in (submission.folder, again / submission.folder.name)
     )
     assert first.keys() == second.keys() and len(first) == 5
@@ -157,12 +177,12 @@ def test_brackets_in_a_formula_are_printed(capsys):
 
 def test_reads_submissions_of_either_form_and_unfinished_ones(tmp_path):
     folder = submit(tmp_path / "a", EMBEDDED).folder
-    plain = read_results(tmp_path / "a")
-    assert len(plain) == 5
-    assert read_results(folder) == plain
+    packed = read_results(tmp_path / "a")
+    assert len(packed) == 5
+    assert read_results(folder) == packed
     results = folder / "results.json.gz"
-    results.write_bytes(gzip.compress(results.read_bytes()))
-    assert read_results(tmp_path / "a") == plain
+    results.write_bytes(gzip.decompress(results.read_bytes()))
+    assert read_results(tmp_path / "a") == packed
     submit(tmp_path / "b", EMBEDDED, folds=[1])
     assert [s.fold for s in read_results(tmp_path / "b")] == [1]
 

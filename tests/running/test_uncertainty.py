@@ -1,22 +1,21 @@
 """Standard deviations of predictions: from an algorithm to Matbench's results file."""
 
-import json
+import gzip
 from importlib.metadata import EntryPoint
 
 import numpy as np
 import pytest
-from matbench.bench import MatbenchBenchmark
 
 from matbench_segvae.algorithms import AlgorithmCard, registry
 from matbench_segvae.algorithms.protocol import Algorithm, PredictsStd
-from matbench_segvae.benchmark import make_benchmark
+from matbench_segvae.benchmark import read_benchmark
+from matbench_segvae.files import read_json
 from matbench_segvae.reporting import rank, read_results, write_submissions
 from matbench_segvae.running import FoldResult, FoldStore, RunOptions, run
 
 EMBEDDED = "defects2d_xtb_mos2"
 STEELS = "matbench_steels"
 JDFT2D = "matbench_jdft2d"
-BENCHMARK = "defects2d_v0.1"
 
 
 class Sure:
@@ -52,7 +51,7 @@ def submit(out, task, algorithm):
 
 
 def uncertainties(path, task):
-    results = json.loads(path.read_text())["tasks"][task]["results"]
+    results = read_json(path)["tasks"][task]["results"]
     return [fold["uncertainty"] for fold in results.values()]
 
 
@@ -66,7 +65,7 @@ def test_deviations_are_stored_with_the_fold(sure, tmp_path):
     result = run([EMBEDDED], ["sure"], RunOptions([0]), tmp_path).results[0]
     assert list(result.stds) == list(result.predictions)
     assert set(result.stds.values()) == {0.25}
-    assert FoldStore(tmp_path, BENCHMARK, "sure").load(EMBEDDED, 0) == result
+    assert FoldStore(tmp_path, "defects2d_v0.1", "sure").load(EMBEDDED, 0) == result
     assert run([EMBEDDED], ["pair_table"], RunOptions([0]), tmp_path).results[0].stds is None
 
 
@@ -96,21 +95,21 @@ def test_wrong_deviations_are_refused(sure, monkeypatch, tmp_path, values, messa
 
 def test_deviations_are_recorded_in_matbench_s_way(sure, tmp_path):
     path = submit(tmp_path, EMBEDDED, "sure")
-    predictions = json.loads(path.read_text())["tasks"][EMBEDDED]["results"]["fold_0"]["data"]
+    predictions = read_json(path)["tasks"][EMBEDDED]["results"]["fold_0"]["data"]
     first = uncertainties(path, EMBEDDED)[0]
     assert first.keys() == predictions.keys()
     for sample, value in first.items():
         assert value["std"] == 0.25
         assert value["ci_lower"] == pytest.approx(predictions[sample] - 1.959964 * 0.25)
         assert value["ci_upper"] == pytest.approx(predictions[sample] + 1.959964 * 0.25)
-    assert type(make_benchmark(BENCHMARK)).from_file(path).is_valid
+    assert read_benchmark(path).is_valid
     assert rank(read_results(tmp_path))[EMBEDDED][0].algorithm == "sure"
 
 
 def test_a_deviation_of_nothing_gives_an_interval_without_width(sure, monkeypatch, tmp_path):
     monkeypatch.setattr(Sure, "std", 0.0)
     path = submit(tmp_path, EMBEDDED, "sure")
-    assert "NaN" not in path.read_text()
+    assert b"NaN" not in gzip.decompress(path.read_bytes())
     value = next(iter(uncertainties(path, EMBEDDED)[0].values()))
     assert value["std"] == pytest.approx(0)
     assert value["ci_lower"] == value["ci_upper"]
@@ -122,7 +121,7 @@ def test_stock_matbench_reads_deviations_and_they_survive_another_run(matminer_d
     assert all(value["std"] > 0 for fold in before for value in fold.values())
     assert submit(tmp_path, JDFT2D, "dummy") == path
     assert uncertainties(path, STEELS) == before
-    loaded = MatbenchBenchmark.from_file(path)
+    loaded = read_benchmark(path)
     assert loaded.is_valid
     assert loaded.scores[STEELS].mae.mean == pytest.approx(229.7445, abs=5e-5)
 

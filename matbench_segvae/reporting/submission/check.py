@@ -11,6 +11,7 @@ hold for them, and their results are read by the benchmark's class in this packa
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,10 +20,10 @@ from typing import Any
 from matbench_segvae.benchmark import (
     BENCHMARK_NAME,
     OWN_BENCHMARK,
-    make_benchmark,
+    benchmark_from,
     quiet_matbench,
 )
-from matbench_segvae.errors import UserError, one_line
+from matbench_segvae.errors import UserError, cut, one_line
 from matbench_segvae.files import is_compressed, read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.info import broken_rules
@@ -33,8 +34,9 @@ MAX_BYTES = 10_000_000
 """Largest file beside the results, bytes (page and checker)."""
 
 
+_FOLDER_NAME = re.compile(f"({'|'.join(map(re.escape, BENCHMARKS))})_[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _BANNED = ".ipynb_checkpoints"
-_MESSAGE = 300  # characters that are shown of matbench's own error messages
+_SHOWN = 300  # characters of matbench's own error messages, which list all samples
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,13 @@ def _folder(folder: Path) -> Iterator[Violation]:
 
 def benchmark_of(folder: Path) -> str | None:
     """The benchmark in a folder's name ``<benchmark>_<algorithm>`` (page), if it has one."""
-    name = folder.resolve().name
-    for benchmark in BENCHMARKS:
-        if name.startswith(f"{benchmark}_") and name != f"{benchmark}_":
-            return benchmark
-    return None
+    found = _FOLDER_NAME.fullmatch(folder.resolve().name)
+    return None if found is None else found[1]
 
 
 def _allowed_names() -> str:
-    return " or ".join(f"{benchmark}_<algorithm>" for benchmark in BENCHMARKS)
+    names = " or ".join(f"{benchmark}_<algorithm>" for benchmark in BENCHMARKS)
+    return f"{names}, with letters, digits, '_', '.', '+' and '-' in <algorithm>"
 
 
 def _files(folder: Path) -> Iterator[Violation]:
@@ -168,7 +168,7 @@ def _results(path: Path, benchmark: str | None) -> Iterator[str]:
     try:
         content = read_json(path)
     except (ValueError, OSError) as error:
-        yield f"{_reason(error, path)}; write it with the benchmark's to_file"
+        yield f"{_reason(error, path)}; write it with matbench_segvae.benchmark.write_benchmark"
         return
     recorded = content.get("benchmark_name")
     if recorded not in BENCHMARKS:
@@ -176,15 +176,15 @@ def _results(path: Path, benchmark: str | None) -> Iterator[str]:
         return
     if benchmark not in (None, recorded):
         yield f"its benchmark is {recorded}, but the folder is named for {benchmark}"
-    # Matbench 0.6 reads plain text, whatever the name of the file.
-    if recorded == MATBENCH_NAME and is_compressed(path):
-        yield "it is compressed, and matbench reads it as plain text: write it with to_file"
-        return
+    if not is_compressed(path):
+        yield (
+            "it is plain text, and Matbench's repository reads it with gzip: compress it, or write "
+            "it with matbench_segvae.benchmark.write_benchmark"
+        )
     try:
-        loaded = type(make_benchmark(recorded)).from_file(path)
-    # Matbench raises anything from KeyError to TypeError for a file it does not accept.
-    except Exception as error:
-        yield f"matbench does not load it: {_one_line(error)}"
+        loaded = benchmark_from(content)
+    except UserError as error:
+        yield f"matbench does not load it: {error}"
         return
     yield from _loaded(loaded)
 
@@ -194,7 +194,8 @@ def _loaded(benchmark: Any) -> Iterator[str]:  # noqa: ANN401 - matbench is not 
     if not benchmark.tasks_map:
         yield "it holds no task: record at least one, with all its folds"
     for name, traceback in benchmark.validate().items():
-        yield f"{name} is not valid: {_one_line(traceback.strip().splitlines()[-1])}"
+        reason = cut(one_line(traceback.strip().splitlines()[-1]), _SHOWN)
+        yield f"{name} is not valid: {reason}"
     for name, task in benchmark.tasks_map.items():
         # Matbench accepts any float, NaN and infinity too, from which no score can be computed.
         for key, fold in task.results.items():
@@ -211,12 +212,4 @@ def _reason(error: ValueError | OSError, path: Path) -> str:
     """Why a file could not be read, without the name of the file."""
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror})"
-    return _one_line(str(error).removeprefix(f"'{path}' "))
-
-
-def _one_line(error: object) -> str:
-    """Matbench's own message, cut where it lists all samples."""
-    if isinstance(error, KeyError) and error.args:
-        error = error.args[0]
-    line = " ".join(str(error).split())
-    return line if len(line) <= _MESSAGE else f"{line[:_MESSAGE]}…"
+    return cut(one_line(str(error).removeprefix(f"'{path}' ")), _SHOWN)

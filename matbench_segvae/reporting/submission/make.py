@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import read_json
+from matbench_segvae.files import folder_replaced, read_json
 from matbench_segvae.reporting.seeds import SEEDS
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.check import Violation, check_submissions, require_name
@@ -58,6 +58,7 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
     """
     benchmark = require_name(out)
     source = _source(results)
+    require_name(source)
     recorded = _read(source / RESULTS)
     if recorded.get("benchmark_name") != benchmark:
         raise UserError(
@@ -142,9 +143,10 @@ def _copy(files: Iterable[Path], folder: Path) -> None:
 
 
 def _publish(files: Iterable[Path], out: Path) -> None:
+    """Put files into a folder, all of them or none; what else is in the folder stays."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            shutil.copyfile(file, out / file.name)
+        with folder_replaced(out) as made:
+            for file in files:
+                shutil.copyfile(file, made / file.name)
     except OSError as error:
-        raise UserError(f"cannot write to '{out}': {error.strerror}") from error
+        raise UserError(f"cannot write to '{out}': {error.strerror or error}") from error

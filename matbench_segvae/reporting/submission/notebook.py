@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from matbench_segvae.benchmark import (
@@ -19,6 +18,7 @@ from matbench_segvae.benchmark import (
 from matbench_segvae.benchmark.registry import MATMINER_VARIABLE
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import cache_folder
+from matbench_segvae.reporting.escaping import fenced, markdown
 from matbench_segvae.reporting.submission import RESULTS
 
 NOTEBOOK = "notebook.ipynb"
@@ -27,39 +27,26 @@ _FAILED = "the submission's notebook does not run"
 _TIMEOUT = 300  # seconds for a cell; on a busy machine the imports alone take many
 _MOST_SAMPLES = 5000  # drawn in all; loading more takes longer than a minute
 
-_LOAD = """\
+_LOAD = f"""\
 import logging
 import warnings
 
 import matplotlib.pyplot as plt
 import pandas as pd
 
-{imports}
+from matbench_segvae.benchmark import (
+    load_task,
+    make_benchmark,
+    read_benchmark,
+    write_benchmark,
+)
 from matbench_segvae.running import run_fold
 
 warnings.simplefilter("ignore")
 logging.getLogger("matbench").setLevel(logging.ERROR)
 
-benchmark = {name}.from_file("{results}")
+benchmark = read_benchmark("{RESULTS}")
 print("valid:", benchmark.is_valid)"""
-
-_OUR_IMPORTS = """\
-from matbench_segvae.benchmark import DefectBenchmark, load_task, make_benchmark"""
-
-_OWN_IMPORTS = """\
-from matbench_segvae.benchmark import OwnBenchmark, load_task, make_benchmark"""
-
-_STOCK_IMPORTS = """\
-from matbench.bench import MatbenchBenchmark
-
-from matbench_segvae.benchmark import load_task, make_benchmark"""
-
-_CLASSES: Mapping[str, tuple[str, str]] = MappingProxyType(
-    {
-        BENCHMARK_NAME: (_OUR_IMPORTS, "DefectBenchmark"),
-        OWN_BENCHMARK: (_OWN_IMPORTS, "OwnBenchmark"),
-    }
-)
 
 _SCORES = """\
 rows = {
@@ -111,7 +98,7 @@ def run_again(algorithm, seed=0):
 
 RUN_AGAIN = False  # takes as long as the run did
 if RUN_AGAIN:
-    run_again("ALGORITHM").to_file("again.json.gz")"""
+    write_benchmark(run_again(ALGORITHM), "again.json.gz")"""
 
 # Warnings of libraries name folders of the machine that runs the notebook.
 _QUIET = {"PYTHONWARNINGS": "ignore"}
@@ -192,13 +179,10 @@ def _cells(
     algorithm: str, info: Mapping[str, Any], recorded: Mapping[str, Any]
 ) -> list[tuple[str, str]]:
     """Text and code, in order."""
-    benchmark = str(recorded["benchmark_name"])
-    imports, name = _CLASSES.get(benchmark, (_STOCK_IMPORTS, "MatbenchBenchmark"))
-    load = _LOAD.format(imports=imports, name=name, results=RESULTS)
     cells = [
-        ("text", _introduction(benchmark, info)),
+        ("text", _introduction(str(recorded["benchmark_name"]), info)),
         ("text", "## Results\n\nThe folds as they were recorded, read by the benchmark's class."),
-        ("code", load),
+        ("code", _LOAD),
         ("text", "Scores over the folds, in the unit of the target."),
         ("code", _SCORES),
     ]
@@ -210,7 +194,7 @@ def _cells(
         cells.append(("text", "Predictions for the test sets against the truth."))
         cells.append(("code", _PARITY.replace("NAMES", repr(drawn))))
     cells.append(("text", "## Running it again\n\n`python run.py` does the same."))
-    cells.append(("code", _AGAIN.replace("ALGORITHM", algorithm, 1)))
+    cells.append(("code", _AGAIN.replace("ALGORITHM", repr(algorithm))))
     return cells
 
 
@@ -219,11 +203,11 @@ def _introduction(benchmark: str, info: Mapping[str, Any]) -> str:
     listed = references if isinstance(references, list) else [references]
     requirements = (info.get("requirements") or {}).get("python", [])
     paragraphs = [
-        f"# `{info.get('algorithm')}` on `{benchmark}`",
-        str(info.get("algorithm_long", "")),
-        str(info.get("notes", "")),
-        "## References\n\n```bibtex\n" + "\n".join(map(str, listed)) + "\n```",
-        "## Requirements\n\n```\n" + "\n".join(map(str, requirements)) + "\n```",
+        f"# {markdown(str(info.get('algorithm')))} on {markdown(benchmark)}",
+        markdown(str(info.get("algorithm_long", ""))),
+        markdown(str(info.get("notes", ""))),
+        "## References\n\n" + fenced("\n".join(map(str, listed)), "bibtex"),
+        "## Requirements\n\n" + fenced("\n".join(map(str, requirements))),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
 

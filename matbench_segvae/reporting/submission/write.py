@@ -13,7 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from matbench_segvae.algorithms.registry import algorithm_class
-from matbench_segvae.benchmark import make_benchmark, quiet_matbench
+from matbench_segvae.benchmark import (
+    make_benchmark,
+    quiet_matbench,
+    read_benchmark,
+    write_benchmark,
+)
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import write_text
 from matbench_segvae.reporting.seeds import SeedScore, read_seeds, stored_seeds, write_seeds
@@ -37,13 +42,11 @@ class Submission:
         folder: The folder.
         tasks: Tasks in its results file; empty if none is finished.
         missing: Folds that have to be run before a task can be in the results file, by task.
-        warnings: What the user should know.
     """
 
     folder: Path
     tasks: tuple[str, ...]
     missing: Mapping[str, tuple[int, ...]]
-    warnings: tuple[str, ...] = ()
 
 
 @dataclass
@@ -52,7 +55,24 @@ class _Collected:
 
     complete: dict[str, list[FoldResult]] = field(default_factory=dict)
     missing: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    warnings: list[str] = field(default_factory=list)
+
+
+def require_readable_results(
+    out: Path, algorithms: Sequence[str], tasks: Mapping[str, Any]
+) -> None:
+    """Make sure that a run can add to the results that are there, before anything is computed.
+
+    Args:
+        out: Folder of all results.
+        algorithms: Names of algorithms.
+        tasks: Tasks by name.
+
+    Raises:
+        UserError: If a results file cannot be read; see :func:`earlier_results`.
+    """
+    for benchmark in dict.fromkeys(str(task.benchmark_name) for task in tasks.values()):
+        for algorithm in algorithms:
+            earlier_results(FoldStore(out, benchmark, algorithm))
 
 
 def write_submissions(
@@ -72,7 +92,7 @@ def write_submissions(
         One entry for each folder with at least one finished fold.
 
     Raises:
-        UserError: If a folder cannot be written to.
+        UserError: If a folder cannot be written to, or the results in it cannot be read.
     """
     benchmarks: dict[str, dict[str, Any]] = {}
     for name, task in tasks.items():
@@ -96,7 +116,7 @@ def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
         recipes = recorded_recipes(store.algorithm, benchmark)
         versions = _versions(collected.complete)
         try:
-            _write_results(benchmark, store.folder / RESULTS)
+            write_benchmark(benchmark, store.folder / RESULTS)
             write_text(store.folder / INFO, _info(store.algorithm, versions))
             write_seeds(store.folder, _seed_scores(store, collected))
             seeds = read_seeds(store.folder)
@@ -104,7 +124,7 @@ def _write(store: FoldStore, tasks: Mapping[str, Any]) -> Submission:
             write_text(store.folder / SCRIPT, run_script(store.folder.name, recipes))
         except OSError as error:
             raise UserError(f"cannot write to '{store.folder}': {error.strerror}") from error
-    return Submission(store.folder, names, collected.missing, tuple(collected.warnings))
+    return Submission(store.folder, names, collected.missing)
 
 
 def _seed_scores(store: FoldStore, collected: _Collected) -> list[SeedScore]:
@@ -165,21 +185,33 @@ def _stds(result: FoldResult) -> list[float] | None:
 
 def _earlier_tasks(store: FoldStore, collected: _Collected) -> dict[str, Any]:
     """Results of tasks that were finished in earlier runs and are not in this one."""
-    path = store.folder / RESULTS
-    if not path.is_file():
-        return {}
-    kind = type(make_benchmark(store.benchmark, list(collected.complete)))
-    try:
-        before = kind.from_file(path)
-    # Matbench raises anything from KeyError to TypeError for a file it does not accept.
-    except Exception as error:
-        collected.warnings.append(f"{path} could not be read and is replaced: {error}")
-        return {}
     return {
         name: _without_traces(task.results)
-        for name, task in before.tasks_map.items()
+        for name, task in earlier_results(store).items()
         if name not in collected.complete
     }
+
+
+def earlier_results(store: FoldStore) -> Mapping[str, Any]:
+    """The tasks in the results file of an algorithm, by name; none if there is no such file.
+
+    Args:
+        store: Where its folds are kept.
+
+    Raises:
+        UserError: If the file cannot be read: writing it anew would lose what is in it.
+    """
+    path = store.folder / RESULTS
+    if not path.exists():
+        return {}
+    try:
+        with quiet_matbench():
+            tasks: Mapping[str, Any] = read_benchmark(path).tasks_map
+    except UserError as error:
+        raise UserError(
+            f"{error}; it is kept as it is: move it away, or choose another folder with --out"
+        ) from error
+    return tasks
 
 
 def _without_traces(results: Any) -> Any:  # noqa: ANN401
@@ -194,17 +226,6 @@ def _without_traces(results: Any) -> Any:  # noqa: ANN401
             if uncertainty.get(key) == {}:
                 del uncertainty[key]
     return results
-
-
-def _write_results(benchmark: Any, path: Path) -> None:  # noqa: ANN401
-    """Write the results with the benchmark's own method.
-
-    matbench 0.6 writes plain text under the name ``.json.gz`` and reads nothing else;
-    compressing it would keep ``MatbenchBenchmark.from_file`` from loading it.
-    """
-    temporary = path.with_name(f".{path.name}.part")
-    benchmark.to_file(temporary)
-    temporary.replace(path)
 
 
 def _versions(complete: Mapping[str, Iterable[FoldResult]]) -> dict[str, str]:

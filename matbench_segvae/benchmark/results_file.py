@@ -1,0 +1,80 @@
+"""Results of a benchmark in a file, as the repository of Matbench holds them.
+
+The repository reads ``results.json.gz`` as what its name says, a file in gzip's format. The wheel
+of matbench 0.6 writes plain text under that name and reads nothing else; here both are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from matbench_segvae.benchmark._matbench import MatbenchBenchmark
+from matbench_segvae.benchmark.registry import benchmark_class
+from matbench_segvae.errors import UserError, cut, one_line
+from matbench_segvae.files import read_json, write_json
+
+_SHOWN = 300  # characters of matbench's own error messages, which list all samples
+
+
+def read_benchmark(path: str | Path) -> MatbenchBenchmark:
+    """Read the results of any benchmark, compressed or not.
+
+    Args:
+        path: The file.
+
+    Returns:
+        A benchmark with results and without data.
+
+    Raises:
+        UserError: If it cannot be read, or matbench does not accept its content.
+    """
+    try:
+        content = read_json(Path(path))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).removeprefix(f"'{path}' ")
+        raise UserError(f"cannot read results from '{path}': {reason}") from error
+    try:
+        return benchmark_from(content)
+    except UserError as error:
+        raise UserError(f"cannot read results from '{path}': {error}") from error
+
+
+def benchmark_from(content: Mapping[str, Any]) -> MatbenchBenchmark:
+    """Make a benchmark of the content of a results file.
+
+    Args:
+        content: The JSON object.
+
+    Returns:
+        A benchmark with results and without data.
+
+    Raises:
+        UserError: If matbench does not accept it.
+    """
+    kind = benchmark_class(str(content.get("benchmark_name")))
+    try:
+        # Matbench takes the hash out of the dictionary it is given.
+        return kind.from_dict(dict(content))
+    except UserError:
+        raise
+    # Matbench raises anything from KeyError to TypeError for a file it does not accept.
+    except Exception as error:
+        reason = error.args[0] if isinstance(error, KeyError) and error.args else error
+        raise UserError(cut(one_line(str(reason)), _SHOWN)) from error
+
+
+def write_benchmark(benchmark: MatbenchBenchmark, path: str | Path) -> None:
+    """Write the results of any benchmark as the repository of Matbench reads them.
+
+    Args:
+        benchmark: With results.
+        path: The file; it is compressed if its name ends with ``.gz``. The same results give the
+            same bytes.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    content: Mapping[str, Any] = benchmark.as_dict()
+    write_json(Path(path), content)
