@@ -27,6 +27,8 @@ class AlgorithmCard:
         bibtex_refs: BibTeX entries of the methods it uses.
         notes: Remarks that a reader of the scores should know.
         packages: Names of the distributions whose versions matter for the result.
+        takes_minutes: Whether a fit takes minutes; folds are then run side by side, in a process
+            for each core.
     """
 
     algorithm: str
@@ -35,6 +37,7 @@ class AlgorithmCard:
     bibtex_refs: tuple[str, ...] = ()
     notes: str = ""
     packages: tuple[str, ...] = ()
+    takes_minutes: bool = False
 
 
 def _ignore(_: str) -> None:

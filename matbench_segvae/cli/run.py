@@ -59,6 +59,15 @@ def run_command(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Run finished folds again.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            help="Folds at a time, of algorithms whose fits take minutes, one core each; as many "
+            "as there are cores, up to 8, by default.",
+            min=1,
+            metavar="INTEGER",
+        ),
+    ] = None,
 ) -> None:
     """Run algorithms on the folds of tasks and write a submission folder for each.
 
@@ -73,7 +82,7 @@ def run_command(
         write_submissions,
     )
     from matbench_segvae.reporting.seeds import seed_folder
-    from matbench_segvae.running import RunOptions, prepare_tasks, run
+    from matbench_segvae.running import RunOptions, prepare_tasks, run, usable_cores
 
     terminal = console()
     tasks = _distinct(task or [DEFAULT_TASK])
@@ -89,7 +98,7 @@ def run_command(
                 run(
                     tasks,
                     algorithms,
-                    RunOptions(fold or None, number, overwrite),
+                    RunOptions(fold or None, number, overwrite, workers or usable_cores()),
                     seed_folder(out, number, seed),
                     observer,
                 )

@@ -109,6 +109,10 @@ def _formula_line(row: Row, what: str) -> Text:
     return line
 
 
+def _fold_name(task: str, algorithm: str, fold: int) -> str:
+    return f"{task} fold {fold}: {algorithm}"
+
+
 class ConsoleObserver:
     """Prints a line per finished fold and shows the latest progress.
 
@@ -124,7 +128,6 @@ class ConsoleObserver:
         self._console = console
         self._total = total
         self._done = 0
-        self._fold = ""
         self._printed = time.monotonic()
         self._status: Status | None = None
 
@@ -147,18 +150,18 @@ class ConsoleObserver:
 
     def started(self, task: str, algorithm: str, fold: int) -> None:
         """Show which fold is being run."""
-        self._fold = f"{task} fold {fold}: {algorithm}"
         self._printed = time.monotonic()
         if self._status is not None:
-            self._status.update(self._line(self._fold))
+            self._status.update(self._line(_fold_name(task, algorithm, fold)))
 
-    def progress(self, line: str) -> None:
-        """Show a line of progress of the current fold."""
+    def progress(self, task: str, algorithm: str, fold: int, line: str) -> None:
+        """Show a line of progress of a fold."""
+        line = f"{_fold_name(task, algorithm, fold)}  {line}"
         if self._status is not None:
-            self._status.update(self._line(f"{self._fold}  {line}"))
+            self._status.update(self._line(line))
         elif time.monotonic() - self._printed >= LOG_INTERVAL:
             self._printed = time.monotonic()
-            self._print(f"{self._fold}  {line}")
+            self._print(line)
 
     def finished(self, result: FoldResult, resumed: bool) -> None:
         """Print the score of a finished fold."""

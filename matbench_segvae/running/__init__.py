@@ -1,9 +1,9 @@
 """Tasks × algorithms × folds, one file per finished fold."""
 
 from matbench_segvae.running.fold import run_fold
+from matbench_segvae.running.piece import Problem
 from matbench_segvae.running.runner import (
     Observer,
-    Problem,
     RunOptions,
     RunReport,
     SilentObserver,
@@ -12,6 +12,7 @@ from matbench_segvae.running.runner import (
     run,
 )
 from matbench_segvae.running.store import FoldResult, FoldStore
+from matbench_segvae.running.workers import usable_cores
 
 __all__ = [
     "FoldResult",
@@ -25,4 +26,5 @@ __all__ = [
     "problem_lines",
     "run",
     "run_fold",
+    "usable_cores",
 ]

@@ -9,16 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from matbench_segvae.algorithms.registry import load_failures
+from matbench_segvae.algorithms.registry import algorithm_class, load_failures
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench, task_name_of
-from matbench_segvae.errors import UserError, one_line
-from matbench_segvae.running.fold import OutputError, run_fold
+from matbench_segvae.errors import UserError
+from matbench_segvae.running.piece import Piece, Problem, run_piece
 from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore, fits_task
-
-_LONGEST = 300  # characters of a message of somebody else's exception; the rest is in a file
+from matbench_segvae.running.workers import run_pieces
 
 
 @dataclass(frozen=True)
@@ -29,11 +29,14 @@ class RunOptions:
         folds: Fold numbers; ``None`` for all of them.
         seed: Seed of every fold.
         overwrite: Whether to run stored folds again.
+        workers: Processes in which folds of algorithms that take minutes are run side by side;
+            with 1 everything takes place in this process.
     """
 
     folds: Sequence[int] | None = None
     seed: int = 0
     overwrite: bool = False
+    workers: int = 1
 
 
 class Observer(Protocol):
@@ -42,8 +45,8 @@ class Observer(Protocol):
     def started(self, task: str, algorithm: str, fold: int) -> None:
         """A fold is about to be run."""
 
-    def progress(self, line: str) -> None:
-        """The algorithm of the current fold reports its progress."""
+    def progress(self, task: str, algorithm: str, fold: int, line: str) -> None:
+        """The algorithm of a fold reports its progress."""
 
     def finished(self, result: FoldResult, resumed: bool) -> None:
         """A fold is finished; ``resumed`` if it was found in the store."""
@@ -58,7 +61,7 @@ class SilentObserver:
     def started(self, task: str, algorithm: str, fold: int) -> None:
         """Do nothing."""
 
-    def progress(self, line: str) -> None:
+    def progress(self, task: str, algorithm: str, fold: int, line: str) -> None:
         """Do nothing."""
 
     def finished(self, result: FoldResult, resumed: bool) -> None:
@@ -66,26 +69,6 @@ class SilentObserver:
 
     def warning(self, line: str) -> None:
         """Do nothing."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why an algorithm could not be run on a task, or on one fold of it.
-
-    Attributes:
-        task: Task name.
-        algorithm: Name of the algorithm's entry point.
-        message: The reason, in one line.
-        fold: Fold number; ``None`` if the reason holds for the whole task, such as inputs
-            that the algorithm cannot read.
-        hint: How to find out more; may be empty.
-    """
-
-    task: str
-    algorithm: str
-    message: str
-    fold: int | None = None
-    hint: str = ""
 
 
 @dataclass(frozen=True)
@@ -148,29 +131,38 @@ def run(
     """
     options = options or RunOptions()
     observer = observer or SilentObserver()
-    results: list[FoldResult] = []
-    problems: list[Problem] = []
+    out = Path(out)
+    outcomes: dict[Piece, FoldResult | Problem] = {}
     with quiet_matbench():
         made = prepare_tasks(tasks, options.folds)
         broken = load_failures(algorithms)
-        stores = _stores(made, algorithms, Path(out))
+        stores = _stores(made, algorithms, out)
         plan = _plan(made, stores, options)
         for line in plan.warnings:
             observer.warning(line)
         for task in made.values():
             load_task(task)
-        for (task_name, name), store in stores.items():
-            if name in broken:
-                problems.append(Problem(task_name, name, broken[name]))
-                observer.warning(*problem_lines(problems[-1:]))
-                continue
-            for outcome in _run_folds(made[task_name], store, plan, observer):
-                if isinstance(outcome, FoldResult):
-                    results.append(outcome)
-                else:
-                    problems.append(outcome)
-                    observer.warning(*problem_lines([outcome]))
-    return RunReport(made, tuple(results), tuple(problems))
+        unloaded = [Problem(*pair, broken[pair[1]]) for pair in stores if pair[1] in broken]
+        for problem in unloaded:
+            observer.warning(*problem_lines([problem]))
+        pieces = [
+            Piece(task, algorithm, fold, options.seed)
+            for task, algorithm in stores
+            if algorithm not in broken
+            for fold in plan.folds[task]
+        ]
+        for piece, outcome in _outcomes(pieces, plan, made, _Place(out, options.workers, observer)):
+            outcomes[piece] = outcome
+            if isinstance(outcome, Problem):
+                observer.warning(*problem_lines([outcome]))
+            else:
+                observer.finished(outcome, resumed=piece.key in plan.stored)
+    found = [outcomes[piece] for piece in pieces if piece in outcomes]
+    return RunReport(
+        made,
+        tuple(one for one in found if isinstance(one, FoldResult)),
+        (*unloaded, *(one for one in found if isinstance(one, Problem))),
+    )
 
 
 def prepare_tasks(names: Sequence[str], folds: Sequence[int] | None = None) -> dict[str, Any]:
@@ -261,56 +253,39 @@ def _plan(
     return plan
 
 
-def _run_folds(
-    task: Any,  # noqa: ANN401 - matbench is not typed
-    store: FoldStore,
-    plan: _Plan,
-    observer: Observer,
-) -> Iterator[FoldResult | Problem]:
-    """Every fold's result in order, or the problem in place of it.
+@dataclass(frozen=True)
+class _Place:
+    """Where pieces are run and stored, and who is notified."""
 
-    A `UserError` holds for all folds of a task and is the last outcome; predictions that
-    cannot be used, and any other exception, are the failure of one fold.
+    out: Path
+    workers: int
+    observer: Observer
+
+
+def _outcomes(
+    pieces: Sequence[Piece], plan: _Plan, tasks: Mapping[str, Any], place: _Place
+) -> Iterator[tuple[Piece, FoldResult | Problem]]:
+    """What pieces end with: those that are stored, quick ones one by one, long ones side by side.
+
+    What holds for all folds of a task ends its other pieces.
     """
-    name = str(task.dataset_name)
-    for fold in plan.folds[name]:
-        stored = plan.stored.get((name, store.algorithm, fold))
-        if stored is not None:
-            observer.finished(stored, resumed=True)
-            yield stored
-            continue
-        observer.started(name, store.algorithm, fold)
-        try:
-            result = run_fold(task, store.algorithm, fold, plan.seed, observer.progress)
-            store.save(result)
-        except KeyboardInterrupt:
-            raise
-        except OutputError as error:
-            yield Problem(name, store.algorithm, one_line(str(error)), fold)
-            continue
-        except UserError as error:
-            yield Problem(name, store.algorithm, one_line(str(error)))
-            return
-        # Algorithms of other packages may raise anything, and even exit.
-        except BaseException as error:
-            # Lightning answers an interrupt by the user with an exit.
-            if isinstance(error, SystemExit) and isinstance(error.__context__, KeyboardInterrupt):
-                raise KeyboardInterrupt from error
-            yield _failure(store, name, fold, error)
-            continue
-        observer.finished(result, resumed=False)
-        yield result
+    yield from ((piece, plan.stored[piece.key]) for piece in pieces if piece.key in plan.stored)
+    missing = [piece for piece in pieces if piece.key not in plan.stored]
+    aside = [piece for piece in missing if algorithm_class(piece.algorithm).card.takes_minutes]
+    if place.workers == 1 or len(aside) == 1:
+        aside = []
+    refused = set()
+    for piece in missing:
+        if piece not in aside and piece.key[:2] not in refused:
+            outcome = _run_here(tasks[piece.task], piece, place)
+            if isinstance(outcome, Problem) and outcome.fold is None:
+                refused.add(piece.key[:2])
+            yield piece, outcome
+    if aside:
+        yield from run_pieces(aside, place.out, min(place.workers, len(aside)), place.observer)
 
 
-def _failure(store: FoldStore, task: str, fold: int, error: BaseException) -> Problem:
-    """The failure of one fold; its traceback is kept in a file."""
-    try:
-        text = one_line(str(error))[:_LONGEST]
-    except Exception:
-        text = "its message cannot be read"
-    message = f"{type(error).__name__}: {text}".removesuffix(": ")
-    try:
-        hint = f"traceback in {store.save_error(task, fold, error)}"
-    except UserError as unwritten:
-        hint = str(unwritten)
-    return Problem(task, store.algorithm, message, fold, hint)
+def _run_here(task: Any, piece: Piece, place: _Place) -> FoldResult | Problem:  # noqa: ANN401
+    """Run a piece in this process."""
+    place.observer.started(*piece.key)
+    return run_piece(task, piece, place.out, partial(place.observer.progress, *piece.key))

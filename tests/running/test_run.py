@@ -170,7 +170,7 @@ class Listening:
     def started(self, task, algorithm, fold):
         self.lines.append(f"start {fold}")
 
-    def progress(self, line):
+    def progress(self, task, algorithm, fold, line):
         self.lines.append(line)
 
     def finished(self, result, resumed):
@@ -200,7 +200,7 @@ def test_a_broken_fold_file_is_run_again_with_a_warning(third_party, tmp_path, d
     assert folds_run() == [0, 1, 0]
     assert len(report.results) == 2
     assert notified.lines[0].startswith(f"warning {path.name}")
-    assert notified.lines[1:] == ["start 0", "half way", "new 0", "old 1"]
+    assert notified.lines[1:] == ["old 1", "start 0", "half way", "new 0"]
     assert json.loads(path.read_text())["predictions"] == content["predictions"]
 
 

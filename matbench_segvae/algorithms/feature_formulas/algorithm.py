@@ -38,6 +38,7 @@ class FeatureFormula:
     """Searches a formula of physical features with SEGVAE, under the task's own metric."""
 
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
+        takes_minutes=True,
         algorithm="segvae",
         algorithm_long=(
             "Symbolic expression generation via variational autoencoder. Structures and "

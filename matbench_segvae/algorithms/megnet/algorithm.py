@@ -219,6 +219,7 @@ class SparseMEGNet(GraphNetwork):
     """
 
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
+        takes_minutes=True,
         algorithm="megnet",
         algorithm_long=(
             "MEGNet of matgl on the sparse defect graph: nodes are the defect sites, their type "
@@ -261,6 +262,7 @@ class DenseMEGNet(GraphNetwork):
     """
 
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
+        takes_minutes=True,
         algorithm="megnet_dense",
         algorithm_long=(
             "MEGNet of matgl on the graph of all atoms of the supercell with a cutoff of 5 Å; "

@@ -49,6 +49,7 @@ class KerasMEGNet:
     """
 
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
+        takes_minutes=True,
         algorithm="megnet_keras",
         algorithm_long=(
             "MEGNet in its authors' first implementation (megnet 1.3.2 on TensorFlow) on the "
@@ -170,6 +171,7 @@ class KerasDenseMEGNet(KerasMEGNet):
     """
 
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
+        takes_minutes=True,
         algorithm="megnet_keras_dense",
         algorithm_long=(
             "MEGNet in its authors' first implementation (megnet 1.3.2 on TensorFlow) on the "

@@ -24,6 +24,7 @@ class SEGVAEPairLaw:
     """Searches a pair law ``K(r)`` with SEGVAE and predicts energies per defect site."""
 
     card: ClassVar[AlgorithmCard] = AlgorithmCard(
+        takes_minutes=True,
         algorithm="segvae",
         algorithm_long=(
             "Symbolic expression generation via variational autoencoder. A recurrent "

@@ -1,0 +1,152 @@
+"""Pieces of a run side by side, each in a process of its own on one core."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
+from matbench_segvae.errors import UserError, one_line
+from matbench_segvae.lightning_tools import use_one_core
+from matbench_segvae.running.piece import Piece, Problem, run_piece
+from matbench_segvae.running.store import FoldResult
+
+_MOST = 8  # processes by default: each takes about 2 GB
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
+_DIED = (
+    "its process ended before it, as happens where memory runs out: "
+    "the same command goes on with what is missing; --workers 1 needs the least memory"
+)
+
+_tasks: dict[str, Any] = {}  # loaded in this process
+_messages: Any = None  # to the process of the run
+
+
+class Listener(Protocol):
+    """Is notified of what happens in the processes."""
+
+    def started(self, task: str, algorithm: str, fold: int) -> None:
+        """A piece is about to be run."""
+
+    def progress(self, task: str, algorithm: str, fold: int, line: str) -> None:
+        """The algorithm of a piece reports its progress."""
+
+
+def usable_cores() -> int:
+    """How many processes are worth running side by side here, at most 8."""
+    try:
+        cores = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        cores = os.cpu_count() or 1
+    return min(cores, _MOST)
+
+
+def run_pieces(
+    pieces: Sequence[Piece], out: Path, workers: int, listener: Listener
+) -> Iterator[tuple[Piece, FoldResult | Problem]]:
+    """Run pieces side by side; each is stored by its process as it finishes.
+
+    What holds for all folds of a task ends its other pieces that have not begun.
+
+    Args:
+        pieces: What to run, in the order in which pieces are begun.
+        out: Folder of all results.
+        workers: Number of processes.
+        listener: Is notified of starts and progress.
+
+    Yields:
+        Pieces with what they ended with, as they finish.
+
+    Raises:
+        KeyboardInterrupt: If the user interrupted; the processes are ended.
+    """
+    context = multiprocessing.get_context("spawn")
+    messages = context.SimpleQueue()
+    relay = threading.Thread(target=_relay, args=(messages, listener), daemon=True)
+    relay.start()
+    with _one_thread_each():
+        pool = ProcessPoolExecutor(workers, context, _set_up, (messages,))
+        futures = {pool.submit(_work, piece, out): piece for piece in pieces}
+        try:
+            for future in as_completed(futures):
+                if future.cancelled():
+                    continue
+                piece, outcome = futures[future], _outcome(future, futures[future])
+                if isinstance(outcome, Problem) and outcome.fold is None:
+                    _cancel_alike(futures, piece)
+                yield piece, outcome
+        except BaseException:
+            for process in multiprocessing.active_children():
+                process.terminate()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+            messages.put(None)
+            relay.join()
+
+
+def _outcome(future: Future[FoldResult | Problem], piece: Piece) -> FoldResult | Problem:
+    try:
+        return future.result()
+    except BrokenProcessPool:
+        return Problem(piece.task, piece.algorithm, _DIED, piece.fold)
+    except UserError as error:  # the data were there a moment ago
+        return Problem(piece.task, piece.algorithm, one_line(str(error)))
+
+
+def _cancel_alike(futures: dict[Future[FoldResult | Problem], Piece], piece: Piece) -> None:
+    """Leave out the other folds of the same task and algorithm."""
+    for future, other in futures.items():
+        if (other.task, other.algorithm) == (piece.task, piece.algorithm):
+            future.cancel()
+
+
+def _relay(messages: Any, listener: Listener) -> None:  # noqa: ANN401
+    """Hand on what processes send, until there is nothing more to come."""
+    while (message := messages.get()) is not None:
+        piece, line = message
+        if line is None:
+            listener.started(piece.task, piece.algorithm, piece.fold)
+        else:
+            listener.progress(piece.task, piece.algorithm, piece.fold, line)
+
+
+@contextmanager
+def _one_thread_each() -> Iterator[None]:
+    """Let libraries in new processes use one thread, unless the user chose a number."""
+    chosen = [name for name in _THREADS if name not in os.environ]
+    os.environ.update(dict.fromkeys(chosen, "1"))
+    try:
+        yield
+    finally:
+        for name in chosen:
+            os.environ.pop(name, None)
+
+
+def _set_up(messages: Any) -> None:  # noqa: ANN401
+    """Prepare a process."""
+    global _messages
+    _messages = messages
+    use_one_core()
+    # The process of the run is interrupted too, and ends this one.
+    with suppress(ValueError):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _work(piece: Piece, out: Path) -> FoldResult | Problem:
+    """Run a piece in this process."""
+    _messages.put((piece, None))
+    with quiet_matbench():
+        if piece.task not in _tasks:
+            task = make_task(piece.task)
+            load_task(task)
+            _tasks[piece.task] = task
+        return run_piece(_tasks[piece.task], piece, out, lambda line: _messages.put((piece, line)))
