@@ -26,8 +26,12 @@ def throughput_command(
     rounds: Annotated[int, typer.Option(help="Rounds of the search.", min=1)] = 8,
     seed: Annotated[int, typer.Option(help="Seed of table and search.", min=0)] = 0,
 ) -> None:
-    """Formulas per second on a table of 743 rows and 4 features, and where the time goes."""
-    from matbench_segvae.bench.throughput import measure_preset
+    """Formulas per second on a table of 743 rows and 4 features, and where the time goes.
+
+    Where pyoperon is installed, Operon searches the same table on the same core after it.
+    """
+    from matbench_segvae.bench.operon import STEPS, has_operon, measure_operon
+    from matbench_segvae.bench.throughput import artificial_table, measure_preset
 
     found = measure_preset(preset, seed, rounds)
     rows = {
@@ -38,12 +42,18 @@ def throughput_command(
         "sampled per second of sampling": f"{found.sampled_per_second:.0f}",
         "scored per second of scoring": f"{found.fitted_per_second:.0f}",
         "scored per second, all in all": f"{found.scored_per_second:.0f}",
+        "scored per CPU second": f"{found.scored_per_cpu_second:.0f}",
         "share of sampling": f"{found.sampling_share:.1%}",
         "share of fitting and scoring": f"{found.scoring_share:.1%}",
         "share of training and all else": f"{found.training_share:.1%}",
         "peak memory, MB": f"{found.peak_megabytes:.0f}",
         "of it, loaded libraries, MB": f"{found.library_megabytes:.0f}",
     }
+    if has_operon():
+        peer = measure_operon(*artificial_table(seed), seed, max(1, round(found.cpu_seconds)))
+        theirs, ratio = peer.scored_per_cpu_second, found.scored_per_cpu_second
+        rows[f"Operon with {STEPS} steps, scored per CPU second"] = f"{theirs:.0f}"
+        rows["ratio to Operon"] = f"{ratio / theirs:.2f}"
     table = Table(title=f"{preset}, {found.rows} rows x {found.features}", box=SIMPLE_HEAD)
     table.add_column("what")
     table.add_column("figure", justify="right")

@@ -20,6 +20,8 @@ from matbench_segvae.running.piece import Piece, Problem, run_piece
 from matbench_segvae.running.store import FoldResult
 
 _MOST = 8  # processes by default: each takes about 2 GB
+_PAUSE = 0.1  # seconds between looking for messages
+_PATIENCE = 2.0  # seconds to wait for the last of them
 _THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _DIED = (
     "its process ended before it, as happens where memory runs out: "
@@ -70,17 +72,22 @@ def run_pieces(
     """
     context = multiprocessing.get_context("spawn")
     messages = context.SimpleQueue()
-    relay = threading.Thread(target=_relay, args=(messages, listener), daemon=True)
+    ended = threading.Event()
+    relay = threading.Thread(target=_relay, args=(messages, listener, ended), daemon=True)
     relay.start()
     with _one_thread_each():
+        refused: set[tuple[str, str]] = set()
         pool = ProcessPoolExecutor(workers, context, _set_up, (messages,))
         futures = {pool.submit(_work, piece, out): piece for piece in pieces}
         try:
             for future in as_completed(futures):
-                if future.cancelled():
+                piece = futures[future]
+                pair = piece.task, piece.algorithm
+                if future.cancelled() or pair in refused:
                     continue
-                piece, outcome = futures[future], _outcome(future, futures[future])
+                outcome = _outcome(future, piece)
                 if isinstance(outcome, Problem) and outcome.fold is None:
+                    refused.add(pair)
                     _cancel_alike(futures, piece)
                 yield piece, outcome
         except BaseException:
@@ -89,8 +96,9 @@ def run_pieces(
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-            messages.put(None)
-            relay.join()
+            ended.set()
+            # A process that was killed in the middle of a message leaves the rest of it missing.
+            relay.join(_PATIENCE)
 
 
 def _outcome(future: Future[FoldResult | Problem], piece: Piece) -> FoldResult | Problem:
@@ -109,10 +117,16 @@ def _cancel_alike(futures: dict[Future[FoldResult | Problem], Piece], piece: Pie
             future.cancel()
 
 
-def _relay(messages: Any, listener: Listener) -> None:  # noqa: ANN401
-    """Hand on what processes send, until there is nothing more to come."""
-    while (message := messages.get()) is not None:
-        piece, line = message
+def _relay(messages: Any, listener: Listener, ended: threading.Event) -> None:  # noqa: ANN401
+    """Hand on what processes send, until they have ended and there is nothing more to come.
+
+    Nothing is put into the queue to end this: a process that was killed may hold its lock.
+    """
+    while not (messages.empty() and ended.is_set()):
+        if messages.empty():
+            ended.wait(_PAUSE)
+            continue
+        piece, line = messages.get()
         if line is None:
             listener.started(piece.task, piece.algorithm, piece.fold)
         else:
