@@ -8,7 +8,13 @@ from collections.abc import Callable, Sequence
 
 from matbench_segvae.errors import UserError, cut
 from matbench_segvae.expressions.expression import Expression, arity
-from matbench_segvae.expressions.operators import FITTED, INTEGERS, NAMED_CONSTANTS, OPERATORS
+from matbench_segvae.expressions.operators import (
+    FITTED,
+    INTEGERS,
+    LARGEST_INTEGER,
+    NAMED_CONSTANTS,
+    OPERATORS,
+)
 
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div"}
 
@@ -20,8 +26,11 @@ _POWERS = {
 }
 _MAX_CHARACTERS = 10_000
 
-# Prefix tokens and, in the same order, the values of the constants among them.
-_Parts = tuple[list[str], list[float]]
+_MAX_DEPTH = 200  # operators inside each other; recursion elsewhere ends at a thousand
+
+# What a node is: its token, its value if it is a fitted constant, and its arguments.
+_Read = tuple[str, float | None, Sequence[ast.expr]]
+_Refuse = Callable[[ast.AST, str], UserError]
 
 
 def parse(text: str, variables: Sequence[str] | None = None) -> Expression:
@@ -49,54 +58,62 @@ def parse(text: str, variables: Sequence[str] | None = None) -> Expression:
         part = ast.get_source_segment(text.strip(), node) or text
         return UserError(f"cannot read '{cut(part)}' in the formula '{cut(text)}': {why}")
 
-    try:
-        tokens, constants = _read(tree.body, variables, refuse)
-    except RecursionError as error:
-        raise UserError(f"formula '{cut(text)}' is nested too deeply to be read") from error
+    tokens: list[str] = []
+    constants: list[float] = []
+    left = [(tree.body, 1)]
+    while left:
+        node, depth = left.pop()
+        if depth > _MAX_DEPTH:
+            raise UserError(
+                f"formula '{cut(text)}' is nested more than {_MAX_DEPTH} levels deep: "
+                "longer ones are not read"
+            )
+        token, value, arguments = _read(node, variables, refuse)
+        tokens.append(token)
+        if value is not None:
+            constants.append(value)
+        left.extend((argument, depth + 1) for argument in reversed(arguments))
     return Expression(tuple(tokens), tuple(constants))
 
 
-def _read(
-    node: ast.expr,
-    variables: Sequence[str] | None,
-    refuse: Callable[[ast.AST, str], UserError],
-) -> _Parts:
-    """Turn one node of the syntax tree into prefix tokens and constants."""
-
-    def join(token: str, *arguments: ast.expr) -> _Parts:
-        parts = [_read(argument, variables, refuse) for argument in arguments]
-        return [token, *(t for p in parts for t in p[0])], [c for p in parts for c in p[1]]
-
+def _read(node: ast.expr, variables: Sequence[str] | None, refuse: _Refuse) -> _Read:
+    """Read one node of the syntax tree, without its arguments."""
     match node:
-        case ast.Constant(value=bool()):
-            raise refuse(node, "only numbers are allowed")
-        case ast.Constant(value=int(value)) if str(value) in INTEGERS:
-            return [str(value)], []
-        case ast.Constant(value=int(value) | float(value)):
-            return [FITTED], [_constant(value, node, refuse)]
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
-            return [FITTED], [-_constant(value, node, refuse)]
-        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(value))) if value == 1:
-            return ["-1"], []
+        case ast.Constant(value=value):
+            return _number(value, node, refuse)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)):
+            token, number, _ = _number(value, node, refuse)
+            if token == "1":
+                return "-1", None, ()
+            return (token, -number, ()) if number is not None else ("neg", None, (node.operand,))
         case ast.UnaryOp(op=ast.USub(), operand=operand):
-            return join("neg", operand)
+            return "neg", None, (operand,)
         case ast.Name(id=name):
-            return [_known_name(name, node, variables, refuse)], []
+            return _known_name(name, node, variables, refuse), None, ()
         case ast.BinOp(op=ast.Pow(), left=base, right=ast.Constant(value=int(power))) if (
             power in _POWERS
         ):
-            return join(_POWERS[power], base)
+            return _POWERS[power], None, (base,)
         case ast.BinOp(op=operator, left=left, right=right) if type(operator) in _BINARY:
-            return join(_BINARY[type(operator)], left, right)
+            return _BINARY[type(operator)], None, (left, right)
         case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in OPERATORS:
             if len(args) != arity(name):
                 raise refuse(node, f"'{name}' takes {arity(name)} argument(s), not {len(args)}")
-            return join(name, *args)
+            return name, None, args
     raise refuse(node, f"allowed are + - * /, **2, **3 and {', '.join(sorted(OPERATORS))}")
 
 
-def _constant(value: float, node: ast.AST, refuse: Callable[[ast.AST, str], UserError]) -> float:
-    """Check that a number is one: ``1e999`` is read as infinite, long whole numbers overflow."""
+def _number(value: object, node: ast.AST, refuse: _Refuse) -> _Read:
+    """Read a number: a token if it is a small whole one, else a fitted constant."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise refuse(node, "only numbers are allowed")
+    if isinstance(value, int) and 0 <= value <= LARGEST_INTEGER and str(value) in INTEGERS:
+        return str(value), None, ()
+    return FITTED, _constant(value, node, refuse), ()
+
+
+def _constant(value: float, node: ast.AST, refuse: _Refuse) -> float:
+    """Check that a number is finite: Python reads ``1e999`` as infinite."""
     try:
         number = float(value)
     except OverflowError:
@@ -110,7 +127,7 @@ def _known_name(
     name: str,
     node: ast.AST,
     variables: Sequence[str] | None,
-    refuse: Callable[[ast.AST, str], UserError],
+    refuse: _Refuse,
 ) -> str:
     """Check that a name is a named constant or an allowed variable."""
     if name in OPERATORS or name == FITTED:

@@ -40,8 +40,19 @@ class FormulaModule(nn.Module):
             inputs: Shape ``(N, V)``, all features in the order of training.
 
         Returns:
-            Shape ``(N,)``, in the inputs' precision; NaN outside the domain.
+            Shape ``(N,)``, in the inputs' precision, or in that of the constants if the inputs
+            are no floating-point numbers; NaN outside the domain.
+
+        Raises:
+            ValueError: If the inputs have another shape.
         """
+        if inputs.dim() != 2 or inputs.shape[1] != len(self._columns):
+            raise ValueError(
+                f"inputs have the shape {tuple(inputs.shape)}: it has to be "
+                f"(N, {len(self._columns)})"
+            )
+        if not inputs.is_floating_point():
+            inputs = inputs.to(self.constants)
         constants = self.constants.to(inputs)
 
         def leaf(token: str, index: int) -> torch.Tensor:

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from matbench_segvae.expressions import FITTED, Expression
 from matbench_segvae.expressions.operators import NAMED_CONSTANTS, OPERATORS
 
+_LARGEST = 1e100  # a factor's; its third power is a number still
+
 
 @dataclass(frozen=True)
 class _Scaled:
@@ -68,11 +70,25 @@ def _join(token: str, arguments: list[_Scaled]) -> _Scaled:
             return _product(token, arguments)
         case "add" | "sub":
             return _sum(token, arguments)
-    factor_out = OPERATORS[token].factor_out
-    factor = factor_out(arguments[0].factor) if factor_out else None
+    factor = _pulled_out(token, arguments[0].factor)
     if factor is None:
         return _node(token, [_whole(argument) for argument in arguments], 1.0)
     return _node(token, arguments, factor)
+
+
+def _pulled_out(token: str, factor: float) -> float | None:
+    """What a factor of a function's argument is in front of the function, if it can be there."""
+    factor_out = OPERATORS[token].factor_out
+    outside = factor_out(factor) if factor_out else None
+    return outside if outside is not None and _is_usable(outside) else None
+
+
+def _is_usable(factor: float) -> bool:
+    """Whether a factor is of a size at which products and quotients of two are numbers still.
+
+    Others stay where they are, inside the formula.
+    """
+    return 1 / _LARGEST <= abs(factor) <= _LARGEST
 
 
 def _node(token: str, arguments: Sequence[_Scaled], factor: float) -> _Scaled:
@@ -99,6 +115,8 @@ def _product(token: str, arguments: Sequence[_Scaled]) -> _Scaled:
     """A product or quotient; a fitted constant in it takes the factor."""
     left, right = arguments
     factor = left.factor * right.factor if token == "mul" else left.factor / right.factor
+    if not _is_usable(factor):
+        return _node(token, [_whole(argument) for argument in arguments], 1.0)
     bare = [_Scaled(argument.tokens, argument.constants) for argument in arguments]
     if left.tokens == (FITTED,):
         bare[0] = _Scaled((FITTED,), (left.constants[0] * factor,))

@@ -322,6 +322,16 @@ def test_latex(fitted):
     assert r"\toprule" in table
 
 
+def test_a_torch_module_computes_in_floating_point_and_knows_its_columns(fitted):
+    model, frame = fitted
+    module = model.torch()
+    whole = torch.arange(1, 1 + 2 * frame.shape[1]).reshape(2, -1)
+    np.testing.assert_allclose(module(whole).detach(), module(whole.double()).detach())
+    for wrong in (whole[:, :-1].double(), whole[0].double(), whole[None].double()):
+        with pytest.raises(ValueError, match=r"it has to be \(N, "):
+            module(wrong)
+
+
 def test_a_torch_module_predicts_the_same_and_learns(fitted):
     model, frame = fitted
     inputs = torch.tensor(frame.to_numpy())
