@@ -5,16 +5,25 @@ Imports that take long or load torch are made inside the commands that need them
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from matbench_segvae.cli.bench import bench_app
-from matbench_segvae.cli.common import INTERRUPTED, USER_ERROR, console, print_records
+from matbench_segvae.cli.common import (
+    INTERRUPTED,
+    TERMINATED,
+    USER_ERROR,
+    console,
+    print_records,
+)
 from matbench_segvae.cli.data import data_app
 from matbench_segvae.cli.fit import fit_command, predict_command
 from matbench_segvae.cli.law import law_app
@@ -75,13 +84,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: The words after the program's name; those it was started with by default.
 
     Returns:
-        The exit status: 0, or 2 for bad input, after a line on stderr for each mistake.
+        The exit status: 0; 2 for bad input, after a line on stderr for each mistake; 130 after
+        an interrupt and 143 after a request to end, which is handled like an interrupt.
     """
     if not sys.warnoptions:
         # Deprecations inside matminer, pymatgen and torch are no concern of the reader.
         warnings.simplefilter("ignore")
     words = list(sys.argv[1:] if arguments is None else arguments)
     command = typer.main.get_command(app)
+    with ended_on_request() as requests:
+        status = _run(command, words)
+    return TERMINATED if requests and status == INTERRUPTED else status
+
+
+def _run(command: Any, words: Sequence[str]) -> int:  # noqa: ANN401 - typer's own click
     try:
         status = command.main(words, prog_name="matbench-segvae", standalone_mode=False)
     except UserError as error:
@@ -92,6 +108,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted", file=sys.stderr)
         return INTERRUPTED
     return status if isinstance(status, int) else 0
+
+
+@contextmanager
+def ended_on_request() -> Iterator[list[int]]:
+    """Turn a request to end, SIGTERM, into an interrupt; yields a list that it is added to.
+
+    Lightning would swallow it: the fold would fail, and the run go on with the next one.
+    """
+    requests: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        requests.append(number)
+        raise KeyboardInterrupt
+
+    # Handlers can only be set in the main thread; a program's own handler is left alone.
+    in_main = threading.current_thread() is threading.main_thread()
+    if not in_main or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield requests
+        return
+    signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield requests
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _fail(*messages: str) -> int:

@@ -31,6 +31,7 @@ USER_ERROR = 2
 
 
 INTERRUPTED = 130
+TERMINATED = 143
 """Exit status after an interruption."""
 
 

@@ -91,8 +91,9 @@ def run_pieces(
                     _cancel_alike(futures, piece)
                 yield piece, outcome
         except BaseException:
+            # Lightning swallows a request to end. Results are whole or not there.
             for process in multiprocessing.active_children():
-                process.terminate()
+                process.kill()
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)

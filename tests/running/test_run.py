@@ -1,17 +1,25 @@
 """Runs: resuming, refusing, and what is kept of a fold."""
 
 import json
+import os
+import signal
 import sys
 from importlib.metadata import EntryPoint
 from typing import ClassVar
 
 import numpy as np
 import pytest
+from lightning.pytorch.callbacks import Callback
 
 from matbench_segvae.algorithms import AlgorithmCard, registry
+from matbench_segvae.bench.known_formulas import NGUYEN
+from matbench_segvae.bench.search_problems import known_formula
+from matbench_segvae.cli import main
+from matbench_segvae.cli.app import ended_on_request
 from matbench_segvae.errors import UserError
 from matbench_segvae.running import FoldResult, FoldStore, Problem, RunOptions, problem_lines, run
 from matbench_segvae.running.store import BrokenFoldFile, to_json_types
+from matbench_segvae.segvae import Search, pretrained
 
 TASK = "defects2d_xtb_mos2"
 GAP = "defects2d_mos2_low_gap"
@@ -323,6 +331,44 @@ def test_predictions_of_a_wrong_shape_are_refused(third_party, tmp_path):
     report = run([TASK], ["wrong"], RunOptions([0]), out=tmp_path)
     assert "shape" in report.problems[0].message
     assert not FoldStore(tmp_path, BENCHMARK, "wrong").path(TASK, 0).exists()
+
+
+def test_a_request_to_end_is_an_interrupt_with_its_own_status(
+    third_party, tmp_path, monkeypatch, capsys
+):
+    real = Counting.predict
+    before = signal.getsignal(signal.SIGTERM)
+
+    def ended(self, inputs):
+        if len(Counting.fitted) == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return real(self, inputs)
+
+    monkeypatch.setattr(Counting, "predict", ended)
+    words = ["run", "--task", TASK, "--algorithm", "counting", "--out", str(tmp_path)]
+    assert main(words) == 143
+    assert capsys.readouterr().err.count("finished folds are kept") == 1
+    store = FoldStore(tmp_path, BENCHMARK, "counting")
+    assert [store.load(TASK, fold) is not None for fold in (0, 1)] == [True, False]
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_lightning_does_not_swallow_a_request_to_end(quick_search):
+    class Ended(Callback):
+        def on_train_epoch_start(self, trainer, module):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    problem = known_formula(NGUYEN[0])
+    search = Search(
+        problem.grammar,
+        problem.objective(problem.fitting, 0),
+        pretrained(problem.grammar, quick_search),
+        quick_search,
+        0,
+    )
+    with ended_on_request() as requests, pytest.raises(KeyboardInterrupt):
+        search.run(trainer_options={"callbacks": [Ended()]})
+    assert requests == [signal.SIGTERM]
 
 
 def test_an_interrupted_run_keeps_what_was_finished(third_party, tmp_path, monkeypatch):
