@@ -120,12 +120,12 @@ def folder_replaced(folder: Path) -> Iterator[Path]:
         else:
             made.mkdir()
         yield made
-        if target.exists():
-            target.rename(before)
         try:
+            if target.exists():
+                target.rename(before)
             made.rename(target)
         except BaseException:
-            if before.exists():
+            if before.exists() and not target.exists():
                 before.rename(target)
             raise
 

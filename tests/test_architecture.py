@@ -19,6 +19,7 @@ ALLOWED = {
     "files": set(),
     "seeding": GROUND,
     "lightning_tools": GROUND | {"seeding"},
+    "processes": {"lightning_tools"},
     "expressions": GROUND,
     "fitting": GROUND | {"expressions"},
     "defects": GROUND,
@@ -28,9 +29,9 @@ ALLOWED = {
     "benchmark": GROUND | {"files", "defects"},
     "algorithms": GROUND
     | {"seeding", "lightning_tools", "expressions", "fitting", "defects", "features", "segvae"},
-    "running": GROUND | {"files", "benchmark", "algorithms"},
+    "running": GROUND | {"files", "processes", "benchmark", "algorithms"},
     "bench": GROUND
-    | {"lightning_tools", "expressions", "fitting", "defects", "benchmark"}
+    | {"lightning_tools", "processes", "expressions", "fitting", "defects", "benchmark"}
     | {"segvae", "regressor", "algorithms"},
     "reporting": GROUND | {"files", "defects", "benchmark", "algorithms", "running"},
     "cli": GROUND

@@ -7,11 +7,10 @@ pretraining left out: it is looked up where the search passed the one mark and t
 from __future__ import annotations
 
 import math
-import multiprocessing
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import lightning as L
@@ -19,9 +18,10 @@ from lightning.pytorch.callbacks import Callback
 
 from matbench_segvae.bench.records import append, stored
 from matbench_segvae.bench.search_problems import SearchProblem, problems
-from matbench_segvae.bench.trials import Budgeted, Trial
+from matbench_segvae.bench.trials import BudgetKind, Trial
 from matbench_segvae.bench.variants import Budget, budget_of, variant
 from matbench_segvae.lightning_tools import use_one_core
+from matbench_segvae.processes import side_by_side
 from matbench_segvae.segvae import Search, SEGVAEModule, pretrained
 
 _ROUNDS = 1_000_000  # searches end with their budget
@@ -29,13 +29,13 @@ _ROUNDS = 1_000_000  # searches end with their budget
 
 @dataclass(frozen=True)
 class _Point:
-    """State of a search after a round."""
+    """State of a search after a round, in the terms of :class:`Trial`."""
 
     loss: float
     formulas: int
     cpu_seconds: float
-    leaders: Mapping[str, int]
-    front: Mapping[str, int]
+    leaders_by_source: Mapping[str, int]
+    front_by_source: Mapping[str, int]
 
 
 class _Trace(Callback):
@@ -54,8 +54,8 @@ class _Trace(Callback):
             loss=leader.loss if leader else math.inf,
             formulas=len(search.population.best),
             cpu_seconds=time.process_time() - self._started,
-            leaders=dict(search.leaders_by_writer),
-            front=dict(search.front_by_writer),
+            leaders_by_source=dict(search.leaders_by_source),
+            front_by_source=dict(search.front_by_source),
         )
         self.points.append(point)
         budget = self._budget
@@ -92,22 +92,18 @@ def search_trials(
     trace = _Trace(search, budget)
     search.run(trainer_options={"callbacks": [trace]})
 
-    def at(kind: Budgeted, limit: float, used: Callable[[_Point], float]) -> Trial:
+    def at(kind: BudgetKind, limit: float, used: Callable[[_Point], float]) -> Trial:
         within = [point for point in trace.points if used(point) <= limit]
-        last = within[-1] if within else trace.points[0]
+        point = within[-1] if within else trace.points[0]
         return Trial(
-            suite,
-            problem.name,
-            seed,
-            name,
-            kind,
-            limit,
-            last.loss / problem.spread,
-            problem.floor,
-            last.formulas,
-            last.cpu_seconds,
-            last.leaders,
-            last.front,
+            suite=suite,
+            problem=problem.name,
+            seed=seed,
+            variant=name,
+            budget=kind,
+            limit=limit,
+            floor=problem.floor,
+            **{**asdict(point), "loss": point.loss / problem.spread},
         )
 
     return [
@@ -156,17 +152,23 @@ def run_ablation(
         variant(name)
     budget = budget or budget_of(suite)
     limits = {"cpu": budget.cpu, "formulas": budget.formulas}
-    found = [trial for trial in stored(store, Trial) if trial.suite == suite]
-    found = [t for t in found if t.limit == limits[t.budget] and t.variant in names]
-    found = [trial for trial in found if trial.seed in seeds]
-    done = {(trial.problem, trial.seed, trial.variant) for trial in found}
+
+    def belongs(trial: Trial) -> bool:
+        chosen = trial.suite == suite and trial.variant in names and trial.seed in seeds
+        return chosen and trial.limit == limits[trial.budget]
+
+    found = [trial for trial in stored(store, Trial) if belongs(trial)]
+    states = Counter(trial.search for trial in found)
     jobs = [
-        (suite, problem, name, seed, budget)
+        _Job(suite, problem, name, seed, budget)
         for problem in problems(suite)
         for seed in seeds
         for name in names
-        if (problem, seed, name) not in done
+        # A search that was interrupted between its two lines is done again.
+        if states[suite, problem, seed, name] < len(limits)
     ]
+    again = {(job.suite, job.problem, job.seed, job.variant) for job in jobs}
+    found = [trial for trial in found if trial.search not in again]
     for trials in _searched(jobs, workers):
         for trial in trials:
             append(store, trial)
@@ -175,7 +177,15 @@ def run_ablation(
     return found
 
 
-_Job = tuple[str, str, str, int, Budget]
+@dataclass(frozen=True)
+class _Job:
+    """A search, by the names of what it needs."""
+
+    suite: str
+    problem: str
+    variant: str
+    seed: int
+    budget: Budget
 
 
 def _searched(jobs: Sequence[_Job], workers: int) -> Iterator[list[Trial]]:
@@ -184,12 +194,9 @@ def _searched(jobs: Sequence[_Job], workers: int) -> Iterator[list[Trial]]:
         use_one_core()
         yield from map(_search, jobs)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, initializer=use_one_core) as pool:
-        running = [pool.submit(_search, job) for job in jobs]
-        yield from (future.result() for future in as_completed(running))
+    yield from (future.result() for _, future in side_by_side(_search, jobs, workers))
 
 
 def _search(job: _Job) -> list[Trial]:
-    suite, problem, name, seed, budget = job
-    return search_trials(problems(suite)[problem], suite, name, seed, budget)
+    problem = problems(job.suite)[job.problem]
+    return search_trials(problem, job.suite, job.variant, job.seed, job.budget)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
 
 import numpy as np
@@ -19,7 +20,6 @@ from matbench_segvae.expressions import parse
 from matbench_segvae.types import Floats
 
 N_POINTS = 20
-_TWO = ("x", "y")
 
 
 @dataclass(frozen=True)
@@ -52,16 +52,15 @@ class RecoveryProblem:
         return parse(self.truth, self.variables)(dict(zip(self.variables, points.T, strict=True)))
 
 
-def _nguyen(number: str, truth: str, low: float = -1, high: float = 1) -> RecoveryProblem:
-    variables = _TWO if "y" in truth else ("x",)
-    return RecoveryProblem(f"Nguyen-{number}", truth, variables, low, high)
-
-
-def _livermore(
-    number: str, truth: str, low: float = -1, high: float = 1, n_points: int = N_POINTS
+def _problem(
+    suite: str, number: str, truth: str, low: float = -1, high: float = 1, n_points: int = N_POINTS
 ) -> RecoveryProblem:
-    variables = _TWO if "y" in truth else ("x",)
-    return RecoveryProblem(f"Livermore-{number}", truth, variables, low, high, n_points)
+    variables = ("x", "y") if "y" in truth else ("x",)
+    return RecoveryProblem(f"{suite}-{number}", truth, variables, low, high, n_points)
+
+
+_nguyen = partial(_problem, "Nguyen")
+_livermore = partial(_problem, "Livermore")
 
 
 NGUYEN: tuple[RecoveryProblem, ...] = (

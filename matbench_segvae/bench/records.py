@@ -7,29 +7,39 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, cut, one_line
 
 R = TypeVar("R")
 
 
 def stored(store: Path, record: type[R]) -> list[R]:
-    """The records of a file, none if there is no such file.
+    """The records of a file, which is made if it is not there.
+
+    A last line without an end, as an interrupted search leaves it, is taken out.
 
     Args:
         store: The file.
         record: A dataclass.
 
     Raises:
-        UserError: If the file holds something else.
+        UserError: If the file holds something else or cannot be written.
     """
-    if not store.exists():
-        return []
     try:
-        lines = store.read_text(encoding="utf-8").splitlines()
-        return [record(**json.loads(line)) for line in lines]
-    except (OSError, ValueError, TypeError) as error:
+        # Whether it can be written is better known before the first search than after it.
+        with store.open("a+b") as file:
+            file.seek(0)
+            content = file.read()
+            if content.startswith(b"{"):
+                content = content[: content.rfind(b"\n") + 1]
+                file.truncate(len(content))
+    except OSError as error:
+        raise UserError(f"cannot write '{store}': {error.strerror}") from error
+    try:
+        return [record(**json.loads(line)) for line in content.decode().splitlines()]
+    except (ValueError, TypeError, RecursionError) as error:
+        reason = cut(one_line(str(error)))
         raise UserError(
-            f"'{store}' holds no searches to go on from ({error}): name another file"
+            f"'{store}' holds no searches to go on from ({reason}): name another file"
         ) from error
 
 

@@ -8,12 +8,11 @@ have been set to it. *Front*: any formula of the Pareto front has a mean squared
 
 from __future__ import annotations
 
-import multiprocessing
+import json
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,9 @@ import numpy as np
 from matbench_segvae.bench.known_formulas import RecoveryProblem, suite_named
 from matbench_segvae.bench.records import append, stored
 from matbench_segvae.expressions import Expression
-from matbench_segvae.lightning_tools import use_one_core
+from matbench_segvae.processes import side_by_side
 from matbench_segvae.regressor.regressor import SEGVAERegressor
+from matbench_segvae.regressor.validation import check_parameters
 from matbench_segvae.types import Floats
 
 _STRICT = 1e-12
@@ -52,12 +52,15 @@ class RecoverySettings:
         seeds: Number of seeds, from 0.
         workers: Searches at a time, each in a process of its own on one core; with 1, they
             take place in this process and on all cores.
+        search: What the search is, such as its arguments: stored attempts of another one are
+            not taken for its own.
     """
 
     noise: float = 0.0
     outliers: int = 0
     seeds: int = 10
     workers: int = 1
+    search: str = ""
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,7 @@ class Attempt:
         seconds: Time of the search.
         formula: The selected formula.
         outliers: How many of the values were outliers.
+        search: What the search was.
     """
 
     problem: str
@@ -83,6 +87,7 @@ class Attempt:
     seconds: float
     formula: str
     outliers: int = 0
+    search: str = ""
 
 
 @dataclass(frozen=True)
@@ -110,9 +115,18 @@ class EstimatorFinder:
 
     Attributes:
         arguments: Of :class:`~matbench_segvae.SEGVAERegressor`, ``random_state`` left out.
+
+    Raises:
+        UserError: If one of them has a value that is not allowed.
     """
 
     arguments: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        check_parameters(SEGVAERegressor(**self.arguments).get_params(deep=False))
+
+    def __str__(self) -> str:
+        return json.dumps(dict(self.arguments), sort_keys=True, default=str)
 
     def __call__(
         self,
@@ -153,8 +167,12 @@ def run_suite(
         UserError: If there is no such suite or the file cannot be used.
     """
     problems = suite_named(suite)
-    data = settings.noise, settings.outliers
-    done = {(a.problem, a.seed): a for a in stored(store, Attempt) if (a.noise, a.outliers) == data}
+    same = settings.noise, settings.outliers, settings.search
+    done = {
+        (a.problem, a.seed): a
+        for a in stored(store, Attempt)
+        if (a.noise, a.outliers, a.search) == same
+    }
     missing = [
         (problem, seed)
         for seed in range(settings.seeds)
@@ -172,14 +190,17 @@ def _attempts(
     missing: Sequence[tuple[RecoveryProblem, int]], find: Finder, settings: RecoverySettings
 ) -> Iterator[Attempt]:
     """Searches as they finish."""
-    jobs = [(problem, find, settings.noise, seed, settings.outliers) for problem, seed in missing]
+    jobs = [(problem, find, settings, seed) for problem, seed in missing]
     if settings.workers == 1:
-        yield from (attempt(*job) for job in jobs)
+        yield from map(_attempt, jobs)
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(settings.workers, context, initializer=use_one_core) as pool:
-        running = [pool.submit(attempt, *job) for job in jobs]
-        yield from (future.result() for future in as_completed(running))
+    yield from (future.result() for _, future in side_by_side(_attempt, jobs, settings.workers))
+
+
+def _attempt(job: tuple[RecoveryProblem, Finder, RecoverySettings, int]) -> Attempt:
+    problem, find, settings, seed = job
+    found = attempt(problem, find, settings.noise, seed, settings.outliers)
+    return replace(found, search=settings.search)
 
 
 def attempt(

@@ -7,9 +7,11 @@ import statistics
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
-Budgeted = Literal["cpu", "formulas"]
+from matbench_segvae.errors import cut
+
+BudgetKind = Literal["cpu", "formulas"]
 """What two searches have had as much of when they are compared: CPU seconds or scored formulas."""
 
 _SAME = 0.01  # relative difference of losses that counts as none
@@ -39,7 +41,7 @@ class Trial:
     problem: str
     seed: int
     variant: str
-    budget: Budgeted
+    budget: BudgetKind
     limit: float
     loss: float
     floor: float
@@ -47,6 +49,21 @@ class Trial:
     cpu_seconds: float
     leaders_by_source: Mapping[str, int]
     front_by_source: Mapping[str, int]
+
+    def __post_init__(self) -> None:
+        numbers = (self.limit, self.loss, self.floor, self.cpu_seconds)
+        if self.budget not in get_args(BudgetKind):
+            raise ValueError(f"its budget is {cut(self.budget)!r}")
+        if not all(isinstance(number, int | float) for number in numbers):
+            raise ValueError("its numbers are not all numbers")
+        for counts in (self.leaders_by_source, self.front_by_source):
+            if not isinstance(counts, dict) or not all(isinstance(n, int) for n in counts.values()):
+                raise ValueError("what it counts by source is no object of whole numbers")
+
+    @property
+    def search(self) -> tuple[str, str, int, str]:
+        """What names its search: suite, problem, seed and variant."""
+        return self.suite, self.problem, self.seed, self.variant
 
 
 @dataclass(frozen=True)
@@ -73,7 +90,7 @@ class Comparison:
     found: tuple[int, int]
 
 
-def compared(trials: Sequence[Trial], name: str, reference: str, budget: Budgeted) -> Comparison:
+def compared(trials: Sequence[Trial], name: str, reference: str, budget: BudgetKind) -> Comparison:
     """What a variant does to the losses of the same searches.
 
     Args:
@@ -105,7 +122,7 @@ def compared(trials: Sequence[Trial], name: str, reference: str, budget: Budgete
     )
 
 
-def written_by(trials: Sequence[Trial], name: str, budget: Budgeted) -> dict[str, int]:
+def written_by(trials: Sequence[Trial], name: str, budget: BudgetKind) -> dict[str, int]:
     """Who wrote the leaders of a variant's searches, most first.
 
     Args:

@@ -6,7 +6,9 @@ of matbench 0.6 writes plain text under that name and reads nothing else; here b
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +72,19 @@ def write_benchmark(benchmark: MatbenchBenchmark, path: str | Path) -> None:
 
     Args:
         benchmark: With results.
-        path: The file; it is compressed if its name ends with ``.gz``. The same results give the
-            same bytes.
+        path: The file; it is compressed if its name ends with ``.gz``. A file that holds the same
+            results stays as it is, with the time at which they were first written.
 
     Raises:
         OSError: If it cannot be written.
     """
-    content: Mapping[str, Any] = benchmark.as_dict()
-    write_json(Path(path), content)
+    path, content = Path(path), benchmark.as_dict()
+    with suppress(OSError, ValueError):
+        if _without_stamp(read_json(path)) == _without_stamp(json.loads(json.dumps(content))):
+            return
+    write_json(path, content)
+
+
+def _without_stamp(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Results without the second in which they were written, and the hash that it goes into."""
+    return {key: value for key, value in content.items() if key not in ("datestamp", "hash")}

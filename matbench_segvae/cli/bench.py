@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matbench_segvae.bench.recovery import Attempt
-    from matbench_segvae.bench.trials import Budgeted, Trial
+    from matbench_segvae.bench.trials import BudgetKind, Trial
 
 bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
 
@@ -93,7 +93,7 @@ def recovery_command(
     find = EstimatorFinder(
         {"preset": preset, "loss": loss, "epochs": rounds, "time_limit": time_limit}
     )
-    settings = RecoverySettings(noise, outliers, seeds=seeds, workers=workers)
+    settings = RecoverySettings(noise, outliers, seeds, workers, str(find))
     attempts = run_suite(suite, find, settings, out, _print_attempt)
     off = f"noise {noise:g}" + f", {outliers} outliers" * (outliers > 0)
     table = Table(title=f"{suite}, {off}, preset {preset}, loss {loss}", box=SIMPLE_HEAD)
@@ -139,8 +139,8 @@ def ablation_command(
     from matbench_segvae.bench.variants import VARIANTS, Budget, budget_of
 
     names = list(dict.fromkeys([reference, *(variants or VARIANTS)]))
-    for suite in suites or SEARCH_SUITES:
-        own = budget_of(suite)
+    budgets = {suite: budget_of(suite) for suite in suites or SEARCH_SUITES}
+    for suite, own in budgets.items():
         budget = Budget(cpu or own.cpu, formulas or own.formulas)
         trials = run_ablation(
             suite,
@@ -157,7 +157,7 @@ def ablation_command(
 
 
 def _print_comparisons(
-    title: str, trials: Sequence[Trial], names: Sequence[str], budget: Budgeted
+    title: str, trials: Sequence[Trial], names: Sequence[str], budget: BudgetKind
 ) -> None:
     """Print the variants beside the first of them, at equal budgets."""
     from matbench_segvae.bench.trials import compared, written_by

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import math
+import warnings
 from collections.abc import Callable, Sequence
 
 from matbench_segvae.errors import UserError, cut
@@ -50,9 +51,12 @@ def parse(text: str, variables: Sequence[str] | None = None) -> Expression:
     if len(text) > _MAX_CHARACTERS:
         raise UserError(f"formula of {len(text)} characters: at most {_MAX_CHARACTERS} are read")
     try:
-        tree = ast.parse(text.strip(), mode="eval")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of Python, about what is no formula anyway
+            tree = ast.parse(text.strip(), mode="eval")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise UserError(f"cannot read the formula '{cut(text)}': {error}") from error
+        reason = str(error) or "it is too long or nested too deeply"
+        raise UserError(f"cannot read the formula '{cut(text)}': {reason}") from error
 
     def refuse(node: ast.AST, why: str) -> UserError:
         part = ast.get_source_segment(text.strip(), node) or text

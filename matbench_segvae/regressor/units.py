@@ -8,6 +8,7 @@ additional constants as possible.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -57,7 +58,9 @@ def in_original_units(
     def leaf(token: str, index: int) -> _Scaled:
         if token == FITTED:
             return _Scaled((token,), (expression.constants[index],))
-        return _Scaled((token,), (), 1.0 / scales.get(token, 1.0))
+        factor = 1.0 / scales.get(token, 1.0)
+        scaled = _Scaled((token,), (), factor)
+        return scaled if _is_usable(factor) else _whole(scaled)
 
     whole = expression.fold(leaf, _join)
     return Expression(whole.tokens, whole.constants), whole.factor
@@ -133,4 +136,6 @@ def _sum(token: str, arguments: Sequence[_Scaled]) -> _Scaled:
     left, right = arguments
     common = right.factor if left.number is not None else left.factor
     inner = [_whole(_Scaled(p.tokens, p.constants, p.factor / common)) for p in arguments]
+    if not all(math.isfinite(c) for argument in inner for c in argument.constants):
+        return _node(token, [_whole(argument) for argument in arguments], 1.0)
     return _node(token, inner, common)

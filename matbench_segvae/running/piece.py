@@ -35,6 +35,11 @@ class Piece:
         """Task, algorithm and fold, which name it within a run of one seed."""
         return self.task, self.algorithm, self.fold
 
+    @property
+    def pair(self) -> tuple[str, str]:
+        """Task and algorithm, which pieces of several folds have in common."""
+        return self.task, self.algorithm
+
 
 @dataclass(frozen=True)
 class Problem:

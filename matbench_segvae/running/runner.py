@@ -18,7 +18,7 @@ from matbench_segvae.benchmark import load_task, make_task, quiet_matbench, task
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.piece import Piece, Problem, run_piece
 from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore, fits_task
-from matbench_segvae.running.workers import run_pieces
+from matbench_segvae.running.workers import Listener, run_pieces
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,8 @@ class RunOptions:
     workers: int = 1
 
 
-class Observer(Protocol):
+class Observer(Listener, Protocol):
     """Is notified of the progress of a run."""
-
-    def started(self, task: str, algorithm: str, fold: int) -> None:
-        """A fold is about to be run."""
-
-    def progress(self, task: str, algorithm: str, fold: int, line: str) -> None:
-        """The algorithm of a fold reports its progress."""
 
     def finished(self, result: FoldResult, resumed: bool) -> None:
         """A fold is finished; ``resumed`` if it was found in the store."""
@@ -151,7 +145,8 @@ def run(
             if algorithm not in broken
             for fold in plan.folds[task]
         ]
-        for piece, outcome in _outcomes(pieces, plan, made, _Place(out, options.workers, observer)):
+        context = _Context(out, options.workers, observer)
+        for piece, outcome in _outcomes(pieces, plan, made, context):
             outcomes[piece] = outcome
             if isinstance(outcome, Problem):
                 observer.warning(*problem_lines([outcome]))
@@ -254,7 +249,7 @@ def _plan(
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Context:
     """Where pieces are run and stored, and who is notified."""
 
     out: Path
@@ -263,7 +258,7 @@ class _Place:
 
 
 def _outcomes(
-    pieces: Sequence[Piece], plan: _Plan, tasks: Mapping[str, Any], place: _Place
+    pieces: Sequence[Piece], plan: _Plan, tasks: Mapping[str, Any], context: _Context
 ) -> Iterator[tuple[Piece, FoldResult | Problem]]:
     """What pieces end with: those that are stored, quick ones one by one, long ones side by side.
 
@@ -271,21 +266,21 @@ def _outcomes(
     """
     yield from ((piece, plan.stored[piece.key]) for piece in pieces if piece.key in plan.stored)
     missing = [piece for piece in pieces if piece.key not in plan.stored]
-    aside = [piece for piece in missing if algorithm_class(piece.algorithm).card.takes_minutes]
-    if place.workers == 1 or len(aside) == 1:
-        aside = []
+    long = [piece for piece in missing if algorithm_class(piece.algorithm).card.takes_minutes]
+    if context.workers == 1 or len(long) == 1:
+        long = []
     refused = set()
     for piece in missing:
-        if piece not in aside and piece.key[:2] not in refused:
-            outcome = _run_here(tasks[piece.task], piece, place)
+        if piece not in long and piece.pair not in refused:
+            outcome = _run_here(tasks[piece.task], piece, context)
             if isinstance(outcome, Problem) and outcome.fold is None:
-                refused.add(piece.key[:2])
+                refused.add(piece.pair)
             yield piece, outcome
-    if aside:
-        yield from run_pieces(aside, place.out, min(place.workers, len(aside)), place.observer)
+    if long:
+        yield from run_pieces(long, context.out, min(context.workers, len(long)), context.observer)
 
 
-def _run_here(task: Any, piece: Piece, place: _Place) -> FoldResult | Problem:  # noqa: ANN401
+def _run_here(task: Any, piece: Piece, context: _Context) -> FoldResult | Problem:  # noqa: ANN401
     """Run a piece in this process."""
-    place.observer.started(*piece.key)
-    return run_piece(task, piece, place.out, partial(place.observer.progress, *piece.key))
+    context.observer.started(*piece.key)
+    return run_piece(task, piece, context.out, partial(context.observer.progress, *piece.key))

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import signal
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 from matbench_segvae.benchmark import load_task, make_task, quiet_matbench
 from matbench_segvae.errors import UserError, one_line
-from matbench_segvae.lightning_tools import use_one_core
+from matbench_segvae.processes import side_by_side
 from matbench_segvae.running.piece import Piece, Problem, run_piece
 from matbench_segvae.running.store import FoldResult
 
 _MOST = 8  # processes by default: each takes about 2 GB
 _PAUSE = 0.1  # seconds between looking for messages
 _PATIENCE = 2.0  # seconds to wait for the last of them
-_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 _DIED = (
     "its process ended before it, as happens where memory runs out: "
     "the same command goes on with what is missing; --workers 1 needs the least memory"
@@ -33,13 +31,13 @@ _messages: Any = None  # to the process of the run
 
 
 class Listener(Protocol):
-    """Is notified of what happens in the processes."""
+    """Is notified of what happens to pieces."""
 
     def started(self, task: str, algorithm: str, fold: int) -> None:
-        """A piece is about to be run."""
+        """A fold is about to be run."""
 
     def progress(self, task: str, algorithm: str, fold: int, line: str) -> None:
-        """The algorithm of a piece reports its progress."""
+        """The algorithm of a fold reports its progress."""
 
 
 def usable_cores() -> int:
@@ -56,7 +54,7 @@ def run_pieces(
 ) -> Iterator[tuple[Piece, FoldResult | Problem]]:
     """Run pieces side by side; each is stored by its process as it finishes.
 
-    What holds for all folds of a task ends its other pieces that have not begun.
+    What holds for all folds of a task ends its other pieces.
 
     Args:
         pieces: What to run, in the order in which pieces are begun.
@@ -70,36 +68,27 @@ def run_pieces(
     Raises:
         KeyboardInterrupt: If the user interrupted; the processes are ended.
     """
-    context = multiprocessing.get_context("spawn")
-    messages = context.SimpleQueue()
+    messages = multiprocessing.get_context("spawn").SimpleQueue()
     ended = threading.Event()
     relay = threading.Thread(target=_relay, args=(messages, listener, ended), daemon=True)
     relay.start()
-    with _one_thread_each():
-        refused: set[tuple[str, str]] = set()
-        pool = ProcessPoolExecutor(workers, context, _set_up, (messages,))
-        futures = {pool.submit(_work, piece, out): piece for piece in pieces}
-        try:
-            for future in as_completed(futures):
-                piece = futures[future]
-                pair = piece.task, piece.algorithm
-                if future.cancelled() or pair in refused:
-                    continue
-                outcome = _outcome(future, piece)
-                if isinstance(outcome, Problem) and outcome.fold is None:
-                    refused.add(pair)
-                    _cancel_alike(futures, piece)
-                yield piece, outcome
-        except BaseException:
-            # Lightning swallows a request to end. Results are whole or not there.
-            for process in multiprocessing.active_children():
-                process.kill()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-            ended.set()
-            # A process that was killed in the middle of a message leaves the rest of it missing.
-            relay.join(_PATIENCE)
+    refused: set[tuple[str, str]] = set()
+    set_up = partial(_keep, messages)
+    work = partial(_work, out=out)
+    try:
+        for piece, future in side_by_side(
+            work, pieces, workers, lambda piece: piece.pair in refused, set_up
+        ):
+            outcome = _outcome(future, piece)
+            if piece.pair in refused:
+                continue
+            if isinstance(outcome, Problem) and outcome.fold is None:
+                refused.add(piece.pair)
+            yield piece, outcome
+    finally:
+        ended.set()
+        # A process that was killed in the middle of a message leaves the rest of it missing.
+        relay.join(_PATIENCE)
 
 
 def _outcome(future: Future[FoldResult | Problem], piece: Piece) -> FoldResult | Problem:
@@ -109,13 +98,6 @@ def _outcome(future: Future[FoldResult | Problem], piece: Piece) -> FoldResult |
         return Problem(piece.task, piece.algorithm, _DIED, piece.fold)
     except UserError as error:  # the data were there a moment ago
         return Problem(piece.task, piece.algorithm, one_line(str(error)))
-
-
-def _cancel_alike(futures: dict[Future[FoldResult | Problem], Piece], piece: Piece) -> None:
-    """Leave out the other folds of the same task and algorithm."""
-    for future, other in futures.items():
-        if (other.task, other.algorithm) == (piece.task, piece.algorithm):
-            future.cancel()
 
 
 def _relay(messages: Any, listener: Listener, ended: threading.Event) -> None:  # noqa: ANN401
@@ -134,26 +116,10 @@ def _relay(messages: Any, listener: Listener, ended: threading.Event) -> None:  
             listener.progress(piece.task, piece.algorithm, piece.fold, line)
 
 
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let libraries in new processes use one thread, unless the user chose a number."""
-    chosen = [name for name in _THREADS if name not in os.environ]
-    os.environ.update(dict.fromkeys(chosen, "1"))
-    try:
-        yield
-    finally:
-        for name in chosen:
-            os.environ.pop(name, None)
-
-
-def _set_up(messages: Any) -> None:  # noqa: ANN401
-    """Prepare a process."""
+def _keep(messages: Any) -> None:  # noqa: ANN401
+    """Keep the way to the process of the run."""
     global _messages
     _messages = messages
-    use_one_core()
-    # The process of the run is interrupted too, and ends this one.
-    with suppress(ValueError):
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _work(piece: Piece, out: Path) -> FoldResult | Problem:

@@ -60,9 +60,9 @@ class Search:
     Attributes:
         population: All formulas scored so far.
         n_sampled: Formulas sampled from the network so far.
-        leaders_by_writer: How many of the leaders so far, one a round at most, were written by the
+        leaders_by_source: How many of the leaders so far, one a round at most, were written by the
             ``"network"``, by chance, ``"random"``, or are a ``"mutation"``.
-        front_by_writer: The same for formulas that joined the Pareto front.
+        front_by_source: The same for formulas that joined the Pareto front.
         metrics: Figures about the last round, for the loggers.
     """
 
@@ -79,8 +79,8 @@ class Search:
         )
         self.n_sampled = 0
         self.metrics: dict[str, float] = {}
-        self.leaders_by_writer: Counter[str] = Counter()
-        self.front_by_writer: Counter[str] = Counter()
+        self.leaders_by_source: Counter[str] = Counter()
+        self.front_by_source: Counter[str] = Counter()
         self._grammar = grammar
         self._objective = objective
         self._module = module
@@ -140,8 +140,8 @@ class Search:
         started = time.perf_counter()
 
         # At least one formula of a round is none, unless all are to be mutations.
-        most = settings.samples - (settings.mutation_share < 1)
-        n_mutations = min(round(settings.mutation_share * settings.samples), most)
+        most_mutations = settings.samples - (settings.mutation_share < 1)
+        n_mutations = min(round(settings.mutation_share * settings.samples), most_mutations)
         mutations = self._mutate(n_mutations)
         generated = self._generate(settings.samples - (n_mutations if mutations else 0))
         formulas = list(dict.fromkeys([*generated, *mutations]))
@@ -160,17 +160,17 @@ class Search:
     def _credit(
         self, leader: Scored | None, front: Sequence[Scored], generated: Collection[Tokens]
     ) -> None:
-        """Count who wrote the new leader and the new members of the front."""
+        """Count where the new leader and the new members of the front come from."""
 
-        def writer(scored: Scored) -> str:
+        def source(scored: Scored) -> str:
             return self._settings.generator if scored.tokens in generated else "mutation"
 
         before = {scored.tokens for scored in front}
         new = [scored for scored in self.population.front() if scored.tokens not in before]
-        self.front_by_writer.update(map(writer, new))
+        self.front_by_source.update(map(source, new))
         now = self.population.leader
         if now is not None and (leader is None or now.tokens != leader.tokens):
-            self.leaders_by_writer[writer(now)] += 1
+            self.leaders_by_source[source(now)] += 1
 
     def _mutate(self, n_formulas: int) -> dict[Tokens, Floats]:
         """Mutations of the best formulas, with constants to start their fits from."""
@@ -317,8 +317,8 @@ class Search:
             "population": self.population.state_dict(),
             "n_sampled": self.n_sampled,
             "metrics": dict(self.metrics),
-            "leaders_by_writer": dict(self.leaders_by_writer),
-            "front_by_writer": dict(self.front_by_writer),
+            "leaders_by_source": dict(self.leaders_by_source),
+            "front_by_source": dict(self.front_by_source),
             "objective": self._objective_state() if before is None else before,
         }
 
@@ -330,8 +330,8 @@ class Search:
         self._duplicates.discard_from(list(self.population.best))
         self.n_sampled = int(state["n_sampled"])
         self.metrics = dict(state["metrics"])
-        self.leaders_by_writer = Counter(state["leaders_by_writer"])
-        self.front_by_writer = Counter(state["front_by_writer"])
+        self.leaders_by_source = Counter(state.get("leaders_by_source", {}))
+        self.front_by_source = Counter(state.get("front_by_source", {}))
         load = getattr(self._objective, "load_state_dict", None)
         if callable(load) and state["objective"] is not None:
             load(state["objective"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from matbench_segvae.bench.search_problems import (
 from matbench_segvae.bench.trials import Trial, compared, written_by
 from matbench_segvae.bench.variants import VARIANTS, Budget
 from matbench_segvae.cli.app import main
+from matbench_segvae.errors import UserError
 from matbench_segvae.segvae import FitSettings
 
 SHORT = Budget(cpu=0.3, formulas=300)
@@ -69,8 +71,43 @@ def test_an_ablation_goes_on_where_it_stopped(quick_suite, tmp_path, monkeypatch
     ]
     both = run(["default", "no-network"], [1])
     assert [t for t in both if t.variant == "default"] == first
-    monkeypatch.setattr(ablation, "_search", None)
-    assert run(["default"], [1]) == first
+    with monkeypatch.context() as broken:
+        broken.setattr(ablation, "_search", None)
+        assert run(["default"], [1]) == first
+    # A search that was killed between its two lines, and in the middle of one, is done again.
+    store = tmp_path / "a.jsonl"
+    lines = store.read_text().splitlines(keepends=True)
+    store.write_text("".join(lines[:3]) + lines[3][:20])
+    assert [(t.problem, t.budget) for t in run(["default"], [1])] == [
+        (problem, budget)
+        for problem in ("Livermore-14", "Nguyen-4")
+        for budget in ("cpu", "formulas")
+    ]
+
+
+def test_another_budget_is_another_search(quick_suite, tmp_path):
+    def run(budget):
+        return run_ablation(quick_suite, ["default"], [0], tmp_path / "a.jsonl", budget=budget)
+
+    assert len(run(SHORT)) == len(run(Budget(cpu=0.4, formulas=300))) == 4
+
+
+@pytest.mark.parametrize(
+    "change", [{"budget": "memory"}, {"budget": ["a"]}, {"loss": "x"}, {"leaders_by_source": 3}]
+)
+def test_damaged_records_are_refused(change, tmp_path):
+    record = asdict(trial(0.1, "default", 0)) | change
+    store = tmp_path / "a.jsonl"
+    for text in (json.dumps(record) + "\n", "[" * 200_000 + "\n", "nonsense"):
+        store.write_text(text)
+        with pytest.raises(UserError, match=r"a\.jsonl' holds no searches to go on from"):
+            run_ablation("nguyen", ["default"], [0], store)
+        assert store.read_text() == text
+
+
+def test_a_file_that_cannot_be_written_is_found_before_the_search(tmp_path):
+    with pytest.raises(UserError, match="cannot write"):
+        run_ablation("nguyen", ["default"], [0], tmp_path / "no" / "a.jsonl")
 
 
 def test_the_same_seed_finds_the_same(quick):
@@ -140,6 +177,7 @@ def test_losses_of_real_pairs_and_shapes_are_shares_of_the_spread(xtb_task, quic
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["--suite", "nguyen", "--suite", "nope"], "unknown suite 'nope'"),
         (["--suite", "nope"], "unknown suite 'nope': choose from nguyen"),
         (["--suite", "nguyen", "--variant", "nope"], "unknown variant 'nope': choose from default"),
         (["--suite", "nguyen", "--reference", "nope"], "unknown variant 'nope'"),

@@ -104,6 +104,10 @@ def test_a_suite_goes_on_where_it_stopped(tmp_path, monkeypatch):
     assert rates == [("Nguyen-8", 2, 1.0, 1.0), ("Nguyen-9", 2, 0.0, 0.0)]
     with pytest.raises(UserError, match="unknown suite 'three'"):
         suite.run_suite("three", find, RecoverySettings(), store)
+    other = RecoverySettings(seeds=1, search="another")
+    calls.clear()
+    assert all(a.search == "another" for a in suite.run_suite("two", find, other, store))
+    assert len(calls) == 2  # those of the other search do not count
     store.write_text("nonsense")
     with pytest.raises(UserError, match=r"store\.jsonl"):
         suite.run_suite("two", find, RecoverySettings(seeds=1), store)

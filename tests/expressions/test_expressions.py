@@ -171,6 +171,8 @@ def test_readable_text_needs_few_brackets():
         ("c + x", "'c'"),
         ("(" * 500 + "x" + ")" * 500, "cannot read"),
         ("x" * 20_000, "characters"),
+        ("-" * 9999 + "x", "too long or nested too deeply|recursion"),
+        ("1if x else 2", "allowed are"),
         ("-" * 501 + "x", "cannot read the formula|nested more than 200 levels"),
         ("+".join(["x"] * 2000), "nested more than 200 levels"),
         ("9" * 398, "too large a number"),

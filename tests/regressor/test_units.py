@@ -6,7 +6,7 @@ import pytest
 from matbench_segvae.expressions import parse
 from matbench_segvae.regressor.units import in_original_units
 
-SIZES = [1e-44, 1e-34, 1e-27, 1e-3, 1.0, 1e8, 1e14, 1e44]
+SIZES = [1e-300, 1e-160, 1e-44, 1e-34, 1e-27, 1e-3, 1.0, 1e8, 1e14, 1e44, 1e160]
 
 
 @pytest.mark.parametrize("one", SIZES)

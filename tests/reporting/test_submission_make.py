@@ -69,7 +69,7 @@ def test_info_names_authors_and_exact_versions(made, finished):
 def test_the_notebook_was_executed(made):
     text = (made / "notebook.ipynb").read_text()
     cells = json.loads(text)["cells"]
-    assert cells[0]["source"][0].startswith(r"# pair\_table on defects2d\_v0\.1")
+    assert cells[0]["source"][0].startswith("# A submission to defects2d_v0.1")
     outputs = [output for cell in cells for output in cell.get("outputs", [])]
     assert not any(output["output_type"] == "error" for output in outputs)
     (row,) = rank(read_results(made))[EMBEDDED]
@@ -112,15 +112,76 @@ def test_the_notebook_of_any_benchmark_reads_what_is_written(matminer_data):
 
 def test_nothing_of_info_is_rendered():
     info = {
-        "algorithm": "# x",
-        "algorithm_long": "<script>alert(1)</script> [a](javascript:x) $x$",
+        "algorithm": "x\n===",
+        "algorithm_long": "<script>alert(1)</script> [a](javascript:x) $x$ ```` b",
         "notes": "",
         "bibtex_refs": ["@misc{x}\n```\n# heading"],
         "requirements": {"python": ["numpy"]},
     }
     text = submission_notebook._introduction("defects2d_v0.1", info)
-    assert "<script>" not in text and r"\[a\]\(javascript:x\)" in text and r"\$x\$" in text
+    before, about, after = text.split("`````")
+    assert before == "# A submission to defects2d_v0.1\n\n"
+    assert about.startswith("\nx ===\n\n<script>") and about.endswith("```` b\n")
+    assert after.startswith("\n\n## References")
     assert "````bibtex\n@misc{x}\n```\n# heading\n````" in text
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda c: c.pop("tasks"),
+        lambda c: c.update(tasks=None),
+        lambda c: c["tasks"].update({EMBEDDED: {}}),
+        lambda c: c["tasks"][EMBEDDED].update(results=[1]),
+        lambda c: c["tasks"][EMBEDDED]["results"].update(fold_0={"parameters": [1]}),
+    ],
+)
+def test_results_of_another_shape_are_refused_in_one_line(
+    finished, no_kernel, damage, tmp_path, capsys
+):
+    source = shutil.copytree(finished, tmp_path / "a" / NAME)
+    content = read_json(source / "results.json.gz")
+    damage(content)
+    write_json(source / "results.json.gz", content)
+    assert main(["submission", "make", str(source), "--out", str(tmp_path / NAME)]) == 2
+    error = capsys.readouterr().err
+    assert "no results of Matbench" in error and error.count("\n") == 1
+    assert not (tmp_path / NAME).exists()
+
+
+@pytest.mark.parametrize("wrong", [{"requirements": ["numpy"]}, {"authors": 3}, {"notes": None}])
+def test_an_info_that_breaks_a_rule_is_refused(finished, no_kernel, wrong, tmp_path):
+    source = shutil.copytree(finished, tmp_path / "a" / NAME)
+    info = json.loads((source / "info.json").read_text())
+    (source / "info.json").write_text(json.dumps(info | wrong))
+    content = read_json(source / "results.json.gz")
+    for fold in content["tasks"][EMBEDDED]["results"].values():
+        fold["parameters"]["versions"] = {"numpy": 2}
+    write_json(source / "results.json.gz", content)
+    with pytest.raises(UserError, match=r"info\.json: '"):
+        make_submission(source, tmp_path / NAME)
+
+
+def test_targets_that_cannot_be_replaced_are_refused_first(finished, monkeypatch, tmp_path):
+    file = tmp_path / "a" / NAME
+    file.parent.mkdir()
+    file.write_text("mine")
+    with pytest.raises(UserError, match="is a file"):
+        make_submission(finished, file)
+    inside = tmp_path / "b" / NAME
+    inside.mkdir(parents=True)
+    monkeypatch.chdir(inside)
+    with pytest.raises(UserError, match="from another folder"):
+        make_submission(finished, inside)
+
+
+def test_a_link_to_a_folder_stays_a_link(finished, no_kernel, tmp_path):
+    folder = tmp_path / "real" / NAME
+    folder.mkdir(parents=True)
+    link = tmp_path / NAME
+    link.symlink_to(folder)
+    make_submission(finished, link)
+    assert link.is_symlink() and (folder / "results.json.gz").is_file()
 
 
 def test_names_of_results_folders_are_never_code(finished, no_kernel, tmp_path):

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, raise_all
 from matbench_segvae.files import folder_replaced, read_json
 from matbench_segvae.reporting.seeds import SEEDS
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.check import Violation, check_submissions, require_name
-from matbench_segvae.reporting.submission.info import info_text
+from matbench_segvae.reporting.submission.info import broken_rules, info_text
 from matbench_segvae.reporting.submission.notebook import (
     NOTEBOOK,
     executed_notebook,
@@ -53,10 +53,12 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
 
     Raises:
         UserError: If there are no finished results, they are of another benchmark than the
-            folder's name, a package to run notebooks with is missing, the notebook
-            fails, or the folder cannot be written.
+            folder's name, ``info.json`` breaks a rule, a package to run notebooks with is
+            missing, the notebook fails, or the folder cannot be written.
     """
+    out = out.resolve()
     benchmark = require_name(out)
+    _require_room(out)
     source = _source(results)
     require_name(source)
     recorded = _read(source / RESULTS)
@@ -66,6 +68,7 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
             f"be its name: choose {recorded.get('benchmark_name')}_<algorithm>"
         )
     info, warnings = _info(source, recorded, authors)
+    raise_all([f"{source / INFO}: {message}" for message in broken_rules(info)])
     algorithm = source.resolve().name.removeprefix(f"{benchmark}_")
     with tempfile.TemporaryDirectory(prefix="matbench_segvae-") as scratch:
         made = Path(scratch)
@@ -77,6 +80,14 @@ def make_submission(results: Path, out: Path, authors: str | None = None) -> Mad
         names = [RESULTS, INFO, SCRIPT, NOTEBOOK, *(path.name for path in table)]
         _publish([made / name for name in names], out)
     return MadeSubmission(out, tuple(check_submissions([out])), tuple(warnings))
+
+
+def _require_room(out: Path) -> None:
+    """Refuse a target that could not be replaced, before anything is made."""
+    if out.exists() and not out.is_dir():
+        raise UserError(f"'{out}' is a file: give a folder to make")
+    if Path.cwd().is_relative_to(out):
+        raise UserError(f"'{out}' is replaced by this: run the command from another folder")
 
 
 def _source(folder: Path) -> Path:
@@ -113,7 +124,7 @@ def _info(
     info = _read(source / INFO)
     if authors is not None:
         info["authors"] = authors
-    versions = [params.get("versions") or {} for params in recorded_parameters(recorded)]
+    versions = [_versions(params) for params in recorded_parameters(recorded)]
     differing = sorted({n for a in versions for b in versions for n in a if b.get(n, a[n]) != a[n]})
     merged = {name: number for found in versions for name, number in found.items()}
     if merged:
@@ -125,6 +136,13 @@ def _info(
             "name the last one's"
         )
     return info, warnings
+
+
+def _versions(params: Mapping[str, Any]) -> dict[str, str]:
+    """The versions that a fold was run with; those that are no texts are left out."""
+    found = params.get("versions")
+    named = found.items() if isinstance(found, Mapping) else ()
+    return {str(name): version for name, version in named if isinstance(version, str)}
 
 
 def _pins(versions: Mapping[str, str]) -> list[str]:
@@ -148,5 +166,7 @@ def _publish(files: Iterable[Path], out: Path) -> None:
         with folder_replaced(out) as made:
             for file in files:
                 shutil.copyfile(file, made / file.name)
+    except shutil.Error as error:
+        raise UserError(f"'{out}' holds something that is no file or folder") from error
     except OSError as error:
-        raise UserError(f"cannot write to '{out}': {error.strerror or error}") from error
+        raise UserError(f"cannot write to '{out}': {error.strerror}") from error

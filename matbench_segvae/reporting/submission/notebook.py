@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
@@ -18,13 +20,13 @@ from matbench_segvae.benchmark import (
 from matbench_segvae.benchmark.registry import MATMINER_VARIABLE
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import cache_folder
-from matbench_segvae.reporting.escaping import fenced, markdown
 from matbench_segvae.reporting.submission import RESULTS
 
 NOTEBOOK = "notebook.ipynb"
 _NEEDED = ("nbformat", "nbclient", "ipykernel")
 _FAILED = "the submission's notebook does not run"
 _TIMEOUT = 300  # seconds for a cell; on a busy machine the imports alone take many
+_WIDTH = 90  # characters of a line of text
 _MOST_SAMPLES = 5000  # drawn in all; loading more takes longer than a minute
 
 _LOAD = f"""\
@@ -169,10 +171,20 @@ def _packages() -> tuple[Any, Any]:
 
 
 def recorded_parameters(recorded: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """What a results file holds of each fold beside its predictions."""
-    for task in recorded["tasks"].values():
-        for fold in task["results"].values():
-            yield fold.get("parameters") or {}
+    """What a results file holds of each fold beside its predictions.
+
+    Raises:
+        UserError: If it is not shaped as results are.
+    """
+    for task in _object(recorded.get("tasks"), "tasks").values():
+        for fold in _object(_object(task, "a task").get("results"), "results").values():
+            yield _object(_object(fold, "a fold").get("parameters") or {}, "parameters")
+
+
+def _object(value: object, what: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UserError(f"these are no results of Matbench: {what} should be a JSON object")
+    return value
 
 
 def _cells(
@@ -202,14 +214,21 @@ def _introduction(benchmark: str, info: Mapping[str, Any]) -> str:
     references = info.get("bibtex_refs") or []
     listed = references if isinstance(references, list) else [references]
     requirements = (info.get("requirements") or {}).get("python", [])
+    about = [str(info.get(key, "")) for key in ("algorithm", "algorithm_long", "notes")]
     paragraphs = [
-        f"# {markdown(str(info.get('algorithm')))} on {markdown(benchmark)}",
-        markdown(str(info.get("algorithm_long", ""))),
-        markdown(str(info.get("notes", ""))),
-        "## References\n\n" + fenced("\n".join(map(str, listed)), "bibtex"),
-        "## Requirements\n\n" + fenced("\n".join(map(str, requirements))),
+        f"# A submission to {benchmark}",
+        _as_it_is("\n\n".join(textwrap.fill(text, _WIDTH) for text in about if text)),
+        "## References\n\n" + _as_it_is("\n".join(map(str, listed)), "bibtex"),
+        "## Requirements\n\n" + _as_it_is("\n".join(map(str, requirements))),
     ]
     return "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+
+
+def _as_it_is(text: str, language: str = "") -> str:
+    """A text of unknown origin as a block of code that no backticks in it can end."""
+    longest = max(map(len, re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}{language}\n{text}\n{fence}"
 
 
 def _drawn(tasks: Iterable[str]) -> list[str]:

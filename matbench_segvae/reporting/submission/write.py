@@ -206,11 +206,14 @@ def earlier_results(store: FoldStore) -> Mapping[str, Any]:
         return {}
     try:
         with quiet_matbench():
-            tasks: Mapping[str, Any] = read_benchmark(path).tasks_map
+            before = read_benchmark(path)
+        if before.benchmark_name != store.benchmark:
+            raise UserError(f"'{path}' holds results of {before.benchmark_name}")
     except UserError as error:
         raise UserError(
             f"{error}; it is kept as it is: move it away, or choose another folder with --out"
         ) from error
+    tasks: Mapping[str, Any] = before.tasks_map
     return tasks
 
 
