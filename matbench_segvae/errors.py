@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _SHOWN = 40  # characters of a bad value
 
@@ -77,6 +80,22 @@ def cut(value: object, shown: int = _SHOWN) -> str:
     """
     text = str(value)
     return text if len(text) <= shown else f"{text[:shown]}…"
+
+
+def named(name: str, table: Mapping[str, T], what: str) -> T:
+    """The entry of a table that a user has named.
+
+    Args:
+        name: The name.
+        table: Entries by name.
+        what: What they are, for the message.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if name not in table:
+        raise UserError(f"unknown {what} '{cut(name)}': choose from {', '.join(table)}")
+    return table[name]
 
 
 def finite_number(value: object) -> float | None:

@@ -15,7 +15,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import named
 from matbench_segvae.expressions import parse
 from matbench_segvae.types import Floats
 
@@ -124,6 +124,4 @@ def suite_named(name: str) -> tuple[RecoveryProblem, ...]:
     Raises:
         UserError: If there is none of that name.
     """
-    if name not in SUITES:
-        raise UserError(f"unknown suite '{name}': choose from {', '.join(SUITES)}")
-    return SUITES[name]
+    return named(name, SUITES, "suite")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import named
 from matbench_segvae.segvae import NetworkSettings
 
 
@@ -63,9 +63,7 @@ def variant(name: str) -> Variant:
     Raises:
         UserError: If there is no such variant.
     """
-    if name not in VARIANTS:
-        raise UserError(f"unknown variant '{name}': choose from {', '.join(VARIANTS)}")
-    return VARIANTS[name]
+    return named(name, VARIANTS, "variant")
 
 
 @dataclass(frozen=True)
@@ -98,6 +96,4 @@ def budget_of(suite: str) -> Budget:
     Raises:
         UserError: If there is no such suite.
     """
-    if suite not in _BUDGETS:
-        raise UserError(f"unknown suite '{suite}': choose from {', '.join(_BUDGETS)}")
-    return _BUDGETS[suite]
+    return named(suite, _BUDGETS, "suite")

@@ -26,7 +26,7 @@ from matbench_segvae.benchmark.registered import folder_of, registered_tasks
 from matbench_segvae.benchmark.task_card import OWN_BENCHMARK
 from matbench_segvae.benchmark.task_files import CHECKSUMS
 from matbench_segvae.benchmark.tasks import DefectTask
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, named
 from matbench_segvae.files import cache_folder
 
 MATMINER_VARIABLE = "MATMINER_DATA"
@@ -207,11 +207,7 @@ def benchmark_class(benchmark_name: str) -> type[MatbenchBenchmark]:
     Raises:
         UserError: If there is no such benchmark.
     """
-    if benchmark_name not in _BENCHMARKS:
-        raise UserError(
-            f"unknown benchmark {benchmark_name!r}: choose from {', '.join(_BENCHMARKS)}"
-        )
-    return _BENCHMARKS[benchmark_name]
+    return named(benchmark_name, _BENCHMARKS, "benchmark")
 
 
 def make_benchmark(benchmark_name: str, subset: Sequence[str] | None = None) -> MatbenchBenchmark:
