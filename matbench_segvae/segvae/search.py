@@ -143,7 +143,8 @@ class Search:
         most_mutations = settings.samples - (settings.mutation_share < 1)
         n_mutations = min(round(settings.mutation_share * settings.samples), most_mutations)
         mutations = self._mutate(n_mutations)
-        generated = self._generate(settings.samples - (n_mutations if mutations else 0))
+        n_generated = settings.samples - (n_mutations if mutations else 0)
+        generated = self._generate(n_generated)
         formulas = list(dict.fromkeys([*generated, *mutations]))
         new = self._discard_known(formulas)
         proposed = time.perf_counter()
@@ -153,6 +154,7 @@ class Search:
         self.population.add(formulas, scores)
         scored = time.perf_counter()
 
+        self.n_sampled += n_generated if settings.generator == "network" else 0
         self._credit(leader, front, set(generated))
         self._objective_before = None
         self._measure(proposed - started, scored - proposed)
@@ -185,11 +187,10 @@ class Search:
 
     def _generate(self, n_formulas: int) -> list[Tokens]:
         """Formulas that are no mutations: samples of the network, or random ones."""
-        if self._settings.generator == "network" and n_formulas:
-            self.n_sampled += n_formulas
-            return self._sample(n_formulas)
         if not n_formulas:
             return []
+        if self._settings.generator == "network":
+            return self._sample(n_formulas)
         ids = random_formulas(self._grammar, n_formulas, self._derived_seed("random"))
         unique = dict.fromkeys(canonical(self._grammar.decode(row)) for row in ids.tolist())
         return [tokens for tokens in unique if self._grammar.keeps(tokens)]

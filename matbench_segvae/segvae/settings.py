@@ -100,8 +100,8 @@ class SearchSettings:
             instead of from the prior.
         local_noise: Standard deviation of the noise around them.
         mutation_share: Share of a round's formulas that are mutations of the best ones
-            instead of samples of the network; none in the first round. With 1 all of them are
-            from the second round on.
+            instead of samples of the network; none in the first round. With 1, for which the
+            generator has to be ``"random"``, all of them are from the second round on.
         term_share: Share of the random mutations that add, drop or exchange a whole term of a
             sum, for sums whose terms are fitted with coefficients of their own.
         discard_duplicates: Whether formulas numerically equivalent to earlier ones, up to a
@@ -164,6 +164,9 @@ class SearchSettings:
         _require(0 < self.elite_share <= 1, "elite_share", self.elite_share, "above 0, at most 1")
         for name in ("local_share", "mutation_share", "term_share"):
             _require(0 <= getattr(self, name) <= 1, name, getattr(self, name), "from 0 to 1")
+        kept = self.mutation_share < 1 or self.generator == "random"
+        allowed = "below 1, unless the generator is 'random'"
+        _require(kept, "mutation_share", self.mutation_share, allowed)
         known = self.generator in ("network", "random")
         _require(known, "generator", self.generator, "'network' or 'random'")
         _require(self.local_noise >= 0, "local_noise", self.local_noise, "at least 0")
