@@ -10,6 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _SHOWN = 40  # characters of a bad value
+_LONGEST_REASON = 300  # characters of another package's message, which may list all samples
 
 _LARGEST = 1e300
 """Largest size of a number in a file of results: sums of some and 1,000 times one stay finite."""
@@ -80,6 +81,13 @@ def cut(value: object, shown: int = _SHOWN) -> str:
     """
     text = str(value)
     return text if len(text) <= shown else f"{text[:shown]}…"
+
+
+def reason_of(error: object) -> str:
+    """What another package's error or traceback says, in one line and cut if it lists much."""
+    if isinstance(error, KeyError) and error.args:
+        error = error.args[0]
+    return cut(one_line(str(error)), _LONGEST_REASON)
 
 
 def named(name: str, table: Mapping[str, T], what: str) -> T:

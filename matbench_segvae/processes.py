@@ -84,7 +84,7 @@ def _one_thread_each() -> Iterator[None]:
 
 @contextmanager
 def _deaf_to_interrupts() -> Iterator[None]:
-    """Start processes that ignore the user's interrupt; this one is interrupted and ends them."""
+    """Let processes that are started here ignore Ctrl-C: this one ends them when it is pressed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -74,17 +74,12 @@ def known_formula(problem: RecoveryProblem) -> SearchProblem:
         problem: The formula, and where it is sampled: the points of a seed are the same in all
             variants.
     """
-    variables = names_by_position(len(problem.variables))
-    parameters = SEGVAERegressor().get_params(deep=False)
-    grammar = formula_grammar(parameters, variables, linear_scaling=True)
 
-    def objective(fitting: FitSettings, seed: int) -> Objective:
-        points = problem.points(np.random.default_rng(seed))
-        return _table_objective(points, problem.values(points), grammar, fitting, seed)
+    def drawn(rng: np.random.Generator) -> tuple[Floats, Floats]:
+        points = problem.points(rng)
+        return points, problem.values(points)
 
-    return SearchProblem(
-        problem.name, grammar, SearchSettings(), FitSettings(), objective, 1.0, _FLOOR
-    )
+    return _table_problem(problem.name, len(problem.variables), drawn)
 
 
 def oscillation(number: int) -> SearchProblem:
@@ -93,29 +88,35 @@ def oscillation(number: int) -> SearchProblem:
     Args:
         number: Which one.
     """
-    rng = np.random.default_rng([number, _N_OSCILLATIONS])
-    decay, wavelength, phase = rng.uniform(1, 4), rng.uniform(2, 5), rng.uniform(0, 2 * math.pi)
-    factor, power = rng.uniform(-1, 1), int(rng.integers(1, 4))
-    grammar = known_formula(NGUYEN[0]).grammar
+    constants = np.random.default_rng([number, _N_OSCILLATIONS])
+    decay, wavelength = constants.uniform(1, 4), constants.uniform(2, 5)
+    phase = constants.uniform(0, 2 * math.pi)
+    factor, power = constants.uniform(-1, 1), int(constants.integers(1, 4))
 
-    def objective(fitting: FitSettings, seed: int) -> Objective:
-        distances = np.random.default_rng(seed).uniform(2.4, 13, (_N_DISTANCES, 1))
+    def drawn(rng: np.random.Generator) -> tuple[Floats, Floats]:
+        distances = rng.uniform(2.4, 13, (_N_DISTANCES, 1))
         r = distances[:, 0]
         wave = np.exp(-r / decay) * np.cos(2 * math.pi * r / wavelength + phase)
-        return _table_objective(distances, wave + factor / r**power, grammar, fitting, seed)
+        return distances, wave + factor / r**power
 
-    return SearchProblem(
-        f"oscillation-{number}", grammar, SearchSettings(), FitSettings(), objective, 1.0, _FLOOR
-    )
+    return _table_problem(f"oscillation-{number}", 1, drawn)
 
 
-def _table_objective(
-    points: Floats, values: Floats, grammar: Grammar, fitting: FitSettings, seed: int
-) -> Objective:
-    """Errors on a table in spreads of its target."""
-    table = distinct_rows(points, values, np.ones(len(values)), grammar.variables)
-    options = SearchOptions(SearchSettings(), fitting, "squared", seed, lambda _: None)
-    return table_objective(table, grammar.variables, options, seed)
+def _table_problem(
+    name: str, n_variables: int, drawn: Callable[[np.random.Generator], tuple[Floats, Floats]]
+) -> SearchProblem:
+    """A search on a table of points and values that are drawn anew for each seed."""
+    parameters = SEGVAERegressor().get_params(deep=False)
+    grammar = formula_grammar(parameters, names_by_position(n_variables), linear_scaling=True)
+
+    def objective(fitting: FitSettings, seed: int) -> Objective:
+        points, values = drawn(np.random.default_rng(seed))
+        table = distinct_rows(points, values, np.ones(len(values)), grammar.variables)
+        options = SearchOptions(SearchSettings(), fitting, "squared", seed, lambda _: None)
+        return table_objective(table, grammar.variables, options, seed)
+
+    # The target is standardised: losses are in its spreads already.
+    return SearchProblem(name, grammar, SearchSettings(), FitSettings(), objective, 1.0, _FLOOR)
 
 
 def pair_problems(

@@ -14,10 +14,8 @@ from typing import Any
 
 from matbench_segvae.benchmark._matbench import MatbenchBenchmark
 from matbench_segvae.benchmark.registry import benchmark_class
-from matbench_segvae.errors import UserError, cut, one_line
+from matbench_segvae.errors import UserError, reason_of
 from matbench_segvae.files import read_json, write_json
-
-_SHOWN = 300  # characters of matbench's own error messages, which list all samples
 
 
 def read_benchmark(path: str | Path) -> MatbenchBenchmark:
@@ -63,8 +61,7 @@ def benchmark_from(content: Mapping[str, Any]) -> MatbenchBenchmark:
         raise
     # Matbench raises anything from KeyError to TypeError for a file it does not accept.
     except Exception as error:
-        reason = error.args[0] if isinstance(error, KeyError) and error.args else error
-        raise UserError(cut(one_line(str(reason)), _SHOWN)) from error
+        raise UserError(reason_of(error)) from error
 
 
 def write_benchmark(benchmark: MatbenchBenchmark, path: str | Path) -> None:

@@ -11,7 +11,6 @@ from matbench_segvae.errors import UserError, cut
 from matbench_segvae.expressions.expression import Expression, arity
 from matbench_segvae.expressions.operators import (
     FITTED,
-    INTEGERS,
     LARGEST_INTEGER,
     NAMED_CONSTANTS,
     OPERATORS,
@@ -70,7 +69,7 @@ def parse(text: str, variables: Sequence[str] | None = None) -> Expression:
         if depth > _MAX_DEPTH:
             raise UserError(
                 f"formula '{cut(text)}' is nested more than {_MAX_DEPTH} levels deep: "
-                "longer ones are not read"
+                "deeper ones are not read"
             )
         token, value, arguments = _read(node, variables, refuse)
         tokens.append(token)
@@ -111,7 +110,7 @@ def _number(value: object, node: ast.AST, refuse: _Refuse) -> _Read:
     """Read a number: a token if it is a small whole one, else a fitted constant."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise refuse(node, "only numbers are allowed")
-    if isinstance(value, int) and 0 <= value <= LARGEST_INTEGER and str(value) in INTEGERS:
+    if isinstance(value, int) and 1 <= value <= LARGEST_INTEGER:
         return str(value), None, ()
     return FITTED, _constant(value, node, refuse), ()
 

@@ -136,7 +136,11 @@ def run(
             observer.warning(line)
         for task in made.values():
             load_task(task)
-        unloaded = [Problem(*pair, broken[pair[1]]) for pair in stores if pair[1] in broken]
+        unloaded = [
+            Problem(task, algorithm, broken[algorithm])
+            for task, algorithm in stores
+            if algorithm in broken
+        ]
         for problem in unloaded:
             observer.warning(*problem_lines([problem]))
         pieces = [

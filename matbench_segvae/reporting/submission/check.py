@@ -23,7 +23,7 @@ from matbench_segvae.benchmark import (
     benchmark_from,
     quiet_matbench,
 )
-from matbench_segvae.errors import UserError, cut, one_line
+from matbench_segvae.errors import UserError, one_line, reason_of
 from matbench_segvae.files import is_compressed, read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.info import broken_rules
@@ -36,7 +36,6 @@ MAX_BYTES = 10_000_000
 
 _FOLDER_NAME = re.compile(f"({'|'.join(map(re.escape, BENCHMARKS))})_[A-Za-z0-9][A-Za-z0-9_.+-]*")
 _BANNED = ".ipynb_checkpoints"
-_SHOWN = 300  # characters of matbench's own error messages, which list all samples
 
 
 @dataclass(frozen=True)
@@ -194,8 +193,7 @@ def _loaded(benchmark: Any) -> Iterator[str]:  # noqa: ANN401 - matbench is not 
     if not benchmark.tasks_map:
         yield "it holds no task: record at least one, with all its folds"
     for name, traceback in benchmark.validate().items():
-        reason = cut(one_line(traceback.strip().splitlines()[-1]), _SHOWN)
-        yield f"{name} is not valid: {reason}"
+        yield f"{name} is not valid: {reason_of(traceback.strip().splitlines()[-1])}"
     for name, task in benchmark.tasks_map.items():
         # Matbench accepts any float, NaN and infinity too, from which no score can be computed.
         for key, fold in task.results.items():
@@ -212,4 +210,4 @@ def _reason(error: ValueError | OSError, path: Path) -> str:
     """Why a file could not be read, without the name of the file."""
     if isinstance(error, OSError):
         return f"cannot be read ({error.strerror})"
-    return cut(one_line(str(error).removeprefix(f"'{path}' ")), _SHOWN)
+    return reason_of(str(error).removeprefix(f"'{path}' "))

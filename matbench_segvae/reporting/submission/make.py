@@ -87,7 +87,9 @@ def _require_room(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise UserError(f"'{out}' is a file: give a folder to make")
     if Path.cwd().is_relative_to(out):
-        raise UserError(f"'{out}' is replaced by this: run the command from another folder")
+        raise UserError(
+            f"the working directory is in '{out}', which is replaced: start from another folder"
+        )
 
 
 def _source(folder: Path) -> Path:
