@@ -64,6 +64,7 @@ __all__ = [
     "ReadBack",
     "RecursiveDotDict",
     "mbv01_metadata",
+    "read_results_json",
 ]
 
 
@@ -98,6 +99,19 @@ def ordinary(value: Any) -> Any:  # noqa: ANN401
 def dotted(value: Mapping[str, Any]) -> Any:  # noqa: ANN401
     """Copy nested dictionaries into matbench's dotted ones."""
     return RecursiveDotDict(ordinary(value))
+
+
+def read_results_json(path: str | Path) -> dict[str, Any]:
+    """The content of a file of results, compressed or not.
+
+    Raises:
+        UserError: If it cannot be read.
+    """
+    try:
+        return read_json(Path(path))
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error).removeprefix(f"'{path}' ")
+        raise UserError(f"cannot read results from '{path}': {reason}") from error
 
 
 class ReadBack(MSONable2File):
@@ -157,9 +171,4 @@ class ReadBack(MSONable2File):
             UserError: If it cannot be read, belongs to another benchmark, was edited or is
                 not valid.
         """
-        try:
-            content = read_json(Path(filename))
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UserError(f"cannot read results from {filename}: {reason}") from error
-        return cls.from_dict(content)
+        return cls.from_dict(read_results_json(filename))

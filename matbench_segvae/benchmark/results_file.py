@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.benchmark._matbench import MatbenchBenchmark
+from matbench_segvae.benchmark._matbench import MatbenchBenchmark, read_results_json
 from matbench_segvae.benchmark.registry import benchmark_class
 from matbench_segvae.errors import UserError, reason_of
 from matbench_segvae.files import read_json, write_json
@@ -30,11 +30,7 @@ def read_benchmark(path: str | Path) -> MatbenchBenchmark:
     Raises:
         UserError: If it cannot be read, or matbench does not accept its content.
     """
-    try:
-        content = read_json(Path(path))
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or str(error).removeprefix(f"'{path}' ")
-        raise UserError(f"cannot read results from '{path}': {reason}") from error
+    content = read_results_json(path)
     try:
         return benchmark_from(content)
     except UserError as error:
