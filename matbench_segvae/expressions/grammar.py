@@ -91,10 +91,13 @@ def no_self_cancelling(tokens: Sequence[str]) -> bool:
 
 
 def no_free_factor(tokens: Sequence[str]) -> bool:
-    """Predicate: no sign and no fitted factor of the whole, for where its scale is free."""
+    """Predicate: no sign and no fitted factor of the whole, for where its scale is free.
+
+    A constant added inside of an exponential is a factor, too: ``exp(c + x) = exp(c)*exp(x)``.
+    """
     factors = 1  # still to be read
     inner = 0  # open arguments inside a factor
-    for token in tokens:
+    for position, token in enumerate(tokens):
         if inner:
             inner += arity(token) - 1
         elif factors == 0:
@@ -105,10 +108,30 @@ def no_free_factor(tokens: Sequence[str]) -> bool:
             return False
         elif token in _POWERS:
             continue
+        elif token == "exp" and _adds_a_constant(tokens[position + 1 :]):
+            return False
         else:
             factors -= 1
             inner = arity(token)
     return True
+
+
+def _adds_a_constant(tokens: Sequence[str]) -> bool:
+    """Whether the formula that begins here is a sum with a constant, or a multiple of one."""
+    root = tokens[0]
+    if root == "neg":
+        return _adds_a_constant(tokens[1:])
+    if root not in ("add", "sub", "mul", "div"):
+        return False
+    left, right = tokens[1:], tokens[subtree_end(tokens, 1) :]
+    inside_left = not _is_constant(left[0]) and _adds_a_constant(left)
+    inside_right = not _is_constant(right[0]) and _adds_a_constant(right)
+    if root in ("add", "sub"):
+        either = _is_constant(left[0]) or _is_constant(right[0])
+        return either or inside_left or inside_right
+    if _is_constant(right[0]):
+        return inside_left
+    return root == "mul" and _is_constant(left[0]) and inside_right
 
 
 def no_free_term(tokens: Sequence[str]) -> bool:

@@ -255,6 +255,10 @@ def test_predicates_know_nesting_and_constants():
         assert not no_free_factor(parse(text).tokens), text
     for text in ("x*exp(2.5*y)", "x + 2.5", "(x + 2.5)*(y - 2.5)", "(2.5*x + y)**2/y"):
         assert no_free_factor(parse(text).tokens), text
+    for text in ("exp(x + 2.5)", "y/exp(2 - x)", "x*exp(2.5*(y + 2.5))**2", "exp(x - y/3 + 1)"):
+        assert not no_free_factor(parse(text).tokens), text
+    for text in ("exp(x*(y + 2.5))", "exp((x + 2.5)**2)", "1/(x + exp(x + 2.5))", "exp(x + y)"):
+        assert no_free_factor(parse(text).tokens), text
 
 
 def test_the_grammar_refuses_unknown_and_ambiguous_names():

@@ -21,6 +21,8 @@ class CandidateLaw:
         validation_errors: Absolute errors of structures that were left out of the fit, in
             cross-validation inside the training part, eV per site, shape ``(N,)``; means over
             repeats where there were several.
+        fitted_errors: Errors of the same structures in the fit to all of them, shape ``(N,)``, if
+            they count beside those.
         formula_of: Number of the formula of each kind of pair.
         pairs: Pairs of the training structures.
         refit: The same law fitted to some of the structures, given by their numbers; raises
@@ -34,6 +36,7 @@ class CandidateLaw:
     formula_of: tuple[int, ...]
     pairs: PairCounts = field(repr=False)
     refit: Callable[[Ints], PairLaw] = field(repr=False)
+    fitted_errors: Floats | None = None
 
     @property
     def complexity(self) -> int:

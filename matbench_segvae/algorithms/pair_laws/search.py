@@ -155,14 +155,16 @@ class PairSearch:
             errors = self._validation.errors(self._compared, fitted)
             final = self._fitted_to_all(fit)
             constants = sum(values.size for values in final.constants)
+            law = self.named(final)
             return CandidateLaw(
-                law=self.named(final),
+                law=law,
                 parameters=final.linear.size + final.scales.size + constants,
                 training_mae=final.mae,
                 validation_errors=errors,
                 formula_of=self.formula_of,
                 pairs=self.data.pairs,
                 refit=lambda rows: self.named(self.refit(final, rows)),
+                fitted_errors=self._validation.errors_of_fit(law, self.data),
             )
         return None
 

@@ -33,6 +33,7 @@ from matbench_segvae.types import Floats, Report
 _BEYOND = 3.0  # times the longest distance in the data: as far as a formula is looked at
 _N_POINTS = 1000
 _NEGLIGIBLE = 1e-4  # eV per site; smaller errors count as equal
+_HELD_OUT_SHARE = 0.632  # of held-out errors beside those of the fit, where those count too
 _SAME = 1e-3  # relative; errors of laws that fit equally differ by no more
 
 
@@ -148,8 +149,15 @@ def _typical_error(candidate: CandidateLaw) -> float:
 
 
 def _logarithms(candidate: CandidateLaw) -> Floats:
-    """Logarithms of the validation errors, shape ``(N,)``; errors of rounding are all the same."""
-    return np.asarray(np.log(candidate.validation_errors + _NEGLIGIBLE))
+    """Logarithms of the errors, shape ``(N,)``; errors of rounding are all the same.
+
+    Where errors of the fit count, weighted means of the logarithms of both: errors are ratios here.
+    """
+    held_out = np.log(candidate.validation_errors + _NEGLIGIBLE)
+    if candidate.fitted_errors is None:
+        return np.asarray(held_out)
+    fitted = np.log(candidate.fitted_errors + _NEGLIGIBLE)
+    return np.asarray(_HELD_OUT_SHARE * held_out + (1 - _HELD_OUT_SHARE) * fitted)
 
 
 def bootstrap(candidate: CandidateLaw, n_samples: int, seed: int, n_rows: int) -> list[PairLaw]:

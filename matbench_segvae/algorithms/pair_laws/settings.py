@@ -80,6 +80,8 @@ class PairLawSettings:
             and on those that are in every fit; the search uses all structures, and so does the
             final fit of each law.
         validation_folds: Folds of the cross-validation that chooses a law.
+        max_rows_one_by_one: With at most so many structures to hold out, each is left out by itself
+            instead.
         min_validation_rows: Cross-validation is repeated with other splits until so many
             structures have been held out: errors of few structures depend on which of them were
             held out together.
@@ -89,7 +91,7 @@ class PairLawSettings:
 
     # The search for a formula of each kind of pair
     search: SearchSettings = field(
-        default_factory=lambda: SearchSettings(epochs=30, samples=2000, patience=8)
+        default_factory=lambda: SearchSettings(epochs=60, samples=500, patience=12)
     )
     fit: FitSettings = field(
         default_factory=lambda: FitSettings(
@@ -106,7 +108,7 @@ class PairLawSettings:
     # The search for shapes that all kinds of pairs have in common
     shape_search: SearchSettings = field(
         default_factory=lambda: SearchSettings(
-            epochs=40, samples=800, patience=10, mutation_share=0.7, term_share=0.4
+            epochs=60, samples=250, patience=16, mutation_share=0.7, term_share=0.4
         )
     )
     shape_fit: FitSettings = field(
@@ -139,6 +141,7 @@ class PairLawSettings:
     candidates: int = 12
     max_rows_compared: int = 2000
     validation_folds: int = 5
+    max_rows_one_by_one: int = 60
     min_validation_rows: int = 300
     min_gain: float = 0.0
     bootstrap_samples: int = 30

@@ -40,6 +40,8 @@ from matbench_segvae.seeding import derived_seed
 from matbench_segvae.segvae import FitSettings, Scored, Search, pretrained
 from matbench_segvae.types import Booleans, Floats, Ints, Report, Tokens
 
+_SAME = 1e-4  # eV per site; energies that differ by less are the same
+
 
 @dataclass(frozen=True, eq=False)
 class _Draft:
@@ -48,6 +50,11 @@ class _Draft:
     tokens: Tokens
     constants: Floats
     kept: Booleans
+
+    @property
+    def nodes(self) -> int:
+        """Nodes of the formula and its table."""
+        return formula_nodes(self.tokens) + int(self.kept.sum())
 
 
 class SharedSearch:
@@ -163,9 +170,23 @@ class SharedSearch:
     def _candidates(self, drafts: Sequence[_Draft], most: int) -> list[CandidateLaw]:
         """Fit laws, cross-validate the best of them, and fit those to all structures."""
         fits = [(draft, fit) for draft in drafts if (fit := self._fitted(self._compared, draft))]
-        fits.sort(key=lambda pair: pair[1].mae)
-        found = [self._validated(draft, fit) for draft, fit in fits[:most]]
+        found = [self._validated(draft, fit) for draft, fit in self._distinct(fits)[:most]]
         return [one for one in found if one]
+
+    def _distinct(self, fits: Sequence[tuple[_Draft, SharedFit]]) -> list[tuple[_Draft, SharedFit]]:
+        """Laws, best first; of those with the same energies the one with the fewest nodes."""
+        chosen: list[tuple[_Draft, SharedFit]] = []
+        energies: list[Floats] = []
+        for draft, fit in sorted(fits, key=lambda pair: pair[1].mae):
+            own = fit.predict(self._compared, ShapeValues(draft.tokens, self._points))
+            same = (i for i, one in enumerate(energies) if np.abs(one - own).max() < _SAME)
+            place = next(same, None)
+            if place is None:
+                chosen.append((draft, fit))
+                energies.append(own)
+            elif draft.nodes < chosen[place][0].nodes:
+                chosen[place], energies[place] = (draft, fit), own
+        return chosen
 
     def _fitted(self, problem: AdditiveProblem, draft: _Draft) -> SharedFit | None:
         """Fit a law; none if its shapes are undefined."""
@@ -206,6 +227,7 @@ class SharedSearch:
                 formula_of=(0,) * len(draft.kept),
                 pairs=self._data.pairs,
                 refit=refit,
+                fitted_errors=self._validation.errors_of_fit(law, self._data),
             )
         return None
 

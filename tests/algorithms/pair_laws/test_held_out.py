@@ -44,6 +44,26 @@ def test_every_other_structure_is_held_out_once():
     assert sorted(np.concatenate([held_out for _, held_out in folds])) == [2, 3, 4, 5]
 
 
+def test_a_handful_of_structures_are_left_out_one_by_one():
+    few = pairs([[0, 0, 0, 0], *[[0, 1, 1, 0], [1, 0, 0, 1]] * 10])
+    folds = Validation(few, PairLawSettings(validation_folds=5), 0).splits(0)
+    assert sorted(held_out.tolist() for _, held_out in folds) == [[i] for i in range(1, 21)]
+    in_fifths = Validation(few, PairLawSettings(max_rows_one_by_one=19), 0).splits(0)
+    assert [len(held_out) for _, held_out in in_fifths] == [4] * 5
+
+
+def test_leaving_out_one_by_one_is_not_repeated():
+    few = pairs([[0, 0, 0, 0], *[[0, 1, 1, 0], [1, 0, 0, 1]] * 10])
+    left_out = []
+
+    def error(training, held_out):
+        left_out.append(held_out.item())
+        return held_out.astype(float)
+
+    errors = Validation(few, PairLawSettings(), 0).mean_errors(error, range(5))
+    assert sorted(left_out) == errors.tolist() == list(range(1, 21))
+
+
 def test_a_kind_that_is_absent_does_not_matter():
     assert replaceable(pairs([[1, 0, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]])).all()
 

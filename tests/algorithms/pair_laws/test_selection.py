@@ -150,7 +150,9 @@ def test_a_few_structures_are_split_repeatedly_to_validate_a_law(quick_pair_laws
     noise = np.random.default_rng(0).normal(0, 0.1, 16)
     energies = (6.0 + table.counts @ (2 * np.exp(-table.distance))) / 2 + noise
     data = TrainingPairs(table, energies, (MOS2,))
-    free = replace(quick_pair_laws, constraints=ConstraintSettings(vanishes=False))
+    free = replace(
+        quick_pair_laws, constraints=ConstraintSettings(vanishes=False), max_rows_one_by_one=0
+    )
 
     def validated(rows, seed):
         found = PairSearch(data, replace(free, min_validation_rows=rows), seed)
