@@ -8,10 +8,10 @@ would hide which one describes pairs best.
 
 A handful of structures are left out one by one. Without a fifth of them, whole stretches of
 distances would be missing, and laws would be compared by how they bridge gaps that the data do not
-have. Even so, the structure that is left out often has a distance that no other has, while the law that is
-chosen will know them all. As in the .632 rule of Efron, "Estimating the error rate of a prediction
-rule: improvement on cross-validation", J. Am. Stat. Assoc. 78, 316 (1983), errors of the fit to all
-structures then count beside those of the structures that are left out.
+have. Even so, the structure that is left out often has a distance that no other has, while the law
+that is chosen will know them all. As in the .632 rule of Efron, "Estimating the error rate of a
+prediction rule: improvement on cross-validation", J. Am. Stat. Assoc. 78, 316 (1983), errors of the
+fit to all structures then count beside those of the structures that are left out.
 """
 
 from __future__ import annotations

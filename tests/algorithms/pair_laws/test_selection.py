@@ -182,6 +182,7 @@ class Compared:
     formula: str
     complexity: int
     validation_errors: np.ndarray
+    fitted_errors: np.ndarray | None = None
     pairs = count_pairs(sulfur_pairs(16))
     formula_of = (0, 0)
 
@@ -208,6 +209,18 @@ def test_of_laws_within_a_standard_error_the_one_with_the_fewest_nodes_is_taken(
     assert best_law([beyond, longest], 0.0) is longest
     broken = Compared("exp(-r)", 5, np.full(400, np.inf))
     assert best_law([broken, within, longest], 0.0) is within
+
+
+def test_errors_of_the_fit_count_beside_those_of_structures_left_out_one_by_one():
+    """A short law that misses what the data say is not taken for bridging gaps as well."""
+    rng = np.random.default_rng(0)
+    errors, noise = rng.exponential(0.01, (2, 30))
+    bridging = errors * np.exp(0.5 * (noise / noise.mean() - 1))
+    short = Compared("exp(-r)", 10, bridging, np.full(30, 0.01))
+    good = Compared("exp(-r)", 20, errors, np.full(30, 0.002))
+    assert best_law([short, good], 0.0) is good
+    short.fitted_errors = good.fitted_errors = None
+    assert best_law([short, good], 0.0) is short
 
 
 def test_of_equally_long_laws_the_one_that_changes_sign_least_beyond_the_data_is_taken():
