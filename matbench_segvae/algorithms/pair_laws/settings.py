@@ -53,8 +53,7 @@ class PairLawSettings:
         shape_searches: Searches for common shapes, each from another seed, where structures are
             few, see `min_rows_per_distance`; one where they are many. Laws of one search are
             much alike; the cross-validation then has others to choose from.
-        shape_sets: Sets of shapes of each search of which laws are made; twice as many where
-            structures are few, and laws are fitted in no time.
+        shape_sets: Sets of shapes of each search of which laws are made.
         shared_sizes: Sizes of those laws, as shares of the largest.
         min_kinds_shared: With fewer kinds of pairs there is no search for common shapes.
         max_kinds_own: With more kinds of pairs there are no formulas of their own.

@@ -92,7 +92,8 @@ class SharedSearch:
     def run(self, report: Report) -> list[CandidateLaw]:
         """Search laws, simplest first; none if no set of shapes satisfies the constraints."""
         shapes = self.shape_problem()
-        repeats = range(1, self._settings.shape_searches if self._few else 1)
+        few = self._data.are_few(self._settings.min_rows_per_distance)
+        repeats = range(1, self._settings.shape_searches if few else 1)
         seeds = [self._seed, *(derived_seed(self._seed, "repeat", repeat) for repeat in repeats)]
         sets = [one for seed in seeds for one in self._searched(shapes, seed, report)]
         drafts = [draft for scored in _different(sets) for draft in self._drafts(scored, shapes)]
@@ -107,7 +108,7 @@ class SharedSearch:
         search = Search(SHAPE_GRAMMAR, objective, module, settings.shape_search, seed)
         found = search.run(report)
         every = [*found.front(), *found.best_per_complexity(2)]
-        return _different(every)[: settings.shape_sets * (1 + self._few)]
+        return _different(every)[: settings.shape_sets]
 
     def objective(self, shapes: ShapeProblem, fitting: FitSettings, seed: int) -> ShapeObjective:
         """What scores sets of shapes.
@@ -119,10 +120,6 @@ class SharedSearch:
         """
         n_structures, room = len(self._problem.target), self._max_nodes - self._nodes_beside
         return ShapeObjective(shapes, n_structures, room, fitting, self._constraints, seed)
-
-    @property
-    def _few(self) -> bool:
-        return self._data.are_few(self._settings.min_rows_per_distance)
 
     @property
     def _max_nodes(self) -> int:
