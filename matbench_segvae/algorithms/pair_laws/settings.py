@@ -108,7 +108,7 @@ class PairLawSettings:
     # The search for shapes that all kinds of pairs have in common
     shape_search: SearchSettings = field(
         default_factory=lambda: SearchSettings(
-            epochs=60, samples=250, patience=16, mutation_share=0.7, term_share=0.4
+            epochs=40, samples=800, patience=10, mutation_share=0.7, term_share=0.4
         )
     )
     shape_fit: FitSettings = field(
