@@ -282,3 +282,12 @@ class Grammar:
         if not any(variable in tokens for variable in self.variables):
             return False
         return all(predicate(tokens) for predicate in self.predicates)
+
+    def holds(self, tokens: Sequence[str]) -> bool:
+        """Whether a complete formula from elsewhere belongs to this language."""
+        return (
+            len(tokens) <= self.max_length
+            and list(tokens).count(FITTED) <= self.max_fitted
+            and self.ids.keys() >= set(tokens)
+            and self.keeps(tokens)
+        )

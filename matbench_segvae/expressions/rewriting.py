@@ -87,11 +87,18 @@ def _number(formula: _Subtree) -> float | None:
 
 def _strip(formula: _Subtree, offset: float, factor: float) -> tuple[_Subtree, float, float]:
     """Move outermost constants of a formula into the offset and the factor."""
-    while formula[0][0] in ("add", "sub", "mul", "neg"):
+    while formula[0][0] in ("add", "sub", "mul", "div", "neg", "log"):
         subtrees = _split(formula)
         root = formula[0][0]
         if root == "neg":
             formula, factor = subtrees[0], -factor
+            continue
+        if root == "log":
+            inner, multiple = _without_multiple(subtrees[0])
+            if multiple == 1.0:
+                break
+            formula = ("log", *inner[0]), inner[1]
+            offset += factor * math.log(multiple)
             continue
         left, right = (_number(subtree) for subtree in subtrees)
         match root:
@@ -99,6 +106,11 @@ def _strip(formula: _Subtree, offset: float, factor: float) -> tuple[_Subtree, f
                 formula, factor = subtrees[1], factor * left
             case "mul" if right is not None:
                 formula, factor = subtrees[0], factor * right
+            case "div" if right:
+                formula, factor = subtrees[0], factor / right
+            case "div" if left is not None and subtrees[0][0] != ("1",):
+                formula = ("div", "1", *subtrees[1][0]), subtrees[1][1]
+                factor = factor * left
             case "add" if left is not None:
                 formula, offset = subtrees[1], offset + factor * left
             case "add" if right is not None:
@@ -110,6 +122,19 @@ def _strip(formula: _Subtree, offset: float, factor: float) -> tuple[_Subtree, f
             case _:
                 break
     return formula, offset, factor
+
+
+def _without_multiple(formula: _Subtree) -> tuple[_Subtree, float]:
+    """A formula without a positive number that it is multiplied with or divided by, and that."""
+    if formula[0][0] not in ("mul", "div"):
+        return formula, 1.0
+    left, right = _split(formula)
+    first, last = _number(left), _number(right)
+    if formula[0][0] == "mul" and first is not None and 0 < first < math.inf:
+        return right, first
+    if last is not None and 0 < last < math.inf:
+        return left, last if formula[0][0] == "mul" else 1 / last
+    return formula, 1.0
 
 
 def _scaled(factor: _Number, formula: _Subtree) -> _Subtree:

@@ -21,6 +21,7 @@ from matbench_segvae.types import Floats
 
 SELECTIONS = ("best", "accuracy", "score")
 _CLOSE = 1.5  # times the least loss: what "best" chooses among
+_DIGITS = 17  # of a number in full
 _ROUNDINGS = 4  # rounds; in each, one constant of a formula may become an integer
 
 
@@ -82,8 +83,26 @@ def make_fronts(
         new = fit_all(scaled, rounded, loss, linear_scaling)
         if not new:
             break
-    constant_free = _pareto(constant_free, loss.floor(table.spread))
-    return tuple(e for e, _ in made), tuple(e for e, _ in constant_free)
+    floor = loss.floor(table.spread)
+    constant_free = _pareto(constant_free, floor)
+    front = tuple(_with_fewest_digits(table, equation, loss, floor) for equation, _ in made)
+    return front, tuple(e for e, _ in constant_free)
+
+
+def _with_fewest_digits(table: Table, equation: Equation, loss: Loss, floor: float) -> Equation:
+    """An equation that is exact, up to rounding, with constants as short as they can be.
+
+    Digits of constants that data with an error leave are all kept.
+    """
+    if equation.loss > floor:
+        return equation
+    expression = equation.expression
+    for digits in range(1, _DIGITS):
+        constants = [float(f"{value:.{digits}g}") for value in expression.constants]
+        shorter = _judged(table, expression.with_constants(constants), loss)
+        if shorter.loss <= floor:
+            return shorter
+    return equation
 
 
 def _pareto(made: Sequence[_Origin], floor: float) -> list[_Origin]:

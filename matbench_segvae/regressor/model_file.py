@@ -12,9 +12,10 @@ from typing import Any, TypeVar, get_type_hints
 import numpy as np
 
 from matbench_segvae.errors import UserError
-from matbench_segvae.expressions import parse
+from matbench_segvae.expressions import Expression, parse
 from matbench_segvae.regressor.front import Equation
 from matbench_segvae.regressor.losses import LOSSES, Loss
+from matbench_segvae.regressor.table_search import WarmStart
 from matbench_segvae.regressor.uncertainty import Uncertainty
 from matbench_segvae.segvae.settings import FitSettings, SearchSettings
 
@@ -47,6 +48,7 @@ def write_model(parameters: Mapping[str, Any], fitted: Mapping[str, Any], path: 
         "loss": asdict(fitted["loss_"]),
         "floor": fitted["_floor"],
         "uncertainty": asdict(fitted["uncertainty_"]),
+        "search": _search_content(fitted.get("_previous")),
         "parameters": _as_json(parameters),
     }
     try:
@@ -113,16 +115,22 @@ def _fitted(content: dict[str, Any]) -> dict[str, Any]:
         raise ValueError(f"unknown loss '{loss['name']}'")
     noise, factor = _number(uncertainty["noise"]), _number(uncertainty["factor"])
     names = {} if columns is None else {"feature_names_in_": np.array(columns, dtype=object)}
-    return names | {
-        "n_features_in_": len(variables),
-        "variables_": variables,
-        "front_": front,
-        "constant_free_front_": _front(content["plain_front"], tuple(variables)),
-        "best_index_": chosen,
-        "loss_": Loss(loss["name"], _number(loss["width"])),
-        "_floor": _number(content["floor"]),
-        "uncertainty_": Uncertainty(noise, factor, members),
-    }
+    # Files of earlier versions do not have it.
+    search = {"_previous": _search(content["search"])} if "search" in content else {}
+    return (
+        names
+        | search
+        | {
+            "n_features_in_": len(variables),
+            "variables_": variables,
+            "front_": front,
+            "constant_free_front_": _front(content["plain_front"], tuple(variables)),
+            "best_index_": chosen,
+            "loss_": Loss(loss["name"], _number(loss["width"])),
+            "_floor": _number(content["floor"]),
+            "uncertainty_": Uncertainty(noise, factor, members),
+        }
+    )
 
 
 def _front_content(front: Sequence[Equation]) -> list[dict[str, Any]]:
@@ -136,6 +144,34 @@ def _front(content: list[dict[str, Any]], variables: tuple[str, ...]) -> tuple[E
     return tuple(
         Equation(parse(entry["formula"], variables), _number(entry["loss"])) for entry in content
     )
+
+
+def _search_content(start: WarmStart | None) -> dict[str, Any] | None:
+    """What another fit starts from, its network left out."""
+    if start is None:
+        return None
+    return {
+        "language": list(start.language),
+        "scales": start.scales.tolist(),
+        "formulas": [[list(one.tokens), list(one.constants)] for one in start.formulas],
+        "fits": start.n_fits,
+    }
+
+
+def _search(content: dict[str, Any] | None) -> WarmStart | None:
+    if content is None:
+        return None
+    scales = np.array([_number(scale) for scale in content["scales"]])
+    if not (scales > 0).all():
+        raise ValueError("a scale of its search is not above 0")
+    formulas = tuple(
+        Expression(tuple(map(str, tokens)), tuple(map(_number, constants)))
+        for tokens, constants in content["formulas"]
+    )
+    if any(one.n_constants != len(one.constants) for one in formulas):
+        raise ValueError("a formula of its search lacks values of its constants")
+    language, n_fits = tuple(map(str, content["language"])), int(_number(content["fits"]))
+    return WarmStart(language, scales, formulas, n_fits=n_fits)
 
 
 def _number(value: object) -> float:

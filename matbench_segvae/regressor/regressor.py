@@ -176,11 +176,24 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         self._previous = None if network is None else after
 
     def _warm_start(self, grammar: Grammar) -> WarmStart | None:
-        """What the previous fit left to start from, if its language was the same."""
+        """What the previous fit left to start from, as far as it belongs to the language now."""
+        if not self.warm_start or not hasattr(self, "front_"):
+            return None
+        if not hasattr(self, "_previous"):
+            warnings.warn(
+                "the model was saved without its search, by an earlier version: starting anew",
+                stacklevel=4,
+            )
         previous: WarmStart | None = getattr(self, "_previous", None)
-        if self.warm_start and previous is not None and previous.language == grammar.tokens:
-            return previous
-        return None
+        if previous is None or len(previous.scales) != len(grammar.variables):
+            return None
+        same = previous.language == grammar.tokens
+        return replace(
+            previous,
+            language=grammar.tokens,
+            formulas=tuple(one for one in previous.formulas if grammar.holds(one.tokens)),
+            network=previous.network if same else None,
+        )
 
     def _choose(self, rows: Table) -> None:
         """Choose the formula that predicts, and find its standard deviation."""

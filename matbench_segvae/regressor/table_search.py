@@ -45,7 +45,7 @@ class WarmStart:
     """What a fit starts from: for a first one, nothing but the scales of the features.
 
     Attributes:
-        language: Tokens of the grammar; another language needs another start.
+        language: Tokens of the grammar; another language needs another network.
         scales: What features are divided by, shape ``(V,)``.
         formulas: The formulas that the previous fit ended with, for the scaled features.
         network: Weights of the network after the previous fit; ``None`` to pretrain one.

@@ -508,6 +508,70 @@ def test_warm_start_keeps_what_was_found(quick):
         assert known.loss.min() <= row.loss * 1.001
 
 
+def test_a_warm_start_goes_on_from_a_file(quick, tmp_path):
+    points, target = planted(noise=0.3)
+    model = quick(warm_start=True, random_state=1).fit(points * [1, 1e4], target)
+    model.save(tmp_path / "model.json")
+    loaded = SEGVAERegressor.load(tmp_path / "model.json").set_params(epochs=1)
+    loaded.fit(points * [1, 1e4], target)
+    assert loaded.equations_.loss.min() <= model.equations_.loss.min() * (1 + 1e-6)
+
+
+def test_a_warm_start_without_a_search_in_the_file_says_so(quick, tmp_path):
+    points, target = planted(noise=0.3)
+    path = tmp_path / "model.json"
+    quick(epochs=1).fit(points, target).save(path)
+    content = json.loads(path.read_text())
+    del content["search"]
+    path.write_text(json.dumps(content))
+    loaded = SEGVAERegressor.load(path).set_params(warm_start=True)
+    with pytest.warns(UserWarning, match="starting anew"):
+        loaded.fit(points, target)
+
+
+@pytest.mark.parametrize(
+    "narrower",
+    [{"max_length": 6}, {"max_fitted": 1}, {"operators": ("add", "mul")}, {"predicates": ["few"]}],
+    ids=str,
+)
+def test_a_warm_start_keeps_no_formula_that_is_outside_of_the_language_now(quick, narrower):
+    points, target = planted(noise=0.3)
+    model = quick(warm_start=True).fit(points, target)
+
+    def few(tokens):
+        return len(set(tokens)) <= 3
+
+    narrower = {**narrower, **({"predicates": [few]} if "predicates" in narrower else {})}
+    model.set_params(**narrower, epochs=1).fit(points, target)
+    grammar = {"operators": ("add", "sub", "mul", "div", "square", "exp", "log", "sin", "cos")}
+    for formula in model._previous.formulas:
+        assert len(formula.tokens) <= narrower.get("max_length", 30)
+        assert formula.n_constants <= narrower.get("max_fitted", 6)
+        allowed = {*narrower.get("operators", grammar["operators"]), "1", "2", "c", "x0", "x1"}
+        assert set(formula.tokens) <= allowed
+        assert few(formula.tokens) or "predicates" not in narrower
+
+
+@pytest.mark.parametrize(
+    ("target", "formula"),
+    [
+        (lambda x: 1 / x[:, 0], "1/x0"),
+        (lambda x: 3 / x[:, 0], "3/x0"),
+        (lambda x: 0.3 * x[:, 0] * x[:, 1], "0.3*x0*x1"),
+    ],
+)
+def test_an_exact_formula_is_written_without_rounding_errors(target, formula):
+    points = np.random.default_rng(0).uniform(1, 3, (40, 2))
+    model = SEGVAERegressor(time_limit=3).fit(points, target(points))
+    assert model.get_best().formula == formula
+
+
+def test_the_size_of_a_feature_is_no_constant_of_a_logarithm():
+    points = np.random.default_rng(0).uniform(5e4, 2e5, (40, 1))
+    model = SEGVAERegressor(time_limit=3).fit(points, np.log(points[:, 0]))
+    assert model.get_best().formula == "log(x0)"
+
+
 def test_predicates_by_name_or_of_the_users_own(quick):
     frame = pd.DataFrame(planted(noise=0.3)[0], columns=["gap", "mass"])
 
