@@ -6,7 +6,7 @@ instances can be pickled and copied.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -28,6 +28,7 @@ from matbench_segvae.benchmark.folds import (
     committed_splits,
     sample_ids,
 )
+from matbench_segvae.benchmark.recorded_values import deviations, in_order, intervals
 from matbench_segvae.benchmark.samples import SAMPLES
 from matbench_segvae.errors import UserError
 
@@ -171,31 +172,47 @@ class DefectTask(ReadBack, MatbenchTask):
 
         Args:
             fold_number: Number of the fold.
-            predictions: One finite number per test sample, in their order, eV.
-            ci: 95 % confidence intervals; give this or ``std``.
-            std: Standard deviations.
+            predictions: One finite number per test sample, eV, in their order; a Series with the
+                samples' ids may be in any order.
+            ci: 95 % confidence intervals, shape ``(N, 2)``; give this or ``std``.
+            std: Standard deviations, shape ``(N,)``, none below 0.
             params: Anything about the algorithm on this fold, in JSON's own types.
 
         Raises:
-            UserError: If there is no such fold, or predictions are not numbers.
+            UserError: If there is no such fold, or values are no numbers, not finite or of other
+                samples.
             ValueError: If the data are not loaded or the lengths differ.
         """
         self._check_fold(fold_number)
         # Scoring needs the truth; Matbench would notice only after keeping the data.
         self._check_is_loaded()
-        try:
-            values = np.asarray(predictions, dtype=float).reshape(-1)
-        except (TypeError, ValueError) as error:
-            raise UserError(
-                f"predictions of {self.dataset_name} fold {fold_number} are no numbers: {error}"
-            ) from error
-        if not np.isfinite(values).all():
-            wrong = int((~np.isfinite(values)).sum())
-            raise UserError(
-                f"{wrong} of {len(values)} predictions of {self.dataset_name} fold {fold_number} "
-                "are not finite: predict a finite number for every sample"
-            )
-        super().record(fold_number, values.tolist(), ci=ci, std=std, params=params)
+        ids = list(self.validation[self.folds_map[fold_number]].test)
+        where = f"of {self.dataset_name} fold {fold_number}"
+        values = in_order(predictions, ids, f"predictions {where}").tolist()
+        spans = None if ci is None else intervals(ci, ids, f"intervals {where}")
+        sizes = None if std is None else deviations(std, ids, f"standard deviations {where}")
+        before = self.is_recorded[fold_number]
+        with np.errstate(invalid="ignore"):
+            super().record(fold_number, values, ci=spans, std=sizes, params=params)
+        # Matbench keeps what was recorded before, and has no interval for a deviation of 0.
+        if sizes and not before:
+            uncertainty = self.results[self.folds_map[fold_number]].uncertainty
+            for sample, value, size in zip(ids, values, sizes, strict=True):
+                if size == 0:
+                    uncertainty[sample].update(ci_lower=value, ci_upper=value)
+
+    def _get_data_from_df(self, ids: Sequence[str], as_type: str) -> Any:  # noqa: ANN401
+        """Samples by id, as Matbench hands them out.
+
+        Structures are copies: what an algorithm does to them stays out of the other folds.
+        """
+        assert self.df is not None
+        relevant = self.df.loc[list(ids)].copy()
+        structures = relevant[self.metadata.input_type]
+        relevant[self.metadata.input_type] = [structure.copy() for structure in structures]
+        if as_type == "df":
+            return relevant
+        return relevant[self.metadata.input_type], relevant[self.metadata.target]
 
     def validate(self) -> None:
         """Check that every fold is recorded in full; see Matbench.

@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 from matbench.bench import MatbenchBenchmark
 from matbench.task import MatbenchTask
@@ -244,6 +245,69 @@ def test_uncertainty_survives_validation_and_file(task, tmp_path):
 def test_predictions_of_any_kind(task, kind):
     task.record(0, kind([1.0] * 15))
     assert all(type(value) is float for value in task.results.fold_0.data.values())
+
+
+def test_predictions_in_another_order_find_their_samples(task):
+    truth = task.get_test_data(0, include_target=True)[1]
+    shuffled = truth.sample(frac=1, random_state=1)
+    deviations = pd.Series(np.arange(15.0), truth.index).loc[shuffled.index]
+    task.record(0, shuffled, std=deviations)
+    assert task.results.fold_0.scores.mae == 0
+    recorded = [one["std"] for one in task.results.fold_0.uncertainty.values()]
+    assert recorded == list(range(15))
+    exact = task.results.fold_0.uncertainty[truth.index[0]]
+    assert exact["ci_lower"] == exact["ci_upper"] == truth.iloc[0]
+
+
+def test_predictions_without_ids_are_taken_as_they_stand(task):
+    truth = task.get_test_data(0, include_target=True)[1]
+    task.record(0, truth.reset_index(drop=True), ci=np.column_stack([truth - 1, truth + 1]))
+    assert task.results.fold_0.scores.mae == 0
+    first = task.results.fold_0.uncertainty[truth.index[0]]
+    assert (first["ci_lower"], first["ci_upper"]) == (truth.iloc[0] - 1, truth.iloc[0] + 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "match"),
+    [
+        ({"predictions": pd.Series(1.0, [f"z{i}" for i in range(15)])}, "'z0' is none of the test"),
+        ({"predictions": np.ma.masked_array(np.ones(15), [1] + [0] * 14)}, "1 of 15 .* masked"),
+        ({"std": np.full(15, np.nan)}, "15 of 15 standard deviations .* not finite"),
+        ({"std": [-1.0] * 15}, "is -1: none may be below 0"),
+        ({"std": [0.1] * 14}, "14 standard deviations .* for 15 samples"),
+        ({"std": ["wide"] * 15}, "no numbers"),
+        ({"ci": np.ones((15, 3))}, r"the shape \(15, 3\): give 2"),
+        ({"ci": [(1.0, 0.5)] * 15}, "1 to 0.5: the lower end comes first"),
+        ({"ci": [(0.0, np.inf)] * 15}, "15 of 15 intervals .* not finite"),
+        ({"ci": [(0.0, 1.0)] * 16}, "16 intervals .* for 15 samples"),
+    ],
+)
+def test_values_that_cannot_be_recorded_are_refused(task, values, match):
+    with pytest.raises(UserError, match=match):
+        task.record(0, **{"predictions": [1.0] * 15, **values})
+    assert not any(task.is_recorded.values())
+
+
+def test_predictions_of_some_samples_twice_or_missing_are_refused(task):
+    truth = task.get_test_data(0, include_target=True)[1]
+    with pytest.raises(UserError, match="twice"):
+        task.record(0, pd.concat([truth, truth.iloc[:1]]))
+    with pytest.raises(UserError, match="lack 2 samples"):
+        task.record(0, truth.iloc[2:])
+
+
+def test_what_is_done_to_structures_stays_out_of_other_folds(task):
+    inputs, targets = task.get_train_and_val_data(0)
+    first = inputs.index[0]
+    before = inputs[first].copy()
+    inputs[first].remove_sites([0])
+    inputs[first].translate_sites([0], [0.5, 0, 0])
+    targets[first] = -1.0
+    for fold in (0, 1, 2):
+        again, others = task.get_train_and_val_data(fold)
+        if first in again.index:
+            assert again[first] == before
+            assert others[first] != -1.0
 
 
 def test_bad_records_leave_nothing_behind(task):
