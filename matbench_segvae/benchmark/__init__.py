@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matbench_segvae.benchmark.catalogue import CATALOGUE, DataFile
     from matbench_segvae.benchmark.datasets import DataStatus, fetch, status, verify
     from matbench_segvae.benchmark.folds import BENCHMARK_NAME
+    from matbench_segvae.benchmark.matbench_data import MatbenchData, data_file_of
     from matbench_segvae.benchmark.own_benchmark import OwnBenchmark, OwnMatbenchTask
     from matbench_segvae.benchmark.own_folds import folds_of
     from matbench_segvae.benchmark.own_task import (
@@ -48,12 +49,14 @@ _HOMES = {
     "DataStatus": "datasets",
     "DefectBenchmark": "benchmark",
     "DefectTask": "tasks",
+    "MatbenchData": "matbench_data",
     "OwnBenchmark": "own_benchmark",
     "OwnMatbenchTask": "own_benchmark",
     "OwnTask": "own_task",
     "TaskSummary": "registry",
     "benchmark_from": "results_file",
     "benchmark_name_of": "registry",
+    "data_file_of": "matbench_data",
     "fetch": "datasets",
     "folds_of": "own_folds",
     "load_task": "registry",
@@ -80,12 +83,14 @@ __all__ = [
     "DataStatus",
     "DefectBenchmark",
     "DefectTask",
+    "MatbenchData",
     "OwnBenchmark",
     "OwnMatbenchTask",
     "OwnTask",
     "TaskSummary",
     "benchmark_from",
     "benchmark_name_of",
+    "data_file_of",
     "fetch",
     "folds_of",
     "load_task",

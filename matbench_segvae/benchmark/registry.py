@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +20,7 @@ from matbench_segvae.benchmark._matbench import (
 )
 from matbench_segvae.benchmark.benchmark import DefectBenchmark
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME, committed_metadata
+from matbench_segvae.benchmark.matbench_data import MATMINER_VARIABLE, matminer_folder
 from matbench_segvae.benchmark.own_benchmark import OwnBenchmark, OwnMatbenchTask
 from matbench_segvae.benchmark.own_task import read_facts, register_task
 from matbench_segvae.benchmark.registered import folder_of, registered_tasks
@@ -27,9 +28,17 @@ from matbench_segvae.benchmark.task_card import OWN_BENCHMARK
 from matbench_segvae.benchmark.task_files import CHECKSUMS
 from matbench_segvae.benchmark.tasks import DefectTask
 from matbench_segvae.errors import UserError, named
-from matbench_segvae.files import cache_folder
 
-MATMINER_VARIABLE = "MATMINER_DATA"
+_UNREADABLE = (
+    EOFError,
+    ValueError,
+    KeyError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    RecursionError,
+    zlib.error,
+)
 
 _TASKS: Mapping[str, type[MatbenchTask]] = MappingProxyType(
     {BENCHMARK_NAME: DefectTask, MBV01_KEY: MatbenchTask, OWN_BENCHMARK: OwnMatbenchTask}
@@ -249,27 +258,20 @@ def load_task(task: MatbenchTask) -> None:
     if isinstance(task, DefectTask):
         task.load()
         return
-    with _matminer_folder() as folder:
+    with matminer_folder() as folder:
         try:
             task.load()
-        except (requests.RequestException, OSError, EOFError) as error:
+        # matminer and pymatgen raise all of these for files that are cut or something else.
+        except (requests.RequestException, OSError, *_UNREADABLE) as error:
             raise UserError(
                 f"cannot load {task.dataset_name} ({type(error).__name__}): {folder} has no "
                 f"usable {task.dataset_name}.json.gz and it cannot be downloaded; connect to the "
                 f"network or set {MATMINER_VARIABLE} to a folder that has the file"
             ) from error
-
-
-@contextmanager
-def _matminer_folder() -> Iterator[str]:
-    """The folder that matminer reads from while a data set is loaded."""
-    chosen = os.environ.get(MATMINER_VARIABLE)
-    if chosen:
-        yield chosen
-        return
-    folder = str(cache_folder() / "matminer")
-    os.environ[MATMINER_VARIABLE] = folder
-    try:
-        yield folder
-    finally:
-        del os.environ[MATMINER_VARIABLE]
+        expected = int(task.metadata["n_samples"])
+        if len(task.df) != expected:
+            found, task.df = len(task.df), None
+            raise UserError(
+                f"cannot load {task.dataset_name}: its file in {folder} has {found} samples, and "
+                f"the task has {expected}: remove it, or set {MATMINER_VARIABLE} to another folder"
+            )

@@ -33,7 +33,7 @@ def submission_check_command(
 
     Prints a line for every rule that is broken, with where and what is allowed.
     """
-    from matbench_segvae.reporting.submission.check import check_submissions
+    from matbench_segvae.reporting.submission.check import check_submissions, notes_on
 
     violations = check_submissions(folders)
     for violation in violations:
@@ -41,6 +41,8 @@ def submission_check_command(
     if violations:
         raise typer.Exit(USER_ERROR)
     for folder in folders:
+        for note in notes_on(folder):
+            print(one_line(f"{folder}: note: {note}"))
         print(one_line(f"{folder}: can be submitted"))
 
 

@@ -17,11 +17,10 @@ from matbench_segvae.benchmark.error_figures import ErrorFigures
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.provenance import hardware, versions
 from matbench_segvae.running.store import (
-    DATA_CHECKSUM,
     MEDIAN_ERROR,
     WITHIN_20_MEV,
     FoldResult,
-    data_checksum,
+    data_facts,
     to_json_types,
 )
 from matbench_segvae.types import Floats, Report
@@ -84,7 +83,7 @@ def run_fold(
         "finished_utc": datetime.now(UTC).isoformat(timespec="seconds"),
         "n_train": len(inputs),
         "n_test": len(test_inputs),
-        **_data_facts(task, context),
+        **data_facts(task),
         **_further_scores(truth, predictions, context),
     }
     ids = list(map(str, test_inputs.index))
@@ -126,12 +125,6 @@ def _context(
         related=task.training_properties(fold) if hasattr(task, "training_properties") else None,
         report=report,
     )
-
-
-def _data_facts(task: Any, context: FoldContext) -> dict[str, str]:  # noqa: ANN401
-    """What a result of a task of a user's own is to be read with where the task is not."""
-    checksum = data_checksum(task)
-    return {} if checksum is None else {DATA_CHECKSUM: checksum, "unit": context.unit}
 
 
 def _further_scores(

@@ -14,7 +14,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from matbench_segvae.algorithms.registry import algorithm_class, load_failures
-from matbench_segvae.benchmark import load_task, make_task, quiet_matbench, task_name_of
+from matbench_segvae.benchmark import (
+    data_file_of,
+    load_task,
+    make_task,
+    quiet_matbench,
+    task_name_of,
+)
 from matbench_segvae.errors import UserError
 from matbench_segvae.running.piece import Piece, Problem, run_piece
 from matbench_segvae.running.store import BrokenFoldFile, FoldResult, FoldStore, fits_task
@@ -136,6 +142,9 @@ def run(
             observer.warning(line)
         for task in made.values():
             load_task(task)
+            data = data_file_of(task)
+            if data and data.warning:
+                observer.warning(data.warning)
         unloaded = [
             Problem(task, algorithm, broken[algorithm])
             for task, algorithm in stores

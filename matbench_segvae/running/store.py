@@ -13,11 +13,16 @@ from typing import Any
 from matbench_segvae.errors import UserError, finite_number
 from matbench_segvae.files import write_text
 
+_MATBENCH = "matbench_v0.1"
+
 # Increased when the meaning of a stored file is modified; older files are then run again.
 FORMAT = 1
 
 DATA_CHECKSUM = "data_sha256"
 """Key of a result's parameters for the checksum of the task's data, if it has one."""
+
+OFFICIAL = "official"
+"""Key of a result's parameters for whether the data of a task of Matbench were its own."""
 
 MEDIAN_ERROR = "median_error"
 """Key of a result's parameters for the median absolute error, in the unit of the target."""
@@ -116,17 +121,28 @@ def _are_numbers(values: object) -> bool:
     return isinstance(values, dict) and all(finite_number(v) is not None for v in values.values())
 
 
-def data_checksum(task: Any) -> str | None:  # noqa: ANN401 - matbench is not typed
-    """The checksum of a task whose data can be others tomorrow under the same name."""
-    found = getattr(task, "checksum", None)
-    return found if isinstance(found, str) else None
+def data_facts(task: Any) -> dict[str, Any]:  # noqa: ANN401 - matbench is not typed
+    """What the results of a task record whose data can be others tomorrow under the same name."""
+    checksum = getattr(task, "checksum", None)
+    if isinstance(checksum, str):
+        # Where the task is not, its results are to be read all the same.
+        return {DATA_CHECKSUM: checksum, "unit": str(task.metadata["unit"] or "")}
+    # Finding results needs no matbench.
+    from matbench_segvae.benchmark.matbench_data import data_file_of
+
+    file = data_file_of(task)
+    return {} if file is None else {DATA_CHECKSUM: file.sha256, OFFICIAL: file.is_official}
 
 
 def fits_task(result: FoldResult, task: Any) -> bool:  # noqa: ANN401
     """Whether a result was made for a task's data as they are now."""
     expected = [str(i) for i in task.validation[task.folds_map[result.fold]]["test"]]
     made_for = result.params.get(DATA_CHECKSUM)
-    return list(result.predictions) == expected and made_for == data_checksum(task)
+    now = data_facts(task).get(DATA_CHECKSUM)
+    # Results of earlier versions do not say which file of Matbench's they were made for.
+    unknown = made_for is None or now is None
+    same = made_for == now or (unknown and str(task.benchmark_name) == _MATBENCH)
+    return list(result.predictions) == expected and same
 
 
 def to_json_types(value: object) -> Any:  # noqa: ANN401 - JSON has no better type

@@ -1,3 +1,6 @@
+import gzip
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -9,7 +12,9 @@ from matbench.task import MatbenchTask
 from matbench_segvae.benchmark import (
     DefectBenchmark,
     DefectTask,
+    MatbenchData,
     benchmark_name_of,
+    data_file_of,
     load_task,
     make_benchmark,
     make_task,
@@ -72,6 +77,62 @@ def test_stock_task_is_read_from_matminer_data(mirror, monkeypatch):
         truth = task.get_test_data(fold, include_target=True)[1]
         means.append((truth - outputs.mean()).abs().mean())
     assert sum(means) / 5 == pytest.approx(229.7445, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        gzip.compress(b"{}"),
+        gzip.compress(b'{"columns": ["a"], "index": [0], "data": [[1]]}'),
+        gzip.compress(b"[" * 100_000),
+        gzip.compress(b"\xff\xfe"),
+        b"not compressed",
+        gzip.compress(b"{}")[:-4],
+    ],
+    ids=["empty", "nothing", "foreign", "nested", "no text", "plain", "cut"],
+)
+def test_an_unusable_file_of_matbench_is_one_line(content, tmp_path, monkeypatch):
+    import requests
+
+    def dead(*args, **kwargs):
+        raise requests.ConnectionError("no network")
+
+    monkeypatch.setattr(requests, "get", dead)
+    monkeypatch.setenv("MATMINER_DATA", str(tmp_path))
+    (tmp_path / f"{STEELS}.json.gz").write_bytes(content)
+    with pytest.raises(UserError, match=r"cannot load matbench_steels.*MATMINER_DATA") as caught:
+        load_task(make_task(STEELS))
+    assert "\n" not in str(caught.value)
+
+
+def shortened(mirror, folder, n_rows):
+    """Matbench's steels with some of its rows only."""
+    with gzip.open(mirror / "matbench_v0.1" / f"{STEELS}.json.gz") as file:
+        content = json.load(file)
+    content = {key: rows[:n_rows] if key != "columns" else rows for key, rows in content.items()}
+    (folder / f"{STEELS}.json.gz").write_bytes(gzip.compress(json.dumps(content).encode()))
+
+
+def test_a_file_with_other_samples_is_refused(mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("MATMINER_DATA", str(tmp_path))
+    shortened(mirror, tmp_path, 300)
+    with pytest.raises(UserError, match="has 300 samples, and the task has 312"):
+        load_task(make_task(STEELS))
+
+
+def test_only_matbenchs_own_file_is_official(mirror, tmp_path, monkeypatch):
+    monkeypatch.setenv("MATMINER_DATA", str(tmp_path))
+    task = make_task(STEELS)
+    assert data_file_of(task) is None, "no file yet"
+    assert data_file_of(make_task("defects2d_xtb_mos2")) is None
+    shortened(mirror, tmp_path, 312)
+    data = data_file_of(task)
+    assert not data.is_official
+    assert data.sha256 == hashlib.sha256((tmp_path / f"{STEELS}.json.gz").read_bytes()).hexdigest()
+    assert data.sha256[:12] in data.warning and "473bc4957b2e" in data.warning
+    official = MatbenchData(STEELS, data.official_sha256, data.official_sha256)
+    assert official.is_official and official.warning is None
 
 
 def test_stock_task_without_data_and_network(no_data, monkeypatch):

@@ -73,6 +73,23 @@ def test_a_good_folder_passes(folder, capsys):
     assert capsys.readouterr().out == f"{folder}: can be submitted\n"
 
 
+def test_a_run_on_another_data_file_says_so(mirror, tmp_path, monkeypatch, capsys):
+    """The mirror's file is rebuilt from an export: its bytes are not those of Matbench's."""
+    monkeypatch.setenv("MATMINER_DATA", str(mirror / "matbench_v0.1"))
+    out = tmp_path / "results"
+    assert main(["run", "--task", STEELS, "--algorithm", "dummy", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "matbench_steels: the data are not Matbench's own (sha256 " in printed
+    folder = out / "matbench_v0.1_dummy"
+    fold = read_json(folder / "results.json.gz")["tasks"][STEELS]["results"]["fold_0"]
+    assert fold["parameters"]["official"] is False
+    assert len(fold["parameters"]["data_sha256"]) == 64
+    assert main(["submission", "check", str(folder)]) == 0
+    note, verdict = capsys.readouterr().out.splitlines()
+    assert note.startswith(f"{folder}: note: matbench_steels was run on a data file that is not")
+    assert verdict == f"{folder}: can be submitted"
+
+
 INFO_RULES = [
     ({"authors": ...}, "'authors' is missing: it has to be the names"),
     ({"authors": ""}, "'authors' is empty"),

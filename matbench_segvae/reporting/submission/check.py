@@ -27,6 +27,7 @@ from matbench_segvae.errors import UserError, one_line, reason_of
 from matbench_segvae.files import is_compressed, read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.info import broken_rules
+from matbench_segvae.running.store import OFFICIAL
 
 MATBENCH_NAME = "matbench_v0.1"
 BENCHMARKS = (BENCHMARK_NAME, MATBENCH_NAME, OWN_BENCHMARK)
@@ -69,6 +70,25 @@ def check_submissions(folders: Sequence[Path]) -> list[Violation]:
         for folder in folders:
             found.extend(_folder(folder))
     return found
+
+
+def notes_on(folder: Path) -> list[str]:
+    """What whoever submits a folder without a violation should know, in one line each.
+
+    Args:
+        folder: A folder that :func:`check_submissions` has found nothing wrong with.
+    """
+    loaded = benchmark_from(read_json(folder / RESULTS))
+    others = [
+        name
+        for name, task in loaded.tasks_map.items()
+        if any(fold["parameters"].get(OFFICIAL) is False for fold in task.results.values())
+    ]
+    return [
+        f"{name} was run on a data file that is not Matbench's own: scores may differ from those "
+        "of the official file"
+        for name in others
+    ]
 
 
 def require_name(folder: Path) -> str:

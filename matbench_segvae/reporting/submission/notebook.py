@@ -17,7 +17,7 @@ from matbench_segvae.benchmark import (
     status,
     task_summary,
 )
-from matbench_segvae.benchmark.registry import MATMINER_VARIABLE
+from matbench_segvae.benchmark.matbench_data import MATMINER_VARIABLE
 from matbench_segvae.errors import UserError
 from matbench_segvae.files import cache_folder
 from matbench_segvae.reporting.submission import RESULTS
