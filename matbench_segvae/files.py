@@ -1,11 +1,18 @@
-"""The folders of the user, files written whole or not at all, and JSON that may be compressed."""
+"""The folders of the user, files written whole or not at all, and the one way to read a file.
+
+A file may come from anywhere: it may be a device that never ends, or a megabyte that unpacks to a
+thousand. :func:`read_bytes` and what is built on it read neither.
+"""
 
 from __future__ import annotations
 
+import errno
 import gzip
+import io
 import json
 import os
 import shutil
+import stat
 import tempfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -21,6 +28,10 @@ CACHE_VARIABLE = "MATBENCH_SEGVAE_CACHE"
 
 TASKS_VARIABLE = "MATBENCH_SEGVAE_TASKS"
 """Names the folder that is used instead of the user's data folder."""
+
+
+MOST_BYTES = 2**30
+"""Most bytes that are read of a file, after unpacking."""
 
 
 _GZIP_MAGIC = b"\x1f\x8b"  # the first bytes of every file in gzip's format
@@ -163,6 +174,54 @@ def is_compressed(path: Path) -> bool:
         return file.read(len(_GZIP_MAGIC)) == _GZIP_MAGIC
 
 
+def require_regular(path: Path) -> None:
+    """Check that something is an ordinary file, before it is opened: a pipe would wait for ever.
+
+    Raises:
+        OSError: If it is a folder, a device or a pipe, or is not there.
+    """
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, "it is a folder", str(path))
+    if not stat.S_ISREG(mode):
+        raise OSError(errno.EINVAL, "it is no ordinary file", str(path))
+
+
+def read_bytes(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file, unpacked if it is in gzip's format, whatever its name.
+
+    Args:
+        path: The file.
+        most: Most bytes to read, after unpacking.
+
+    Raises:
+        ValueError: If it is damaged or larger.
+        OSError: If it cannot be read, or is a folder, a device or a pipe.
+    """
+    require_regular(path)
+    with path.open("rb") as file:
+        content = file.read(most + 1)
+    if content.startswith(_GZIP_MAGIC) and len(content) <= most:
+        try:
+            with gzip.GzipFile(fileobj=io.BytesIO(content)) as packed:
+                content = packed.read(most + 1)
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise ValueError(f"'{path}' is damaged: {error}") from error
+    if len(content) > most:
+        raise ValueError(f"'{path}' holds more than the {most / 2**20:,.0f} MiB that are read")
+    return content
+
+
+def read_text(path: Path, most: int = MOST_BYTES) -> str:
+    """Read a text file, see :func:`read_bytes`; a byte order mark is left out.
+
+    Raises:
+        ValueError: If it is damaged, larger, or no text in UTF-8.
+        OSError: If it cannot be read, or is a folder, a device or a pipe.
+    """
+    return read_bytes(path, most).decode("utf-8-sig")
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object, compressed or not.
 
@@ -173,13 +232,9 @@ def read_json(path: Path) -> dict[str, Any]:
         ValueError: If there is no JSON object in it.
         OSError: If it cannot be read.
     """
-    content = path.read_bytes()
+    content = read_bytes(path)
     try:
-        if content.startswith(_GZIP_MAGIC):
-            content = gzip.decompress(content)
         loaded = json.loads(content.decode("utf-8"))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise ValueError(f"'{path}' is damaged: {error}") from error
     except (ValueError, RecursionError) as error:
         raise ValueError(f"'{path}' is not JSON: {error}") from error
     if not isinstance(loaded, dict):

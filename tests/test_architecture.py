@@ -25,12 +25,13 @@ ALLOWED = {
     "defects": GROUND,
     "features": GROUND | {"files"},
     "segvae": GROUND | {"files", "seeding", "lightning_tools", "expressions", "fitting"},
-    "regressor": GROUND | {"expressions", "fitting", "segvae"},
+    "regressor": GROUND | {"files", "expressions", "fitting", "segvae"},
     "benchmark": GROUND | {"files", "defects"},
     "algorithms": GROUND
     | {"seeding", "lightning_tools", "expressions", "fitting", "defects", "features", "segvae"},
     "running": GROUND | {"files", "processes", "benchmark", "algorithms"},
     "bench": GROUND
+    | {"files"}
     | {"lightning_tools", "processes", "expressions", "fitting", "defects", "benchmark"}
     | {"segvae", "regressor", "algorithms"},
     "reporting": GROUND | {"files", "defects", "benchmark", "algorithms", "running"},

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from matbench_segvae.errors import UserError, cut, one_line
+from matbench_segvae.files import require_regular
 
 R = TypeVar("R")
 
@@ -26,6 +27,8 @@ def stored(store: Path, record: type[R]) -> list[R]:
     """
     try:
         # Whether it can be written is better known before the first search than after it.
+        if store.exists():
+            require_regular(store)
         with store.open("a+b") as file:
             file.seek(0)
             content = file.read()

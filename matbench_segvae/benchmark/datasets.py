@@ -25,7 +25,7 @@ import requests
 
 from matbench_segvae.benchmark.catalogue import CATALOGUE, DataFile
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import CACHE_VARIABLE, cache_folder
+from matbench_segvae.files import CACHE_VARIABLE, cache_folder, require_regular
 
 MIRROR_VARIABLE = "MATBENCH_SEGVAE_DATA"
 URL_VARIABLE = "MATBENCH_SEGVAE_URL"
@@ -210,6 +210,7 @@ def _in_cache(file: DataFile) -> Path | None:
 def _read(path: Path) -> bytes:
     """Read a whole file."""
     try:
+        require_regular(path)
         return path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; mend its permissions") from error

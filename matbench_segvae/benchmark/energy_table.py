@@ -14,6 +14,7 @@ import pandas as pd
 from pymatgen.core.periodic_table import Element
 
 from matbench_segvae.errors import UserError, cut, raise_all, shortened
+from matbench_segvae.files import read_text
 
 ID_COLUMNS = ("id", "file", "name", "structure")
 """Names of the column with names or ids; without any of them it is the first column."""
@@ -138,15 +139,13 @@ def _read_rows(path: Path) -> tuple[list[str], list[_Row]]:
 
 def _lines(path: Path) -> Iterable[str]:
     try:
-        if path.stat().st_size > _MAX_BYTES:
-            raise UserError(
-                f"'{path}' has more than {_MAX_BYTES // 2**20} MiB: it is no such table"
-            )
-        text = path.read_bytes().decode("utf-8-sig")
+        text = read_text(path, _MAX_BYTES)
     except OSError as error:
         raise UserError(f"cannot read '{path}': {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"'{path}' is no CSV file in UTF-8: {error.reason}") from error
+    except ValueError as error:
+        raise UserError(f"{error}: it is no such table") from error
     if "\0" in text:
         raise UserError(f"'{path}' is no text: give a CSV file")
     # str.splitlines would also end lines at U+2028 and form feeds, which are part of a cell.

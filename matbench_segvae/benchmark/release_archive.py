@@ -19,6 +19,7 @@ from typing import IO
 import pandas as pd
 
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import require_regular
 
 _MARKER = "_density_defects"  # how the two top folders of the release end
 _LARGEST_FILE = 2**29  # bytes of any file of the release after decompression
@@ -164,6 +165,7 @@ def _zip_archive(path: Path) -> zipfile.ZipFile:
         UserError: If it is none.
     """
     try:
+        require_regular(path)
         return zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:
         reason = getattr(error, "strerror", None) or error

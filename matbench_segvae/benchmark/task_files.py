@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 import math
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,14 @@ from pymatgen.core.structure import Structure
 
 from matbench_segvae.benchmark.folds import Splits
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import read_text, require_regular
 
 CHECKSUMS = "SHA256SUMS"
 """The list of checksums, as ``sha256sum`` writes and checks it."""
 
 
 _AGAIN = "get the folder again, or make it again with `matbench-segvae task new`"
+_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
 _BLOCK = 1 << 20  # bytes read at once
 
 
@@ -68,12 +71,14 @@ def read_structures_file(path: Path) -> Iterator[tuple[str, Structure]]:
     shared: dict[str, Composition] = {}
     number = 0
     try:
+        require_regular(path)
         with gzip.open(path, "rt", encoding="utf-8") as lines:
             for line in lines:
                 number += 1
                 content = json.loads(line)
                 yield str(content["id"]), _unpacked(json.loads(content["structure"]), shared)
-    except (OSError, EOFError, ValueError, KeyError, TypeError, IndexError) as error:
+    # A bit that flips may turn up in gzip, in JSON or in what they hold.
+    except (OSError, EOFError, zlib.error, RecursionError, *_MALFORMED) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"'{path}' is damaged in line {number} ({reason}): {_AGAIN}") from error
 
@@ -145,7 +150,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
     """
     path = folder / CHECKSUMS
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserError(
@@ -176,6 +181,7 @@ def require_intact(folder: Path, names: Iterable[str]) -> None:
 
 def _sha256(path: Path) -> str:
     digest = hashlib.sha256()
+    require_regular(path)
     with path.open("rb") as file:
         while block := file.read(_BLOCK):
             digest.update(block)
@@ -185,9 +191,8 @@ def _sha256(path: Path) -> str:
 def _rows(path: Path) -> Iterator[list[str]]:
     """The rows of a table."""
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            yield from csv.reader(file, strict=True)
-    except (OSError, csv.Error, UnicodeDecodeError) as error:
+        yield from csv.reader(io.StringIO(read_text(path), newline=""), strict=True)
+    except (OSError, csv.Error, ValueError) as error:
         raise UserError(f"cannot read '{path}' ({error}): {_AGAIN}") from error
 
 

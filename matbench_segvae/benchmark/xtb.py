@@ -25,7 +25,7 @@ from matbench_segvae.benchmark.xtb_method import XtbSettings, chemistry, single_
 from matbench_segvae.benchmark.xtb_recipes import RECIPES, Sites, XtbRecipe, formation_energy
 from matbench_segvae.defects import defective_structure
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import write_text
+from matbench_segvae.files import read_json, write_text
 from matbench_segvae.types import Report
 
 
@@ -129,7 +129,7 @@ class _FinishedResults:
         """A finished result from its file; computed and kept if there is none."""
         path = self.folder / f"{name}.json"
         try:
-            saved = json.loads(path.read_text())
+            saved = read_json(path)
             if saved["settings"] == self.facts:
                 return dict(saved["result"])
         except (FileNotFoundError, ValueError, KeyError, TypeError):

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from matbench_segvae.errors import UserError
-from matbench_segvae.files import written_whole
+from matbench_segvae.errors import UserError, cut, finite_number
+from matbench_segvae.files import read_json, written_whole
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,14 @@ def read_xtb_file(path: Path) -> XtbDataset:
         UserError: If there is no such file or it holds something else.
     """
     try:
-        raw = json.loads(gzip.decompress(path.read_bytes()))
-        entries = tuple(XtbEntry(**_with_sites(entry)) for entry in raw["entries"])
+        raw = read_json(path)
+        entries = tuple(_entry(entry) for entry in raw["entries"])
         failures = tuple(XtbFailure(**_with_sites(failure)) for failure in raw.get("failures", ()))
+        for name in ("settings", "references"):
+            if not isinstance(raw[name], dict):
+                raise TypeError(f"its {name} are no object")
         return XtbDataset(raw["settings"], raw["references"], entries, failures)
-    except (OSError, EOFError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError) as error:
         name = path.name.partition(".")[0].replace("_", "-")
         raise UserError(
             f"cannot read the xTB data set {path} ({type(error).__name__}): "
@@ -94,8 +97,23 @@ def read_xtb_file(path: Path) -> XtbDataset:
         ) from error
 
 
+def _entry(entry: Mapping[str, Any]) -> XtbEntry:
+    """An entry whose energies are finite numbers."""
+    whole = XtbEntry(**_with_sites(entry))
+    for name in ("energy", "gap", "formation_energy", "formation_energy_per_site"):
+        if finite_number(getattr(whole, name)) is None:
+            raise ValueError(f"a {name} is {cut(getattr(whole, name))}")
+    return whole
+
+
 def _with_sites(entry: Mapping[str, Any]) -> dict[str, Any]:
-    return {**entry, "sites": tuple(entry["sites"])}
+    """What an entry holds, its kind and sites checked."""
+    sites = tuple(entry["sites"])
+    if not all(isinstance(site, int) and site >= 0 for site in sites):
+        raise ValueError(f"its sites are {cut(sites)}")
+    if not isinstance(entry["kind"], str):
+        raise ValueError(f"its kind is {cut(entry['kind'])}")
+    return {**entry, "sites": sites}
 
 
 def write_xtb_file(dataset: XtbDataset, path: Path) -> None:

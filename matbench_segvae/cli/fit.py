@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from matbench_segvae.cli.common import console, make_folder, whole_number, write_file
+from matbench_segvae.cli.table_file import read_table
 from matbench_segvae.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -21,6 +22,20 @@ if TYPE_CHECKING:
     from matbench_segvae.regressor.regressor import SEGVAERegressor
 
 _DIGITS = 4  # of constants and figures on the screen
+
+SeparatorOption = Annotated[
+    str | None,
+    typer.Option(
+        help="What stands between two values, such as ';'. Default: told from the header.",
+        metavar="CHARACTER",
+    ),
+]
+DecimalOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Decimal mark, '.' or ','. Default: told from the values.", metavar="CHARACTER"
+    ),
+]
 
 
 def fit_command(
@@ -60,12 +75,14 @@ def fit_command(
     selection: Annotated[
         str, typer.Option(help="Formula to choose: best, accuracy or score.", metavar="NAME")
     ] = "best",
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
 ) -> None:
     """Find formulas for a column of a table.
 
     Writes front.csv, model.json, front.svg and parity.svg, and prints the formulas.
     """
-    features, targets = _training_table(table, target)
+    features, targets = _training_table(read_table(table, separator, decimal), table, target)
     from matbench_segvae.regressor.regressor import SEGVAERegressor
 
     model = SEGVAERegressor(
@@ -101,6 +118,8 @@ def predict_command(
             metavar="INTEGER",
         ),
     ] = None,
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
 ) -> None:
     """Predict the rows of a table with a fitted model, with standard deviations."""
     import warnings
@@ -110,7 +129,7 @@ def predict_command(
     from matbench_segvae.regressor.regressor import SEGVAERegressor
 
     fitted = SEGVAERegressor.load(model)
-    frame = _read_table(table)
+    frame = read_table(table, separator, decimal)
     columns = list(fitted.variables_.values())
     missing = [column for column in columns if column not in frame]
     if missing:
@@ -128,13 +147,12 @@ def predict_command(
         write_file(out, text)
 
 
-def _training_table(path: Path, target: str) -> tuple[pd.DataFrame, pd.Series]:
+def _training_table(frame: pd.DataFrame, path: Path, target: str) -> tuple[pd.DataFrame, pd.Series]:
     """Features and target of a table.
 
     Raises:
-        UserError: If the table cannot be read, lacks the target or holds too little.
+        UserError: If the table lacks the target or holds too little.
     """
-    frame = _read_table(path)
     if target not in frame:
         raise UserError(f"'{path}' has no column '{target}': its columns are {_listed(frame)}")
     numeric = frame.select_dtypes(["number", "bool"])
@@ -147,23 +165,6 @@ def _training_table(path: Path, target: str) -> tuple[pd.DataFrame, pd.Series]:
         raise UserError(f"'{path}' has no column of numbers beside the target '{target}'")
     numbers = _numbers(numeric, path)
     return numbers.drop(columns=target), numbers[target]
-
-
-def _read_table(path: Path) -> pd.DataFrame:
-    import pandas as pd
-
-    try:
-        frame = pd.read_csv(path)
-    except OSError as error:
-        raise UserError(f"cannot read '{path}': {error.strerror}") from error
-    except pd.errors.EmptyDataError as error:
-        raise UserError(f"'{path}' is empty: it needs a header and rows of numbers") from error
-    except (pd.errors.ParserError, UnicodeError, ValueError) as error:
-        raise UserError(f"'{path}' is not a CSV table: {error}") from error
-    if frame.empty:
-        raise UserError(f"'{path}' has no rows: it needs a header and rows of numbers")
-    frame.columns = frame.columns.map(str)
-    return frame
 
 
 def _numbers(frame: pd.DataFrame, path: Path) -> pd.DataFrame:

@@ -13,6 +13,7 @@ import numpy as np
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression, parse
+from matbench_segvae.files import read_text, write_text
 from matbench_segvae.regressor.front import Equation
 from matbench_segvae.regressor.losses import LOSSES, Loss
 from matbench_segvae.regressor.table_search import WarmStart
@@ -52,7 +53,7 @@ def write_model(parameters: Mapping[str, Any], fitted: Mapping[str, Any], path: 
         "parameters": _as_json(parameters),
     }
     try:
-        path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
+        write_text(path, json.dumps(content, indent=1) + "\n")
     except OSError as error:
         raise UserError(f"cannot write the model '{path}': {error.strerror}") from error
 
@@ -74,7 +75,7 @@ def read_model(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 def _read_content(path: Path) -> dict[str, Any]:
     """The JSON of a model in this format and version."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_text(path))
     except OSError as error:
         raise UserError(f"cannot read the model '{path}': {error.strerror}") from error
     except (ValueError, RecursionError) as error:

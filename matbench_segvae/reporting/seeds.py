@@ -15,7 +15,7 @@ from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 
 from matbench_segvae.errors import UserError, cut, finite_number
-from matbench_segvae.files import write_text
+from matbench_segvae.files import read_text, write_text
 from matbench_segvae.running import FoldResult, FoldStore
 from matbench_segvae.running.store import BrokenFoldFile
 
@@ -112,19 +112,18 @@ def read_seeds(folder: Path) -> list[SeedScore]:
     if not path.is_file():
         return []
     try:
-        with path.open(encoding="utf-8", newline="") as file:
-            return [
-                SeedScore(
-                    row["task"],
-                    int(row["seed"]),
-                    int(row["fold"]),
-                    row["metric"],
-                    _number(row["score"]),
-                    _number(row["seconds_fit"]),
-                )
-                for row in csv.DictReader(file)
-            ]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        return [
+            SeedScore(
+                row["task"],
+                int(row["seed"]),
+                int(row["fold"]),
+                row["metric"],
+                _number(row["score"]),
+                _number(row["seconds_fit"]),
+            )
+            for row in csv.DictReader(io.StringIO(read_text(path), newline=""))
+        ]
+    except (OSError, ValueError, KeyError, TypeError, csv.Error) as error:
         raise UserError(f"'{path}' is no table of seeds: {error}") from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from matbench_segvae.errors import UserError, finite_number
-from matbench_segvae.files import write_text
+from matbench_segvae.files import read_json, write_text
 
 _MATBENCH = "matbench_v0.1"
 
@@ -247,7 +247,7 @@ class FoldStore:
             BrokenFoldFile: If it cannot be read or holds no whole result.
         """
         try:
-            return FoldResult.from_dict(json.loads(path.read_text(encoding="utf-8")))
+            return FoldResult.from_dict(read_json(path))
         except OSError as error:
             raise BrokenFoldFile(f"{path.name} cannot be read: {error.strerror}") from error
         except (ValueError, RecursionError) as error:

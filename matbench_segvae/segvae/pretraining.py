@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from matbench_segvae.expressions import Grammar
-from matbench_segvae.files import cache_folder, written_whole
+from matbench_segvae.files import cache_folder, require_regular, written_whole
 from matbench_segvae.lightning_tools import (
     SeededSteps,
     TrainerOptions,
@@ -194,6 +194,7 @@ def _digest(identity: str, weights: Weights) -> str:
 def _read(path: Path, identity: str) -> Weights | None:
     """Weights from a file; ``None`` if it is damaged or belongs to another identity."""
     try:
+        require_regular(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
         weights: Weights = content["weights"]
         whole = content["identity"] == identity and content["sha256"] == _digest(identity, weights)

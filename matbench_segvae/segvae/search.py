@@ -20,6 +20,7 @@ from lightning.pytorch.callbacks import Callback
 
 from matbench_segvae.errors import UserError
 from matbench_segvae.expressions import Expression, Grammar, canonical
+from matbench_segvae.files import require_regular
 from matbench_segvae.lightning_tools import (
     SeededSteps,
     TrainerOptions,
@@ -387,6 +388,7 @@ class _LogAndStop(Callback):
 def _check(checkpoint: Path, identity: str) -> None:
     """Refuse a checkpoint that is damaged, not of a search, or of another one."""
     try:
+        require_regular(checkpoint)
         content = torch.load(checkpoint, map_location="cpu", weights_only=True)
         found = content[EliteData.__qualname__]["identity"]
         between = written_between_epochs(content)

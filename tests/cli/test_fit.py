@@ -1,13 +1,17 @@
 """Formulas for a table from the command line."""
 
+import gzip
 import json
+import os
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from matbench_segvae.cli import main
+from matbench_segvae.cli.table_file import read_table
 from matbench_segvae.expressions import parse
+from matbench_segvae.files import read_text
 
 OPTIONS = [
     *("--target", "y", "--operators", "add,mul,square", "--constants", "2", "--epochs", "2"),
@@ -105,7 +109,12 @@ def test_robust_loss_and_time_limit_are_passed_on(table, tmp_path):
         ("a,y\n1,2\ninf,3\n", ["--target", "y"], ["infinite", "'a'"]),
         ("a,y\n1,two\n", ["--target", "y"], ["'y'", "not a column of numbers"]),
         ("y\n1\n2\n", ["--target", "y"], ["beside the target"]),
-        ("a,y\n1,2\n1,2,3,4\n", ["--target", "y"], ["not a CSV table"]),
+        ("a,y\n1,2\n1,2,3,4\n", ["--target", "y"], ["is not a table"]),
+        ("a,y\n1,2,9\n1,3,9\n", ["--target", "y"], ["more values than the header"]),
+        ("a,a,y\n1,2,9\n1,3,9\n", ["--target", "y"], ["two columns called 'a'"]),
+        ("a;y\n1;2\n", ["--target", "y", "--separator", ";;"], ["';;'", "one character"]),
+        ("a;y\n1;2\n", ["--target", "y", "--decimal", ";"], ["decimal mark is ';'"]),
+        ("a,y\n1,2\n", ["--target", "y", "--decimal", ","], ["not the separator"]),
         ("a,y\n1,2\n2,3\n", ["--target", "y", "--operators", "add,tan"], ["'tan'"]),
         ("a,y\n1,2\n2,3\n", ["--target", "y", "--loss", "cubic"], ["'cubic'", "huber"]),
         ("a,y\n1,2\n2,3\n", ["--target", "y", "--epochs", "few"], ["'few'"]),
@@ -119,6 +128,58 @@ def test_bad_tables_are_one_line_and_exit_code_2(content, arguments, words, caps
     line = complaint(capsys)
     assert all(word in line for word in words), line
     assert not list(tmp_path.glob("fit/*"))
+
+
+@pytest.mark.parametrize(
+    ("separator", "decimal", "end", "encoding"),
+    [(";", ",", "\n", "utf-8"), ("\t", ".", "\r\n", "utf-8"), (",", ".", "\n", "utf-8-sig")],
+)
+def test_tables_of_other_programs_are_the_same_table(
+    separator, decimal, end, encoding, table, tmp_path, capsys
+):
+    table.to_csv(
+        tmp_path / "other.csv",
+        sep=separator,
+        decimal=decimal,
+        lineterminator=end,
+        encoding=encoding,
+        index=False,
+    )
+    assert main(["fit", "table.csv", *OPTIONS]) == 0
+    expected = capsys.readouterr().out
+    assert main(["fit", "other.csv", *OPTIONS]) == 0
+    assert capsys.readouterr().out == expected
+
+
+def test_separator_and_decimal_mark_can_be_told(tmp_path, capsys):
+    (tmp_path / "odd.csv").write_text("a b:y\n1,5:2,5\n2,5:3,5\n3,5:4,5\n")
+    options = ["--separator", ":", "--decimal", ","]
+    assert main(["fit", "odd.csv", *OPTIONS, *options]) == 0
+    assert "1" in capsys.readouterr().out
+    table = read_table(tmp_path / "odd.csv", ":", ",")
+    assert table.to_numpy().tolist() == [[1.5, 2.5], [2.5, 3.5], [3.5, 4.5]]
+
+
+def test_a_column_of_row_numbers_is_left_out(table, tmp_path, capsys):
+    table.to_csv(tmp_path / "numbered.csv")
+    assert main(["fit", "numbered.csv", *OPTIONS]) == 0
+    printed = capsys.readouterr()
+    assert printed.err == "warning: 1 column(s) of 'numbered.csv' without a name, left out\n"
+    assert "Unnamed" not in printed.out
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path, capsys):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "folder.csv").mkdir()
+    bomb = gzip.compress(b"0" * 2**20)
+    (tmp_path / "bomb.csv").write_bytes(bomb)
+    for path in ("pipe.csv", "/dev/zero", "folder.csv"):
+        assert main(["fit", path, "--target", "y"]) == 2
+        assert f"cannot read '{path}': it is " in complaint(capsys)
+        assert main(["predict", path, "table.csv"]) == 2
+        assert f"cannot read the model '{path}': it is " in complaint(capsys)
+    with pytest.raises(ValueError, match="more than the 0 MiB"):
+        read_text(tmp_path / "bomb.csv", most=1000)
 
 
 def test_unreadable_files_are_one_line(capsys, tmp_path):
