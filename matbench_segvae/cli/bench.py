@@ -9,7 +9,7 @@ import typer
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
-from matbench_segvae.cli.common import console
+from matbench_segvae.cli.common import SEED_LIMIT, console
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +24,7 @@ bench_app = typer.Typer(help="Measure the engine.", rich_markup_mode=None)
 def throughput_command(
     preset: Annotated[str, typer.Option(help="default or paper.", metavar="NAME")] = "default",
     rounds: Annotated[int, typer.Option(help="Rounds of the search.", min=1)] = 8,
-    seed: Annotated[int, typer.Option(help="Seed of table and search.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of table and search.", min=0, max=SEED_LIMIT)] = 0,
 ) -> None:
     """Formulas per second on a table of 743 rows and 4 features, and where the time goes.
 
@@ -120,7 +120,7 @@ def ablation_command(
     reference: Annotated[
         str, typer.Option(help="The variant the others are compared with.", metavar="NAME")
     ] = "default",
-    seed: Annotated[int, typer.Option(help="First seed.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="First seed.", min=0, max=SEED_LIMIT)] = 0,
     seeds: Annotated[int, typer.Option(help="Number of seeds.", min=1)] = 3,
     cpu: Annotated[
         float | None, typer.Option(help="CPU seconds to compare at; the suite's own.", min=0.1)
@@ -188,7 +188,9 @@ def _print_comparisons(
 def scaling_command(
     structures: Annotated[int, typer.Option(help="Structures of the small search.", min=20)] = 200,
     factor: Annotated[int, typer.Option(help="Times as many in the large one.", min=1)] = 100,
-    seed: Annotated[int, typer.Option(help="Seed of structures and searches.", min=0)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Seed of structures and searches.", min=0, max=SEED_LIMIT)
+    ] = 0,
 ) -> None:
     """How the time of a search for a pair law grows with structures of the same lattice."""
     from matbench_segvae.bench.scaling import measure_scaling

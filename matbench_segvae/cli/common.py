@@ -26,6 +26,15 @@ MaxStrainOption = Annotated[
     ),
 ]
 
+SEED_LIMIT = 2**32 - 1
+"""Largest seed: numpy takes no larger ones."""
+
+
+SeedOption = Annotated[
+    int,
+    typer.Option(help="The source of all randomness.", min=0, max=SEED_LIMIT, metavar="INTEGER"),
+]
+
 USER_ERROR = 2
 """Exit status after bad input."""
 

@@ -12,7 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from matbench_segvae.cli.common import console, make_folder, whole_number, write_file
+from matbench_segvae.cli.common import SeedOption, console, make_folder, whole_number, write_file
 from matbench_segvae.cli.table_file import read_table
 from matbench_segvae.errors import UserError, one_line
 
@@ -44,9 +44,7 @@ def fit_command(
     out: Annotated[
         Path, typer.Option(help="Folder of the results; files in it are replaced.", metavar="DIR")
     ] = Path("fit"),
-    seed: Annotated[
-        int, typer.Option(help="The source of all randomness.", min=0, metavar="INTEGER")
-    ] = 0,
+    seed: SeedOption = 0,
     preset: Annotated[
         str, typer.Option(help="Settings: default or paper.", metavar="NAME")
     ] = "default",
@@ -129,6 +127,8 @@ def predict_command(
     from matbench_segvae.regressor.regressor import SEGVAERegressor
 
     fitted = SEGVAERegressor.load(model)
+    if index is not None and index < 0:
+        raise UserError(f"there is no formula {index}: 0 to {len(fitted.front_) - 1}")
     frame = read_table(table, separator, decimal)
     columns = list(fitted.variables_.values())
     missing = [column for column in columns if column not in frame]

@@ -16,6 +16,7 @@ import typer
 from matbench_segvae.cli.common import (
     DEFAULT_STRAIN,
     MaxStrainOption,
+    SeedOption,
     console,
     make_folder,
     write_file,
@@ -52,9 +53,7 @@ def law_fit_command(
     pristine_energy: PristineEnergyOption = None,
     chemical_potentials: ChemicalPotentialsOption = None,
     max_strain: MaxStrainOption = DEFAULT_STRAIN,
-    seed: Annotated[
-        int, typer.Option(help="The source of all randomness.", min=0, metavar="INTEGER")
-    ] = 0,
+    seed: SeedOption = 0,
 ) -> None:
     """Find a pair law for structures of your own.
 

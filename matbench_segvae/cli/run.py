@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from matbench_segvae.cli.common import INTERRUPTED, console, whole_number
+from matbench_segvae.cli.common import INTERRUPTED, SeedOption, console, whole_number
 from matbench_segvae.errors import UserError, one_line
 
 if TYPE_CHECKING:
@@ -41,9 +41,7 @@ def run_command(
             metavar="INTEGER",
         ),
     ] = None,
-    seed: Annotated[
-        int, typer.Option(help="The source of all randomness.", min=0, metavar="INTEGER")
-    ] = 0,
+    seed: SeedOption = 0,
     seeds: Annotated[
         int,
         typer.Option(

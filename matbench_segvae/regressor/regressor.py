@@ -25,6 +25,7 @@ from matbench_segvae.regressor.table_search import SearchOptions, WarmStart, sea
 from matbench_segvae.regressor.uncertainty import fit_uncertainty
 from matbench_segvae.regressor.validation import (
     check_parameters,
+    check_size,
     formula_grammar,
     formula_names,
     row_weights,
@@ -143,6 +144,7 @@ class SEGVAERegressor(RegressorMixin, BaseEstimator):
         weights = row_weights(sample_weight, points)
         self.variables_ = formula_names(self._columns())
         target = np.asarray(target, dtype=np.float64)
+        check_size(target)
         rows = distinct_rows(points, target, weights, tuple(self.variables_))
         options = self._search_options(parameters)
         grammar = formula_grammar(parameters, rows.variables, options.search.linear_scaling)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from sklearn.utils.validation import _check_sample_weight
 
-from matbench_segvae.errors import UserError
+from matbench_segvae.errors import UserError, cut
 from matbench_segvae.expressions import DEFAULT_PREDICATES, Grammar
 from matbench_segvae.expressions.grammar import LINEAR_SCALING_PREDICATES, PREDICATES, Predicate
 from matbench_segvae.expressions.operators import FITTED, NAMED_CONSTANTS, OPERATORS
@@ -35,6 +35,11 @@ PRESETS: tuple[PresetName, ...] = ("default", "paper")
 """Names of the settings to choose from."""
 
 
+_RANGES = {"max_length": (1, 200), "max_fitted": (0, 200), "epochs": (1, 1_000_000)}
+"""Least and largest whole numbers; writing random formulas of 200 tokens takes a minute."""
+
+_LARGEST_TARGET = 1e140
+
 _LEAST_SECONDS = 1e-3  # for the one round that always takes place
 
 
@@ -54,10 +59,12 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     ):
         if parameters[name] not in allowed:
             raise UserError(f"{name}={parameters[name]!r}: choose from {', '.join(allowed)}")
-    for name, least in (("max_length", 1), ("max_fitted", 0), ("epochs", 1)):
+    for name, (least, most) in _RANGES.items():
         value = parameters[name]
-        if value is not None and not (_is(value, Integral) and value >= least):
-            raise UserError(f"{name}={value!r}: a whole number of at least {least}, or None")
+        if value is not None and not (_is(value, Integral) and least <= value <= most):
+            raise UserError(
+                f"{name}={cut(value)}: a whole number from {least} to {most:,}, or None"
+            )
     limit = parameters["time_limit"]
     if limit is not None and not (_is(limit, Real) and limit > 0 and math.isfinite(limit)):
         raise UserError(f"time_limit={limit!r}: a positive number of seconds, or None")
@@ -69,6 +76,24 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
 
 def _is(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def check_size(target: Floats) -> None:
+    """Refuse a target whose squares are no numbers.
+
+    Args:
+        target: Finite values, shape ``(N,)``.
+
+    Raises:
+        UserError: Naming the size of the largest value.
+    """
+    largest = float(np.abs(target).max())
+    if largest and not 1 / _LARGEST_TARGET <= largest <= _LARGEST_TARGET:
+        raise UserError(
+            f"the largest value of the target is {largest:.3g}, and squares of errors would "
+            f"be no numbers: give it in another unit, between {1 / _LARGEST_TARGET:g} and "
+            f"{_LARGEST_TARGET:g}"
+        )
 
 
 def row_weights(sample_weight: ArrayLike | None, points: Floats) -> Floats:

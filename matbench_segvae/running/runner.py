@@ -140,6 +140,9 @@ def run(
         plan = _plan(made, stores, options)
         for line in plan.warnings:
             observer.warning(line)
+        for (task_name, algorithm), store in stores.items():
+            if any((task_name, algorithm, f) not in plan.stored for f in plan.folds[task_name]):
+                store.prepare()
         for task in made.values():
             load_task(task)
             data = data_file_of(task)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import tempfile
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -199,6 +201,19 @@ class FoldStore:
         """Where the traceback of a fold is or would be."""
         return self.folder / "errors" / f"{task}-fold_{fold}.txt"
 
+    def prepare(self) -> None:
+        """Make the folder, and try whether it can be written to, before anything is computed.
+
+        Raises:
+            UserError: If it cannot.
+        """
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
+        except OSError as error:
+            raise UserError(f"cannot write to '{self.folder}': {error.strerror}") from error
+
     def save(self, result: FoldResult) -> Path:
         """Write a finished fold; a crash in the middle leaves the old file or none.
 
@@ -231,7 +246,8 @@ class FoldStore:
             BrokenFoldFile: If there is a file but no whole result of that fold in it.
         """
         path = self.path(task, fold)
-        if not path.exists():
+        # Unlike Path.exists() this is false where a name is too long to be there.
+        if not os.path.exists(path):  # noqa: PTH110
             return None
         result = self.read(path)
         found = (result.benchmark, result.algorithm, result.task, result.fold)

@@ -120,6 +120,10 @@ def test_robust_loss_and_time_limit_are_passed_on(table, tmp_path):
         ("a,y\n1,2\n2,3\n", ["--target", "y", "--epochs", "few"], ["'few'"]),
         ("a,y\n1,2\n2,3\n", ["--target", "y", "--out", "table.csv/x"], ["table.csv/x"]),
         ("a,y\n1,2\n2,3\n", [], ["--target"]),
+        ("a,y\n1,2\n2,3\n", ["--target", "y", "--seed", str(2**32)], ["--seed", "4294967295"]),
+        ("a,y\n1,2\n2,3\n", ["--target", "y", "--max-length", "100000"], ["from 1 to 200"]),
+        ("a,y\n1,2e300\n2,3e300\n", ["--target", "y"], ["3e+300", "another unit"]),
+        ("a,y\n1,2e-300\n2,3e-300\n", ["--target", "y"], ["3e-300", "another unit"]),
     ],
 )
 def test_bad_tables_are_one_line_and_exit_code_2(content, arguments, words, capsys, tmp_path):
@@ -192,6 +196,14 @@ def test_unreadable_files_are_one_line(capsys, tmp_path):
     (tmp_path / "other.json").write_text("{}")
     assert main(["predict", "other.json", "binary.csv"]) == 2
     assert "other.json" in complaint(capsys)
+
+
+def test_a_formula_is_named_by_its_row(table, capsys):
+    assert main(["fit", "table.csv", *OPTIONS]) == 0
+    capsys.readouterr()
+    for index in ("-1", "99"):
+        assert main(["predict", "fit/model.json", "table.csv", "--index", index]) == 2
+        assert f"there is no formula {index}: 0 to " in complaint(capsys)
 
 
 def test_prediction_needs_the_columns_of_training(table, capsys):

@@ -410,11 +410,26 @@ def test_bad_names_are_refused_before_anything_is_run(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_results_that_cannot_be_written_are_an_error(third_party, tmp_path):
-    blocked = tmp_path / "file"
-    blocked.write_text("not a folder")
-    report = run([TASK], ["counting"], RunOptions([0]), out=blocked)
-    assert "cannot write" in report.problems[0].message
+@pytest.mark.parametrize("name", ["file", "file/inside", "a" * 300])
+def test_an_output_that_cannot_be_written_ends_a_run_before_it_begins(third_party, tmp_path, name):
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(UserError, match="cannot write to '"):
+        run([TASK], ["counting"], RunOptions([0]), out=tmp_path / name)
+    assert Counting.fitted == []
+
+
+def test_finished_results_are_shown_where_nothing_can_be_written(
+    third_party, tmp_path, monkeypatch
+):
+    run([TASK], ["counting"], RunOptions([0]), out=tmp_path)
+
+    def refused(*args, **kwargs):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", refused)
+    assert len(run([TASK], ["counting"], RunOptions([0]), out=tmp_path).results) == 1
+    with pytest.raises(UserError, match="Read-only file system"):
+        run([TASK], ["counting"], RunOptions([0, 1]), out=tmp_path)
 
 
 def test_values_without_json_name_become_null():
