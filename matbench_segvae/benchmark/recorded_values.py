@@ -34,6 +34,8 @@ def in_order(values: Any, ids: Sequence[str], what: str, columns: int | None = N
         n_masked = int(np.count_nonzero(np.ma.getmaskarray(values)))
         if n_masked:
             raise UserError(f"{n_masked} of {len(values)} {what} are masked: give all of them")
+    if np.iscomplexobj(values):
+        raise UserError(f"{what} are complex: give real numbers")
     try:
         numbers = np.asarray(values, dtype=float)
     except (TypeError, ValueError) as error:
@@ -42,7 +44,8 @@ def in_order(values: Any, ids: Sequence[str], what: str, columns: int | None = N
         raise UserError(f"{what} have the shape {numbers.shape}: give {columns} for each sample")
     if columns is None:
         numbers = numbers.reshape(-1)
-    n_bad = int((~np.isfinite(numbers.reshape(len(numbers), -1))).any(axis=1).sum())
+    finite = np.isfinite(numbers)
+    n_bad = int((~(finite if columns is None else finite.all(axis=1))).sum())
     if n_bad:
         raise UserError(
             f"{n_bad} of {len(numbers)} {what} are not finite: give a finite number for every "

@@ -7,6 +7,8 @@ import io
 import re
 import sys
 import warnings
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,14 +44,13 @@ def read_table(
     import pandas as pd
 
     text = _text(path)
-    header = text.split("\n", 1)[0].rstrip("\r")
-    separator = _separator(header) if separator is None else separator
+    separator = _separator(text) if separator is None else separator
     if len(separator) != 1 or separator in '"\r\n':
         raise UserError(f"the separator is '{cut(separator)}': give one character, such as ';'")
     decimal = _decimal(text, separator) if decimal is None else decimal
     if decimal not in _DECIMALS or decimal == separator:
         raise UserError(f"the decimal mark is '{cut(decimal)}': give . or , but not the separator")
-    _require_different(path, next(csv.reader([header], delimiter=separator), []))
+    names = _header(path, text, separator)
     try:
         with warnings.catch_warnings():
             # pandas only warns of values that it drops.
@@ -67,11 +68,11 @@ def read_table(
         raise UserError(f"'{path}' is not a table: {one_line(str(error))}") from error
     if frame.empty:
         raise UserError(f"'{path}' has no rows: it needs a header and rows of numbers")
-    return _named(frame, path)
+    return _named(frame, names, path)
 
 
 def _text(path: Path) -> str:
-    """The text of a file.
+    """The text of a file, with line ends of one kind and no empty lines at its top.
 
     Raises:
         UserError: If it cannot be read, or is no text.
@@ -86,12 +87,12 @@ def _text(path: Path) -> str:
         raise UserError(str(error)) from error
     if "\0" in text:
         raise UserError(f"'{path}' is no text: give a table with a header")
-    return text
+    return text.replace("\r\n", "\n").replace("\r", "\n").lstrip("\n")
 
 
-def _separator(header: str) -> str:
-    """The separator that a header has most of; a comma if it has none."""
-    return max(_SEPARATORS, key=header.count)
+def _separator(text: str) -> str:
+    """The separator that the first line has most of; a comma if it has none."""
+    return max(_SEPARATORS, key=text.partition("\n")[0].count)
 
 
 def _decimal(text: str, separator: str) -> str:
@@ -99,26 +100,35 @@ def _decimal(text: str, separator: str) -> str:
     if separator == ",":
         return "."
     lines = text.split("\n", _LOOKED_AT)[1:_LOOKED_AT]
-    cells = [cell.strip('"') for line in lines for cell in line.rstrip("\r").split(separator)]
+    cells = [cell.strip('"') for line in lines for cell in line.split(separator)]
     commas, points = (
         any(re.fullmatch(_NUMBER.format(mark), cell) for cell in cells) for mark in (",", r"\.")
     )
     return "," if commas and not points else "."
 
 
-def _require_different(path: Path, names: list[str]) -> None:
-    """Check that no two columns have the same name: pandas would rename them."""
-    stripped = [name for name in names if name.strip()]
-    doubled = next((name for name in stripped if stripped.count(name) > 1), None)
+def _header(path: Path, text: str, separator: str) -> list[str]:
+    """Names of the columns, some of which may be empty.
+
+    Raises:
+        UserError: If two columns have the same name: pandas would rename them.
+    """
+    try:
+        names = next(csv.reader(io.StringIO(text), delimiter=separator), [])
+    except csv.Error as error:
+        raise UserError(f"'{path}' is not a table: {one_line(str(error))}") from error
+    counts = Counter(name for name in names if name.strip())
+    doubled = next((name for name, n in counts.items() if n > 1), None)
     if doubled is not None:
         raise UserError(f"'{path}' has two columns called '{cut(doubled)}': rename one of them")
+    return names
 
 
-def _named(frame: pd.DataFrame, path: Path) -> pd.DataFrame:
+def _named(frame: pd.DataFrame, names: Sequence[str], path: Path) -> pd.DataFrame:
     """The columns that have a name: a column of row numbers has none."""
     frame.columns = frame.columns.map(str)
-    nameless = [name for name in frame if re.fullmatch(r"Unnamed: \d+", str(name))]
-    if nameless:
-        message = f"warning: {len(nameless)} column(s) of '{path}' without a name, left out"
+    named = [bool(name.strip()) for name in names]
+    if not all(named):
+        message = f"warning: {named.count(False)} column(s) of '{path}' without a name, left out"
         print(one_line(message), file=sys.stderr)
-    return frame.drop(columns=nameless)
+    return frame.loc[:, named]

@@ -272,6 +272,8 @@ def test_predictions_without_ids_are_taken_as_they_stand(task):
     [
         ({"predictions": pd.Series(1.0, [f"z{i}" for i in range(15)])}, "'z0' is none of the test"),
         ({"predictions": np.ma.masked_array(np.ones(15), [1] + [0] * 14)}, "1 of 15 .* masked"),
+        ({"predictions": np.ones(15) + 1j}, "complex"),
+        ({"predictions": []}, "same length"),
         ({"std": np.full(15, np.nan)}, "15 of 15 standard deviations .* not finite"),
         ({"std": [-1.0] * 15}, "is -1: none may be below 0"),
         ({"std": [0.1] * 14}, "14 standard deviations .* for 15 samples"),
@@ -283,7 +285,7 @@ def test_predictions_without_ids_are_taken_as_they_stand(task):
     ],
 )
 def test_values_that_cannot_be_recorded_are_refused(task, values, match):
-    with pytest.raises(UserError, match=match):
+    with pytest.raises(ValueError, match=match):
         task.record(0, **{"predictions": [1.0] * 15, **values})
     assert not any(task.is_recorded.values())
 

@@ -155,6 +155,29 @@ def test_tables_of_other_programs_are_the_same_table(
     assert capsys.readouterr().out == expected
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        "a,b c\r1,2\r3,4\r",
+        "\n\na;b c\n1;2\n3;4\n",
+        '"a","b c"\n"1\n",2\n3,4\n',
+        "a,b c,\n1,2,\n3,4,\n",
+        ",a,b c\n0,1,2\n1,3,4\n",
+    ],
+    ids=["old line ends", "empty lines on top", "quotes", "a last separator", "row numbers"],
+)
+def test_a_table_is_read_as_it_is_meant(content, tmp_path):
+    (tmp_path / "some.csv").write_bytes(content.encode())
+    table = read_table(tmp_path / "some.csv")
+    assert list(table) == ["a", "b c"]
+    assert table.to_numpy().tolist() == [[1, 2], [3, 4]]
+
+
+def test_only_a_column_without_a_name_is_left_out(tmp_path):
+    (tmp_path / "some.csv").write_text("Unnamed: 0,b\n1,2\n")
+    assert list(read_table(tmp_path / "some.csv")) == ["Unnamed: 0", "b"]
+
+
 def test_separator_and_decimal_mark_can_be_told(tmp_path, capsys):
     (tmp_path / "odd.csv").write_text("a b:y\n1,5:2,5\n2,5:3,5\n3,5:4,5\n")
     options = ["--separator", ":", "--decimal", ","]
