@@ -22,6 +22,7 @@ from matbench_segvae.segvae.settings import FitSettings, SearchSettings
 
 FORMAT = "matbench_segvae.SEGVAERegressor"
 VERSION = 2
+_MOST_FITS = 1_000_000  # by one estimator; more are none
 T = TypeVar("T")
 
 
@@ -172,6 +173,8 @@ def _search(content: dict[str, Any] | None) -> WarmStart | None:
     if any(one.n_constants != len(one.constants) for one in formulas):
         raise ValueError("a formula of its search lacks values of its constants")
     language, n_fits = tuple(map(str, content["language"])), int(_number(content["fits"]))
+    if not 0 <= n_fits < _MOST_FITS:
+        raise ValueError(f"its search says {n_fits} fits")
     return WarmStart(language, scales, formulas, n_fits=n_fits)
 
 
