@@ -142,7 +142,7 @@ def run(
             observer.warning(line)
         for (task_name, algorithm), store in stores.items():
             if any((task_name, algorithm, f) not in plan.stored for f in plan.folds[task_name]):
-                store.prepare()
+                store.require_writable()
         for task in made.values():
             load_task(task)
             data = data_file_of(task)

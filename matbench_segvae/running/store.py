@@ -201,16 +201,21 @@ class FoldStore:
         """Where the traceback of a fold is or would be."""
         return self.folder / "errors" / f"{task}-fold_{fold}.txt"
 
-    def prepare(self) -> None:
-        """Make the folder, and try whether it can be written to, before anything is computed.
+    def require_writable(self) -> None:
+        """Try whether the folder can be made and written to, before anything is computed.
+
+        Nothing is left of the attempt.
 
         Raises:
             UserError: If it cannot.
         """
         try:
+            made = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
+            for path in made:
+                path.rmdir()
         except OSError as error:
             raise UserError(f"cannot write to '{self.folder}': {error.strerror}") from error
 
