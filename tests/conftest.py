@@ -201,3 +201,9 @@ def quick_pair_laws(quick_search):
         candidates=4,
         bootstrap_samples=5,
     )
+
+
+@pytest.fixture(scope="session")
+def quick_own_formulas(quick_pair_laws):
+    """The same with a formula for each kind of pair and none in common."""
+    return replace(quick_pair_laws, min_kinds_shared=1000)

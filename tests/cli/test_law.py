@@ -37,14 +37,14 @@ MOS2 = HOSTS["MoS2"]
 
 
 @pytest.fixture(scope="module")
-def fitted(xtb_task, quick_pair_laws):
+def fitted(xtb_task, quick_own_formulas):
     """An algorithm and its finished fold."""
     made = []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
             running_fold,
             "create_algorithm",
-            lambda _: made.append(SEGVAEPairLaw(quick_pair_laws)) or made[-1],
+            lambda _: made.append(SEGVAEPairLaw(quick_own_formulas)) or made[-1],
         )
         result = run_fold(xtb_task, "segvae", 1, seed=0)
     return made[0], result

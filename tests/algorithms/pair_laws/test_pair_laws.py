@@ -36,8 +36,8 @@ def without(sites, n):
 
 
 @pytest.fixture(scope="module")
-def fitted(xtb_task, fold_context, quick_pair_laws):
-    algorithm = SEGVAEPairLaw(quick_pair_laws)
+def fitted(xtb_task, fold_context, quick_own_formulas):
+    algorithm = SEGVAEPairLaw(quick_own_formulas)
     algorithm.fit(*xtb_task.get_train_and_val_data(1), fold_context(fold=1))
     return algorithm
 
@@ -84,8 +84,8 @@ def test_every_number_comes_with_an_interval_of_its_refits(fitted):
         assert abs(described["constants"]["defect_energies_eV"][kind] - low) < 1
 
 
-def test_the_same_seed_gives_the_same_law(xtb_task, fitted, fold_context, quick_pair_laws):
-    again = SEGVAEPairLaw(quick_pair_laws)
+def test_the_same_seed_gives_the_same_law(xtb_task, fitted, fold_context, quick_own_formulas):
+    again = SEGVAEPairLaw(quick_own_formulas)
     torch.manual_seed(99)
     context = fold_context(fold=1)
     again.fit(*xtb_task.get_train_and_val_data(1), context)
