@@ -12,15 +12,15 @@ from pathlib import Path
 from matbench_segvae.cli import main
 
 RUNS = [
-    "--task defects2d_mos2_x2 --algorithm segvae --seed 0 --seeds 2",
-    "--task defects2d_mos2_low --algorithm segvae --seed 0",
+    "--task defects2d_mos2_low --algorithm segvae --seed 0 --seeds 5",
+    "--task defects2d_mos2_low_gap --algorithm segvae --seed 0 --seeds 5",
+    "--task defects2d_mos2_low_homo --algorithm segvae --seed 0 --seeds 5",
+    "--task defects2d_mos2_low_transfer --algorithm segvae --seed 0 --seeds 5",
+    "--task defects2d_mos2_transfer --algorithm segvae --seed 0 --seeds 5",
     "--task defects2d_mos2_low_families --algorithm segvae --seed 0",
-    "--task defects2d_mos2_low_gap --algorithm segvae --seed 0",
-    "--task defects2d_mos2_low_homo --algorithm segvae --seed 0",
-    "--task defects2d_mos2_low_transfer --algorithm segvae --seed 0",
-    "--task defects2d_mos2_transfer --algorithm segvae --seed 0 --seeds 4",
     "--task defects2d_mos2_v2 --algorithm segvae --seed 0",
     "--task defects2d_mos2_v3 --algorithm segvae --seed 0",
+    "--task defects2d_mos2_x2 --algorithm segvae --seed 0",
     "--task defects2d_xtb_hbn --algorithm segvae --seed 0",
     "--task defects2d_xtb_mos2 --algorithm segvae --seed 0",
 ]
