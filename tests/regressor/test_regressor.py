@@ -375,7 +375,7 @@ def test_save_and_load_predict_the_same(fitted, tmp_path):
     content = json.loads(path.read_text())
     assert list(content) == [
         *("format", "format_version", "columns", "variables", "chosen", "front", "plain_front"),
-        *("loss", "floor", "uncertainty", "parameters"),
+        *("loss", "floor", "uncertainty", "search", "parameters"),
     ]
     copied = pickle.loads(pickle.dumps(model))  # noqa: S301
     assert np.array_equal(copied.predict(frame), model.predict(frame))
