@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from matbench_segvae.benchmark._matbench import MBV01_KEY
-from matbench_segvae.files import cache_folder
+from matbench_segvae.files import cache_folder, require_regular
 
 MATMINER_VARIABLE = "MATMINER_DATA"
 
@@ -68,6 +68,7 @@ def data_file_of(task: Any) -> MatbenchData | None:  # noqa: ANN401 - matbench i
     with matminer_folder() as folder:
         path = Path(folder) / f"{name}.{get_dataset_attribute(name, 'file_type')}"
         try:
+            require_regular(path)
             with path.open("rb") as file:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
         except OSError:

@@ -28,6 +28,7 @@ from matbench_segvae.benchmark.task_card import OWN_BENCHMARK
 from matbench_segvae.benchmark.task_files import CHECKSUMS
 from matbench_segvae.benchmark.tasks import DefectTask
 from matbench_segvae.errors import UserError, named
+from matbench_segvae.files import require_regular
 
 _UNREADABLE = (
     EOFError,
@@ -259,7 +260,10 @@ def load_task(task: MatbenchTask) -> None:
         task.load()
         return
     with matminer_folder() as folder:
+        path = Path(folder) / f"{task.dataset_name}.json.gz"
         try:
+            if path.exists():
+                require_regular(path)
             task.load()
         # matminer and pymatgen raise all of these for files that are cut or something else.
         except (requests.RequestException, OSError, *_UNREADABLE) as error:

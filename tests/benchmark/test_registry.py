@@ -106,6 +106,18 @@ def test_an_unusable_file_of_matbench_is_one_line(content, tmp_path, monkeypatch
     assert "\n" not in str(caught.value)
 
 
+def test_a_pipe_or_a_device_in_place_of_a_file_is_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setenv("MATMINER_DATA", str(tmp_path))
+    path = tmp_path / f"{STEELS}.json.gz"
+    for make in (os.mkfifo, lambda place: place.symlink_to("/dev/zero")):
+        make(path)
+        task = make_task(STEELS)
+        assert data_file_of(task) is None
+        with pytest.raises(UserError, match="cannot load matbench_steels"):
+            load_task(task)
+        path.unlink()
+
+
 def shortened(mirror, folder, n_rows):
     """Matbench's steels with some of its rows only."""
     with gzip.open(mirror / "matbench_v0.1" / f"{STEELS}.json.gz") as file:
