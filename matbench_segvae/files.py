@@ -34,6 +34,21 @@ MOST_BYTES = 2**30
 """Most bytes that are read of a file, after unpacking."""
 
 
+DAMAGED = (
+    EOFError,
+    zlib.error,
+    RecursionError,
+    ValueError,
+    KeyError,
+    TypeError,
+    IndexError,
+    AttributeError,
+    OverflowError,
+)
+"""What reading a damaged file may raise beside `OSError`: a bit that flips may turn up in gzip, in
+JSON or in what they hold."""
+
+
 _GZIP_MAGIC = b"\x1f\x8b"  # the first bytes of every file in gzip's format
 
 

@@ -11,7 +11,6 @@ import gzip
 import hashlib
 import json
 import tarfile
-import zlib
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from io import BytesIO
@@ -31,6 +30,7 @@ from matbench_segvae.defects import (
     sparse_defects,
 )
 from matbench_segvae.errors import UserError
+from matbench_segvae.files import DAMAGED
 from matbench_segvae.types import Floats
 
 STAND_IN = "2dmd/mos2_low/mos2_low_density_5933.csv.gz"
@@ -41,7 +41,6 @@ _ARCHIVES = ("mos2-low-public", "mos2-low-private")
 _REPEATS = 8
 _SAME_SITE = 1e-3  # fractional coordinates; those of the table have four decimals
 _LARGEST_JSON = 2**22  # bytes of one structure
-_MALFORMED = (ValueError, KeyError, TypeError, AttributeError)  # JSON that is no structure
 _PROPERTIES = ("formation_energy_per_site", "homo", "lumo", "band_gap")
 
 
@@ -132,5 +131,5 @@ def _archived(path: Path) -> Iterator[tuple[str, Structure]]:
                 file = tar.extractfile(member) if member.isreg() else None
                 if file is not None and name.suffix == ".json" and name.parent.name == "structures":
                     yield name.stem, Structure.from_dict(json.loads(file.read(_LARGEST_JSON)))
-    except (OSError, EOFError, zlib.error, tarfile.TarError, *_MALFORMED) as error:
+    except (OSError, tarfile.TarError, *DAMAGED) as error:
         raise UserError(f"'{path}' cannot be read: {error}") from error

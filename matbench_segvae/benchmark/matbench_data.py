@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -66,14 +67,31 @@ def data_file_of(task: Any) -> MatbenchData | None:  # noqa: ANN401 - matbench i
 
     name = str(task.dataset_name)
     with matminer_folder() as folder:
-        path = Path(folder) / f"{name}.{get_dataset_attribute(name, 'file_type')}"
-        try:
-            require_regular(path)
-            with path.open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            return None
+        path = data_path(name, folder)
+    try:
+        require_regular(path)
+        state = path.stat()
+        found = _sha256(path, state.st_mtime_ns, state.st_size)
+    except OSError:
+        return None
     return MatbenchData(name, found, str(get_dataset_attribute(name, "hash")))
+
+
+def data_path(name: str, folder: str) -> Path:
+    """Where the data file of a task is or would be.
+
+    Args:
+        name: Task name.
+        folder: The folder that matminer reads from.
+    """
+    return Path(folder) / f"{name}.json.gz"
+
+
+@lru_cache(maxsize=16)
+def _sha256(path: Path, modified: int, size: int) -> str:
+    """The checksum of a file; every fold asks for it, and some have a hundred megabytes."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

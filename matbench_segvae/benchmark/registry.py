@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from matbench_segvae.benchmark._matbench import (
 )
 from matbench_segvae.benchmark.benchmark import DefectBenchmark
 from matbench_segvae.benchmark.folds import BENCHMARK_NAME, committed_metadata
-from matbench_segvae.benchmark.matbench_data import MATMINER_VARIABLE, matminer_folder
+from matbench_segvae.benchmark.matbench_data import MATMINER_VARIABLE, data_path, matminer_folder
 from matbench_segvae.benchmark.own_benchmark import OwnBenchmark, OwnMatbenchTask
 from matbench_segvae.benchmark.own_task import read_facts, register_task
 from matbench_segvae.benchmark.registered import folder_of, registered_tasks
@@ -28,18 +27,7 @@ from matbench_segvae.benchmark.task_card import OWN_BENCHMARK
 from matbench_segvae.benchmark.task_files import CHECKSUMS
 from matbench_segvae.benchmark.tasks import DefectTask
 from matbench_segvae.errors import UserError, named
-from matbench_segvae.files import require_regular
-
-_UNREADABLE = (
-    EOFError,
-    ValueError,
-    KeyError,
-    TypeError,
-    AttributeError,
-    IndexError,
-    RecursionError,
-    zlib.error,
-)
+from matbench_segvae.files import DAMAGED, require_regular
 
 _TASKS: Mapping[str, type[MatbenchTask]] = MappingProxyType(
     {BENCHMARK_NAME: DefectTask, MBV01_KEY: MatbenchTask, OWN_BENCHMARK: OwnMatbenchTask}
@@ -260,16 +248,15 @@ def load_task(task: MatbenchTask) -> None:
         task.load()
         return
     with matminer_folder() as folder:
-        path = Path(folder) / f"{task.dataset_name}.json.gz"
+        path = data_path(task.dataset_name, folder)
         try:
             if path.exists():
                 require_regular(path)
             task.load()
-        # matminer and pymatgen raise all of these for files that are cut or something else.
-        except (requests.RequestException, OSError, *_UNREADABLE) as error:
+        except (requests.RequestException, OSError, *DAMAGED) as error:
             raise UserError(
                 f"cannot load {task.dataset_name} ({type(error).__name__}): {folder} has no "
-                f"usable {task.dataset_name}.json.gz and it cannot be downloaded; connect to the "
+                f"usable {path.name} and it cannot be downloaded; connect to the "
                 f"network or set {MATMINER_VARIABLE} to a folder that has the file"
             ) from error
         expected = int(task.metadata["n_samples"])

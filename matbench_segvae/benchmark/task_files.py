@@ -11,7 +11,6 @@ import hashlib
 import io
 import json
 import math
-import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,14 +22,13 @@ from pymatgen.core.structure import Structure
 
 from matbench_segvae.benchmark.folds import Splits
 from matbench_segvae.errors import UserError
-from matbench_segvae.files import read_text, require_regular
+from matbench_segvae.files import DAMAGED, read_text, require_regular
 
 CHECKSUMS = "SHA256SUMS"
 """The list of checksums, as ``sha256sum`` writes and checks it."""
 
 
 _AGAIN = "get the folder again, or make it again with `matbench-segvae task new`"
-_MALFORMED = (ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError)
 _BLOCK = 1 << 20  # bytes read at once
 
 
@@ -77,8 +75,7 @@ def read_structures_file(path: Path) -> Iterator[tuple[str, Structure]]:
                 number += 1
                 content = json.loads(line)
                 yield str(content["id"]), _unpacked(json.loads(content["structure"]), shared)
-    # A bit that flips may turn up in gzip, in JSON or in what they hold.
-    except (OSError, EOFError, zlib.error, RecursionError, *_MALFORMED) as error:
+    except (OSError, *DAMAGED) as error:
         reason = f"{type(error).__name__}: {error}"
         raise UserError(f"'{path}' is damaged in line {number} ({reason}): {_AGAIN}") from error
 

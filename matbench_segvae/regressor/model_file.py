@@ -119,20 +119,17 @@ def _fitted(content: dict[str, Any]) -> dict[str, Any]:
     names = {} if columns is None else {"feature_names_in_": np.array(columns, dtype=object)}
     # Files of earlier versions do not have it.
     search = {"_previous": _search(content["search"])} if "search" in content else {}
-    return (
-        names
-        | search
-        | {
-            "n_features_in_": len(variables),
-            "variables_": variables,
-            "front_": front,
-            "constant_free_front_": _front(content["plain_front"], tuple(variables)),
-            "best_index_": chosen,
-            "loss_": Loss(loss["name"], _number(loss["width"])),
-            "_floor": _number(content["floor"]),
-            "uncertainty_": Uncertainty(noise, factor, members),
-        }
-    )
+    optional: dict[str, Any] = {**names, **search}
+    return optional | {
+        "n_features_in_": len(variables),
+        "variables_": variables,
+        "front_": front,
+        "constant_free_front_": _front(content["plain_front"], tuple(variables)),
+        "best_index_": chosen,
+        "loss_": Loss(loss["name"], _number(loss["width"])),
+        "_floor": _number(content["floor"]),
+        "uncertainty_": Uncertainty(noise, factor, members),
+    }
 
 
 def _front_content(front: Sequence[Equation]) -> list[dict[str, Any]]:

@@ -15,7 +15,9 @@ from typing import Any
 from matbench_segvae.errors import UserError, finite_number
 from matbench_segvae.files import read_json, write_text
 
-_MATBENCH = "matbench_v0.1"
+MATBENCH_NAME = "matbench_v0.1"
+"""Name of Matbench's own benchmark, known without importing it."""
+
 
 # Increased when the meaning of a stored file is modified; older files are then run again.
 FORMAT = 1
@@ -143,7 +145,7 @@ def fits_task(result: FoldResult, task: Any) -> bool:  # noqa: ANN401
     now = data_facts(task).get(DATA_CHECKSUM)
     # Results of earlier versions do not say which file of Matbench's they were made for.
     unknown = made_for is None or now is None
-    same = made_for == now or (unknown and str(task.benchmark_name) == _MATBENCH)
+    same = made_for == now or (unknown and str(task.benchmark_name) == MATBENCH_NAME)
     return list(result.predictions) == expected and same
 
 

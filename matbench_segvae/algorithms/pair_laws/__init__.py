@@ -40,8 +40,8 @@ How ``segvae`` finds a law on the training part of a fold:
    structure with the closest pair of a kind are in every fit. Up to 60 others are left out one by
    one, and errors of the fit to all of them count beside those
    (:mod:`~matbench_segvae.algorithms.pair_laws.held_out` says why); with more, but fewer than 300,
-   the cross-validation is repeated with further splits.
-   Constants have 90 % intervals from refits to resampled structures.
+   the cross-validation is repeated with further splits. Constants have 90 % intervals from refits
+   to resampled structures.
 
 With fewer than three structures for each pair distance there is only the search of one formula with
 a table, repeated from five seeds. Data with one or two kinds of pairs have no such table: there

@@ -27,9 +27,8 @@ from matbench_segvae.errors import UserError, one_line, reason_of
 from matbench_segvae.files import is_compressed, read_json
 from matbench_segvae.reporting.submission import INFO, RESULTS
 from matbench_segvae.reporting.submission.info import broken_rules
-from matbench_segvae.running.store import OFFICIAL
+from matbench_segvae.running.store import MATBENCH_NAME, OFFICIAL
 
-MATBENCH_NAME = "matbench_v0.1"
 BENCHMARKS = (BENCHMARK_NAME, MATBENCH_NAME, OWN_BENCHMARK)
 MAX_BYTES = 10_000_000
 """Largest file beside the results, bytes (page and checker)."""
